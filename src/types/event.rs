@@ -1,0 +1,240 @@
+//! What happened, as data: events carry ids, never handles.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::found::Found;
+use super::id::{BrowserId, SessionId, SessionKey};
+use super::identity::External;
+use super::key::AccountId;
+use super::left::Left;
+use super::member::Member;
+use super::reason::Reason;
+use super::settings::Phase;
+use super::snapshot::{Revision, SessionSnapshot};
+use super::update::{AttributeChange, SettingsChange};
+
+/// Anything that happened in one [`Lan`](crate::Lan).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// In a session of this process.
+    #[non_exhaustive]
+    Session {
+        /// The local user whose seat it is.
+        user: AccountId,
+        /// The session.
+        session: SessionId,
+        /// What happened.
+        what: SessionEvent,
+    },
+    /// To a local user.
+    #[non_exhaustive]
+    User {
+        /// The user.
+        user: AccountId,
+        /// What happened.
+        what: UserEvent,
+    },
+    /// In a browser's list.
+    #[non_exhaustive]
+    Browser {
+        /// The browser.
+        browser: BrowserId,
+        /// What happened.
+        what: BrowserEvent,
+    },
+    /// To the whole.
+    Lan(LanEvent),
+}
+
+/// What happens in one session, to one seat.
+///
+/// First [`Joined`](Self::Joined), then [`MemberJoined`](Self::MemberJoined) with `present_before` for each who was there,
+/// then changes in the order of the host's revisions, the same for all members; last [`Left`](Self::Left), and nothing
+/// after it. Inside one revision: left, joined, away and back, member updated, settings, phase.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// The seat is taken; also sent again after [`Lagged`](Self::Lagged).
+    #[non_exhaustive]
+    #[doc(alias = "OnSessionJoined")]
+    Joined {
+        /// The state at that moment.
+        snapshot: Arc<SessionSnapshot>,
+    },
+    /// A member came, or was there before (`present_before`).
+    #[non_exhaustive]
+    #[doc(alias = "AddSessionMember")]
+    MemberJoined {
+        /// The member.
+        member: Member,
+        /// Whether it had its seat when this one was taken.
+        present_before: bool,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// A member is gone.
+    #[non_exhaustive]
+    #[doc(alias = "RemoveSessionMember")]
+    MemberLeft {
+        /// The member, as it was.
+        member: Member,
+        /// Why.
+        why: Left,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// The host does not hear a member; its seat is held.
+    #[non_exhaustive]
+    MemberAway {
+        /// Who.
+        account: AccountId,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// The host hears it again.
+    #[non_exhaustive]
+    MemberBack {
+        /// Who.
+        account: AccountId,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// A member changed its name, ready flag or attributes.
+    #[non_exhaustive]
+    MemberUpdated {
+        /// The member, as it is now.
+        member: Member,
+        /// Its attributes that changed.
+        changes: Vec<AttributeChange>,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// The host changed settings.
+    #[non_exhaustive]
+    #[doc(alias = "OnSessionUpdated")]
+    SettingsChanged {
+        /// Each with its old and new value.
+        changes: Vec<SettingsChange>,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// Lobby, in progress, ended.
+    #[non_exhaustive]
+    PhaseChanged {
+        /// The phase before.
+        old: Phase,
+        /// The phase now.
+        new: Phase,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// A lobby message.
+    #[non_exhaustive]
+    Message {
+        /// From whom; `None` from a dedicated host.
+        from: Option<AccountId>,
+        /// At most 1 KiB.
+        data: Arc<[u8]>,
+    },
+    /// At the host: may this account join? Answer with [`Session::answer`](crate::Session::answer) before the deadline.
+    JoinAsked(JoinAsk),
+    /// The link to the host is lost; coming back by itself.
+    Reconnecting,
+    /// The link stands again.
+    Reconnected,
+    /// The reader was slow and this many events were dropped; `Joined` with the present state follows.
+    #[non_exhaustive]
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+    /// The seat ended; nothing follows.
+    #[non_exhaustive]
+    #[doc(alias = "OnSessionLeft")]
+    Left {
+        /// Why.
+        why: Left,
+    },
+}
+
+/// A join that waits for the game's word.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct JoinAsk {
+    /// What to answer to.
+    pub id: u64,
+    /// The session.
+    pub session: SessionId,
+    /// The account, proven by its key.
+    pub account: AccountId,
+    /// Its display name.
+    pub name: String,
+    /// The account id it claims at the embedding service; check it with the ticket.
+    pub external: Option<External>,
+    /// The game's own bytes, at most 1,024.
+    pub ticket: Vec<u8>,
+    /// 32 bytes that only this connection has: what a ticket may be bound to.
+    pub binding: [u8; 32],
+    /// How long an answer is waited for; none is a refusal.
+    pub deadline: Duration,
+}
+
+/// The answer to a [`JoinAsk`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Let it in, if a seat is still free.
+    Admit,
+    /// Refuse it; the joiner gets [`Refusal::Refused`](crate::Refusal::Refused) with this reason.
+    Refuse(Reason),
+}
+
+/// What happens in a browser's list: per key `Found`, then any number of `Updated`, then `Lost`.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum BrowserEvent {
+    /// A session that fits.
+    Found(Found),
+    /// It changed.
+    #[non_exhaustive]
+    Updated {
+        /// As it was.
+        old: Found,
+        /// As it is.
+        new: Found,
+    },
+    /// It is gone, or fits no more.
+    Lost(SessionKey),
+    /// The reader was slow and this many events were dropped; read the list.
+    #[non_exhaustive]
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// What happens to a local user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserEvent {
+    /// Signed out; its sessions have ended before.
+    SignedOut,
+}
+
+/// What happens to the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LanEvent {
+    /// The usable interfaces changed: their names.
+    Interfaces(Vec<String>),
+    /// Something fails: a path, a socket, a request nobody waited for. At most once a minute per cause.
+    Trouble(String),
+    /// It works again.
+    Recovered(String),
+    /// Closed.
+    Closed,
+    /// The reader was slow and this many events were dropped.
+    Lagged(u64),
+}

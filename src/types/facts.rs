@@ -1,0 +1,44 @@
+//! The public half of a session's state: what its advert says.
+
+use super::attributes::Attributes;
+use super::settings::{JoinPolicy, Phase};
+
+/// Everything a stranger may know of a session. Attributes here are public ones only.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PublicFacts {
+    /// The session's name.
+    pub name: String,
+    /// The game's version.
+    pub version: u32,
+    /// The state's revision number within its term.
+    pub revision: u64,
+    /// Seats taken.
+    pub members: u16,
+    /// Seats in all.
+    pub max_members: u16,
+    /// Public seats that are free.
+    pub open_slots: u16,
+    /// Seats held back from the public.
+    pub reserved_slots: u16,
+    /// Who may join; a value this version does not know counts as invite only.
+    pub policy: JoinPolicy,
+    /// Lobby, in progress or ended; a value this version does not know counts as ended.
+    pub phase: Phase,
+    /// Whether a password is needed.
+    pub password: bool,
+    /// Takes no new members.
+    pub closed: bool,
+    /// Takes back only those who were in it.
+    pub locked: bool,
+    /// Whether one may join while the match runs.
+    pub join_in_progress: bool,
+    /// Whether the host holds no seat.
+    pub dedicated: bool,
+    /// Keywords, folded to lower case (ASCII).
+    pub keywords: Vec<String>,
+    /// Public attributes.
+    pub attributes: Attributes,
+    /// The game's named ports.
+    pub ports: Vec<(String, u16)>,
+}

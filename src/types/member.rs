@@ -1,0 +1,64 @@
+//! Who holds a seat, and in which state.
+
+use std::fmt;
+
+use super::attributes::Attributes;
+use super::identity::External;
+use super::key::AccountId;
+
+/// A seat's state, after MPSD's member states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum MemberStatus {
+    /// Held for an account that has not registered.
+    Reserved,
+    /// Registered, not taking part.
+    Inactive,
+    /// Registered, about to take part.
+    Ready,
+    /// Taking part.
+    Active,
+}
+
+/// Whether a member's connection stands; its own axis beside [`MemberStatus`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// The host hears it.
+    Connected,
+    /// The host does not hear it; the seat is held for a while.
+    Away,
+}
+
+/// One member of a session.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "FSessionMember")]
+pub struct Member {
+    /// Its account.
+    pub account: AccountId,
+    /// Its display name, 1 to 64 bytes.
+    pub name: String,
+    /// The embedding service's own account id, where it gave one.
+    pub external: Option<External>,
+    /// A small number that stays the same while it is seated: the lowest free one at its join.
+    pub number: u16,
+    /// The seat's state.
+    pub status: MemberStatus,
+    /// Whether its connection stands.
+    pub link: LinkState,
+    /// Its own "I am ready".
+    pub ready: bool,
+    /// Whether it is the session's host.
+    pub is_host: bool,
+    /// Its own attributes.
+    pub attributes: Attributes,
+    /// The revision at which it got its seat.
+    pub joined_revision: u64,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {} ({:?})", self.number, self.name, self.account)
+    }
+}

@@ -1,0 +1,50 @@
+//! The nouns: ids, attributes, settings, changes, queries, members, reasons, events.
+//!
+//! Nothing here knows a clock, a socket or a byte format. Every other layer stands on this one.
+
+mod attributes;
+mod diagnosis;
+mod endpoint;
+mod error;
+mod event;
+mod facts;
+mod filter;
+mod found;
+mod id;
+mod identity;
+mod key;
+mod left;
+mod member;
+mod query;
+mod reason;
+mod refusal;
+mod settings;
+mod snapshot;
+mod text;
+mod update;
+mod value;
+
+pub use attributes::{Attribute, Attributes, Visibility};
+pub use diagnosis::{Diagnosis, PathKind, PathReport, PathState};
+pub use endpoint::Endpoint;
+pub use error::{Error, ErrorKind, Result};
+pub use event::{BrowserEvent, Event, JoinAsk, LanEvent, SessionEvent, UserEvent, Verdict};
+pub use facts::PublicFacts;
+pub use filter::{Field, Filter, FilterError, attr};
+pub use found::{Found, FoundAddress, Source, Sources};
+pub use id::{BrowserId, InviteId, RoomCode, SessionId, SessionKey};
+pub use identity::{External, Identity, Profile};
+pub use key::{AccountId, HostKey, PublicKey};
+pub use left::Left;
+pub use member::{LinkState, Member, MemberStatus};
+pub use query::{OrderBy, SessionQuery};
+pub use reason::Reason;
+pub use refusal::Refusal;
+pub use settings::{HostRequest, JoinPolicy, Password, Phase, SessionSettings};
+pub use snapshot::{Revision, SessionSnapshot};
+pub use update::{AttributeChange, MemberUpdate, SettingsChange, SettingsUpdate};
+pub use value::Value;
+
+pub(crate) use filter::{Comparison, Lookup, Node, Truth};
+pub(crate) use found::FoundData;
+pub(crate) use text::{check_name, check_text, is_displayable};
