@@ -1,0 +1,135 @@
+//! What is said over a control connection (protocol.md, "Frames").
+
+use crate::types::{
+    AccountId, Attributes, External, HostKey, Left, MemberUpdate, Refusal, Revision, SessionId, SessionKey,
+    SessionSnapshot,
+};
+
+use super::state::Delta;
+
+/// One message. `J` = joiner or member to host, `H` = host to joiner or member.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Frame {
+    /// J 1: may I have a seat?
+    Join(Box<Join>),
+    /// J 2: the seat is wanted; only now it is confirmed.
+    Ack,
+    /// J 3: numbered 1, 2, 3… per seat; a number takes effect once.
+    Request { number: u32, body: Request },
+    /// J 4: gives the seat up.
+    Leave,
+    /// J 5: a delta is missing; I have this one.
+    Resync { have: Revision },
+    /// J, H 6: nothing but a sign of life.
+    Heartbeat,
+    /// H 16: here is the seat.
+    Accept(Box<Accept>),
+    /// H 17: no; the connection closes after it.
+    Refuse { refusal: Refusal, sticky: bool },
+    /// H 18: the whole state.
+    Snapshot(Box<SessionSnapshot>),
+    /// H 19: one commit.
+    Delta(Delta),
+    /// H 20: the answer to a request, after the delta it caused.
+    Done { number: u32, result: DoneResult },
+    /// H 21: a lobby message.
+    Message { from: Option<AccountId>, data: Vec<u8> },
+    /// H 22, the last frame before a deliberate close: the seat has ended, or the session.
+    End { why: Left },
+    /// H 23: another host goes on there. Not sent by this version.
+    NotHost { term: u32, host_key: HostKey },
+    /// H 255, frozen for all majors, the only frame under the ALPN `lansession`: `ours` is the sender's major and game
+    /// version.
+    Incompatible { major: u8, version: u32 },
+}
+
+/// The request for a seat.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Join {
+    pub(crate) session: SessionKey,
+    /// The host's incarnation as advertised; 0 where it is not known.
+    pub(crate) incarnation: u64,
+    /// Same account and same nonce = the same Accept again.
+    pub(crate) nonce: [u8; 16],
+    /// Drawn at each attach, never stored: a restarted process is a new peer.
+    pub(crate) peer_incarnation: u64,
+    /// The joiner's game version.
+    pub(crate) version: u32,
+    pub(crate) name: String,
+    pub(crate) external: Option<External>,
+    /// The seat's own attributes.
+    pub(crate) attributes: Attributes,
+    /// The game's bytes for the host's admission, at most 1,024.
+    pub(crate) ticket: Vec<u8>,
+    /// HMAC-SHA256(K, "joiner" ‖ binding ‖ account ‖ host key).
+    pub(crate) password_proof: Option<[u8; 32]>,
+    /// A fresh Ed25519 key for votes, memory only; zero where the joiner takes no part.
+    pub(crate) seat_key: [u8; 32],
+    /// Whether this peer would go on as host, and where it listens then.
+    pub(crate) can_host: bool,
+    pub(crate) tcp_port: u16,
+    pub(crate) udp_port: u16,
+    /// Takes the seat as `reserved`, to be registered later.
+    pub(crate) reserved: bool,
+}
+
+/// The seat.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Accept {
+    pub(crate) number: u16,
+    /// For coming back to this seat.
+    pub(crate) token: [u8; 32],
+    pub(crate) grant: Grant,
+    /// The host's account, proven over this channel; `None` for a dedicated host.
+    pub(crate) host: Option<Proof>,
+    /// HMAC-SHA256(K, "host" ‖ binding ‖ account ‖ host key): an impostor cannot accept everybody.
+    pub(crate) password_proof: Option<[u8; 32]>,
+    /// Milliseconds of silence after which a link counts as lost.
+    pub(crate) host_silence: u32,
+    /// Milliseconds for which a lost link's seat is held.
+    pub(crate) grace: u32,
+    pub(crate) snapshot: SessionSnapshot,
+}
+
+/// The host's signed word that this account has this seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) session: SessionId,
+    pub(crate) founder: HostKey,
+    pub(crate) revision: Revision,
+    pub(crate) account: AccountId,
+    pub(crate) peer_incarnation: u64,
+    pub(crate) signature: [u8; 64],
+}
+
+/// An account, proven over one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proof {
+    pub(crate) account: AccountId,
+    pub(crate) signature: [u8; 64],
+}
+
+/// What a member may ask of the host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Request {
+    UpdateMe(MemberUpdate),
+    /// At most 1 KiB.
+    Say(Vec<u8>),
+    /// `reserved` becomes `active`; a second one is a success.
+    Register,
+}
+
+/// Whom a commit answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) account: AccountId,
+    pub(crate) number: u32,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DoneResult {
+    Ok(Revision),
+    /// An [`ErrorKind`](crate::ErrorKind)'s code and a text for the log.
+    Failed { code: u16, text: String, retry_after_ms: u32 },
+}
