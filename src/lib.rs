@@ -1,1 +1,5 @@
-//! x
+//! Host, find and join game sessions on a local network.
+#![allow(dead_code, unused_imports)] // while the floors above are built
+mod proto;
+mod types;
+pub use types::*;

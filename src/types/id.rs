@@ -46,12 +46,16 @@ pub(crate) mod base32 {
         let expected = (N * 8).div_ceil(5);
         let bad = |why: String| Error::new(ErrorKind::InvalidArgument, why);
         if text.chars().count() != expected {
-            return Err(bad(format!("an id of {N} bytes has {expected} letters, this text has {}", text.chars().count())));
+            return Err(bad(format!(
+                "an id of {N} bytes has {expected} letters, this text has {}",
+                text.chars().count()
+            )));
         }
         let mut out = [0; N];
         let (mut bits, mut count, mut at) = (0_u32, 0, 0);
         for (column, letter) in text.chars().enumerate() {
-            let five = value(letter).ok_or_else(|| bad(format!("{letter:?} at letter {} is not base 32", column + 1)))?;
+            let five =
+                value(letter).ok_or_else(|| bad(format!("{letter:?} at letter {} is not base 32", column + 1)))?;
             bits = (bits << 5) | u32::from(five);
             count += 5;
             if count >= 8 {

@@ -29,6 +29,7 @@ impl fmt::Display for Revision {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "ISession")]
+#[doc(alias = "ToLogString")]
 pub struct SessionSnapshot {
     /// Which session it is.
     pub key: SessionKey,
@@ -125,8 +126,6 @@ pub(super) fn port_named(ports: &[(String, u16)], name: &str) -> Result<u16, Err
     })
 }
 
-/// One line for a log.
-#[doc(alias = "ToLogString")]
 impl fmt::Display for SessionSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,0 +1,408 @@
+//! What goes into the engines and what comes out: the whole surface between them and whoever drives them.
+//!
+//! The driver (tokio and sockets) and the virtual LAN speak exactly this. Call order: any `handle_*`, then drain
+//! `poll_transmit`, `poll_action`, `poll_output` until each says `None`, then sleep until `poll_timeout`. A forgotten drain
+//! delays, it never corrupts.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::types::{
+    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, LanEvent,
+    MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode, SessionEvent, SessionId,
+    SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
+};
+
+// ---------------------------------------------------------------------------------------------------- datagrams
+
+/// One address of one usable interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Interface {
+    /// The operating system's index: the scope of link-local addresses.
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) address: IpAddr,
+    pub(crate) prefix: u8,
+    /// The subnet's own broadcast address, where it has one.
+    pub(crate) broadcast: Option<Ipv4Addr>,
+    pub(crate) loopback: bool,
+    pub(crate) point_to_point: bool,
+    pub(crate) wireless: bool,
+}
+
+/// From where a datagram leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Via {
+    /// By this interface, from the socket bound to this address of it, TTL 1.
+    Interface { index: u32, address: IpAddr },
+    /// As the routing table says, TTL 64: only to typed or configured targets and to peers proven by a cookie.
+    Routed,
+}
+
+/// A datagram to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Transmit {
+    pub(crate) via: Via,
+    /// The destination with its port; for `Ipv6Multicast` with the interface's scope id.
+    pub(crate) to: SocketAddr,
+    pub(crate) path: PathKind,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// A datagram that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// The interface it came by; 0 where the socket cannot tell.
+    pub(crate) interface: u32,
+    /// The local address it was sent to or its socket is bound to; unspecified where unknown.
+    pub(crate) local: IpAddr,
+    pub(crate) from: SocketAddr,
+    /// Whether it came to the shared beacon port (a broadcast, a multicast, or a unicast to a typed address) and not to a
+    /// socket of our own.
+    pub(crate) shared: bool,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A send that the operating system refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SendFailure {
+    pub(crate) via: Via,
+    pub(crate) to: SocketAddr,
+    pub(crate) path: PathKind,
+    /// In the operating system's words.
+    pub(crate) why: String,
+    /// ICMP port unreachable from `to`: nobody listens there any more.
+    pub(crate) unreachable: bool,
+}
+
+// --------------------------------------------------------------------------------------------------------- mDNS
+
+/// What the mDNS adapter is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MdnsAction {
+    /// Advertise one session; the adapter draws instance and host names.
+    Register {
+        session: SessionKey,
+        port: u16,
+        txt: Vec<(String, String)>,
+    },
+    Unregister {
+        session: SessionKey,
+    },
+    Browse,
+    StopBrowse,
+}
+
+/// What the mDNS adapter heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MdnsEvent {
+    /// An instance of our service type with its addresses (link-local ones with scope) and TXT pairs.
+    Resolved {
+        instance: String,
+        addresses: Vec<SocketAddr>,
+        txt: Vec<(String, String)>,
+    },
+    Removed {
+        instance: String,
+    },
+    /// Our own registration was seen back: the daemon lives.
+    Registered {
+        session: SessionKey,
+    },
+    /// The daemon cannot work (no socket, stopped); it is started again by itself.
+    Failed {
+        why: String,
+    },
+}
+
+// -------------------------------------------------------------------------------------------------------- links
+
+/// One control connection or one attempt at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkId(pub(crate) u64);
+
+/// What happened to a connection. For a dialled one the engine drew the id (even numbers), for an accepted one the driver
+/// (odd numbers).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LinkEvent {
+    /// Somebody connected to a session's listener. No TLS yet.
+    Incoming { link: LinkId, session: SessionKey, remote: SocketAddr },
+    /// Its first byte came and starts a TLS record.
+    HelloBegun { link: LinkId },
+    /// TLS stands and the peer's key is proved. `binding` is the channel's exporter value, the same on both sides.
+    /// `fallback`: only the frozen ALPN was common, so an `Incompatible` frame is all that may be said.
+    Open { link: LinkId, peer: PublicKey, binding: [u8; 32], local: SocketAddr, remote: SocketAddr, fallback: bool },
+    /// One frame: kind, whether more parts follow, payload.
+    Frame { link: LinkId, kind: u8, more: bool, payload: Vec<u8> },
+    /// So many bytes of what was queued have been written.
+    Written { link: LinkId, bytes: usize },
+    /// It is gone, or the dial failed; nothing follows.
+    Closed { link: LinkId, why: Closed },
+}
+
+/// Why a connection is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// The dial was refused: nobody listens there.
+    Refused,
+    /// The dial found no way or got no answer in time.
+    Unreachable,
+    /// The peer proved another key than the one that was expected, or a weak one.
+    WrongKey,
+    /// TLS failed otherwise: garbage, no common protocol.
+    Handshake,
+    /// The peer closed (FIN or RST).
+    ByPeer,
+    /// The network or this side's system broke it.
+    Broken,
+    /// A frame that no peer of ours sends.
+    Protocol,
+    /// We closed it.
+    ByUs,
+}
+
+// ------------------------------------------------------------------------------------------------------ actions
+
+/// What the driver is to do beside sending datagrams.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    /// Open the UDP sockets on every usable interface (there is a host, a find or a browser), or close them.
+    Sockets {
+        open: bool,
+    },
+    /// Listen for a session's joiners; answered by `handle_listening`. The TLS key is `key`.
+    Listen {
+        session: SessionKey,
+        key: Identity,
+        port: u16,
+    },
+    Unlisten {
+        session: SessionKey,
+    },
+    /// Connect and shake hands; `expect` is the only key that counts, `None` takes any (a typed address).
+    Dial {
+        link: LinkId,
+        to: SocketAddr,
+        expect: Option<HostKey>,
+        identity: Identity,
+    },
+    /// Queue one frame (or part), header included.
+    Send {
+        link: LinkId,
+        bytes: Vec<u8>,
+    },
+    /// Close: at once, or once what is queued has been written (within 1 s).
+    Close {
+        link: LinkId,
+        flush: bool,
+    },
+    Mdns(MdnsAction),
+    /// Derive a password's key off the driver's thread; answered by `handle_derived`.
+    Derive {
+        id: u64,
+        password: Password,
+        salt: [u8; 32],
+        rounds: NonZeroU32,
+    },
+    /// Everything is ended; the driver stops once it has drained.
+    Stop,
+}
+
+// ----------------------------------------------------------------------------------------------------- commands
+
+/// One answer that a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RequestId(pub(crate) u64);
+
+/// One local user's seat in one session. Drawn by the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SeatId(pub(crate) u64);
+
+/// A signed-in user.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalUser {
+    pub(crate) identity: Identity,
+    pub(crate) name: String,
+    pub(crate) external: Option<External>,
+}
+
+/// Whom to join.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum JoinTarget {
+    Found(Found),
+    Id(SessionId),
+    Code(RoomCode),
+    Link(crate::types::JoinLink),
+    /// A host's control port (TCP) or beacon port (UDP): asked first by UDP, then dialled.
+    Address(SocketAddr),
+}
+
+/// All of a join.
+#[derive(Debug, Clone)]
+pub(crate) struct JoinCommand {
+    pub(crate) target: JoinTarget,
+    pub(crate) local_name: String,
+    pub(crate) password: Option<Password>,
+    pub(crate) ticket: Vec<u8>,
+    pub(crate) attributes: crate::types::Attributes,
+    pub(crate) timeout: std::time::Duration,
+}
+
+/// What users ask for. Everything was checked for its own bounds before.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    SignIn {
+        user: LocalUser,
+    },
+    /// Ends the user's sessions first.
+    SignOut {
+        request: RequestId,
+        account: AccountId,
+    },
+    Host {
+        request: RequestId,
+        account: AccountId,
+        what: Box<HostRequest>,
+    },
+    Join {
+        request: RequestId,
+        account: AccountId,
+        what: Box<JoinCommand>,
+    },
+    Find {
+        request: RequestId,
+        query: Box<SessionQuery>,
+    },
+    /// The answer is not wanted any more: stops a find, gives up a join.
+    Cancel {
+        request: RequestId,
+    },
+    OpenBrowser {
+        browser: BrowserId,
+        query: Box<SessionQuery>,
+    },
+    SetQuery {
+        browser: BrowserId,
+        query: Box<SessionQuery>,
+    },
+    Refresh {
+        browser: BrowserId,
+    },
+    CloseBrowser {
+        browser: BrowserId,
+    },
+    Update {
+        request: RequestId,
+        seat: SeatId,
+        update: Box<SettingsUpdate>,
+        expected: Option<Revision>,
+    },
+    UpdateMe {
+        request: RequestId,
+        seat: SeatId,
+        update: Box<MemberUpdate>,
+    },
+    SetPhase {
+        request: RequestId,
+        seat: SeatId,
+        phase: Phase,
+    },
+    Kick {
+        request: RequestId,
+        seat: SeatId,
+        account: AccountId,
+        reason: Reason,
+        ban: bool,
+    },
+    Unban {
+        request: RequestId,
+        seat: SeatId,
+        account: AccountId,
+    },
+    Answer {
+        seat: SeatId,
+        ask: u64,
+        verdict: Verdict,
+    },
+    Say {
+        request: RequestId,
+        seat: SeatId,
+        data: Arc<[u8]>,
+    },
+    /// Without a request where the last handle was dropped.
+    Leave {
+        request: Option<RequestId>,
+        seat: SeatId,
+    },
+    Destroy {
+        request: RequestId,
+        seat: SeatId,
+    },
+    Diagnose {
+        request: RequestId,
+    },
+    /// Leaves and destroys everything, says goodbye, then `Action::Stop`.
+    Close {
+        request: RequestId,
+    },
+}
+
+/// What a request ends with.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Unit,
+    Seat(SeatId),
+    Found(Vec<Found>),
+    Revision(Revision),
+    Diagnosis(Diagnosis),
+}
+
+/// What a new seat is; comes before the `Done` that answers the host or join request.
+#[derive(Debug, Clone)]
+pub(crate) struct SeatOpened {
+    pub(crate) seat: SeatId,
+    pub(crate) user: AccountId,
+    pub(crate) local_name: String,
+    pub(crate) is_host: bool,
+    /// The host's addresses, best first: at a member the one it was reached at, at the host its own.
+    pub(crate) host_addresses: Vec<IpAddr>,
+    pub(crate) control_port: u16,
+    pub(crate) snapshot: Arc<SessionSnapshot>,
+}
+
+/// What users get.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    Done {
+        request: RequestId,
+        result: Result<Answer, Error>,
+    },
+    SeatOpened(Box<SeatOpened>),
+    /// Events of one revision, and the snapshot that is current once they can be read. After `Left` nothing follows.
+    Seat {
+        seat: SeatId,
+        events: Vec<SessionEvent>,
+        snapshot: Option<Arc<SessionSnapshot>>,
+    },
+    /// The game keys this seat has: at the host one per linked member, at a member its own. Replaces the former list.
+    SeatKeys {
+        seat: SeatId,
+        keys: Vec<(AccountId, [u8; 32])>,
+    },
+    /// The host's own addresses changed (interfaces): replaces `SeatOpened::host_addresses`.
+    SeatAddresses {
+        seat: SeatId,
+        addresses: Vec<IpAddr>,
+    },
+    Browser {
+        browser: BrowserId,
+        list: Arc<[Found]>,
+        events: Vec<BrowserEvent>,
+    },
+    User {
+        user: AccountId,
+        event: UserEvent,
+    },
+    Lan(LanEvent),
+}

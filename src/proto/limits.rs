@@ -1,0 +1,46 @@
+//! Whatever an outsider can grow, with its cap and what it costs in memory.
+
+/// Sessions a finder lists; at most about 2 KiB each.
+pub(crate) const ENTRIES: usize = 4_096;
+/// Of them under one host key.
+pub(crate) const ENTRIES_PER_HOST_KEY: usize = 8;
+/// Of them from one source address.
+pub(crate) const ENTRIES_PER_SOURCE: usize = 32;
+/// Entries of another major version, shown as incompatible.
+pub(crate) const FOREIGN_ENTRIES: usize = 64;
+/// Proven addresses of one entry.
+pub(crate) const ADDRESSES: usize = 8;
+/// Unproven addresses of one entry.
+pub(crate) const HINTED_ADDRESSES: usize = 4;
+/// Endings remembered; 64 bytes each.
+pub(crate) const TOMBSTONES: usize = 1_024;
+/// Hosts counted for the answer window; 16 bytes each.
+pub(crate) const HOSTS_COUNTED: usize = 16_384;
+/// Of them from one source address.
+pub(crate) const HOSTS_COUNTED_PER_SOURCE: usize = 16;
+/// Connections without a seat, over all sessions.
+pub(crate) const PRE_SEAT: usize = 64;
+/// Of them with a wrong password proof waiting for its answer, per source address.
+pub(crate) const WRONG_PASSWORDS_PER_SOURCE: usize = 4;
+/// Admissions waiting for the game's word, per session.
+pub(crate) const ADMISSIONS: usize = 16;
+/// Requests of one member without an answer.
+pub(crate) const REQUESTS: usize = 32;
+/// Bytes queued to one member before deltas collapse into a snapshot.
+pub(crate) const SEND_QUEUE: usize = 256 << 10;
+/// Deltas kept for members that missed some.
+pub(crate) const DELTA_LOG: usize = 256;
+/// The bytes of a lobby message.
+pub(crate) const MESSAGE: usize = 1_024;
+/// The bytes of a join's ticket.
+pub(crate) const TICKET: usize = 1_024;
+/// Accounts banned from one session.
+pub(crate) const BANS: usize = 1_024;
+/// Leavers a locked session takes back.
+pub(crate) const LEAVERS: usize = 32;
+/// Sessions hosted by one process.
+pub(crate) const HOSTED: usize = 64;
+/// Finds and browsers of one process.
+pub(crate) const QUERIES: usize = 64;
+/// Users signed in.
+pub(crate) const USERS: usize = 16;

@@ -1,0 +1,9 @@
+//! The engines, sans I/O: time and randomness are arguments, nothing here blocks or sleeps.
+//!
+//! Not under semver until 1.0. [`engine`] composes [`discovery`] (who is there) and the sessions (who is in); neither
+//! knows the other.
+
+pub(crate) mod clock;
+pub(crate) mod io;
+pub(crate) mod limits;
+pub(crate) mod tuning;

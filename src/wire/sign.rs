@@ -1,0 +1,92 @@
+//! Signed statements (protocol.md, "Signatures").
+//!
+//! What is signed is a 32-byte context, then all bytes of the statement as sent before the signature. Each context is
+//! unique to its kind and starts with `l`, so none can be taken for another's, nor for TLS 1.3's (64 spaces first).
+
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+use crate::types::{Identity, PublicKey};
+
+/// What a signature is for; its text, zero padded to 32 bytes, comes first in the signed input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Context {
+    Advert,
+    Alive,
+    Goodbye,
+    /// A host's word that an account has a seat.
+    Seat,
+    /// A host's account over a channel.
+    Account,
+}
+
+impl Context {
+    pub(crate) const ALL: [Self; 5] = [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account];
+
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Advert => "lansession advert",
+            Self::Alive => "lansession alive",
+            Self::Goodbye => "lansession goodbye",
+            Self::Seat => "lansession seat",
+            Self::Account => "lansession account",
+        }
+    }
+}
+
+/// The signature's length.
+pub(crate) const SIGNATURE: usize = 64;
+
+fn input(context: Context, statement: &[u8]) -> Vec<u8> {
+    let mut input = super::hash::padded(context.text()).to_vec();
+    input.extend_from_slice(statement);
+    input
+}
+
+/// Signs a statement.
+pub(crate) fn sign(context: Context, identity: &Identity, statement: &[u8]) -> [u8; SIGNATURE] {
+    let mut out = [0; SIGNATURE];
+    let signature = identity.pair().sign(&input(context, statement));
+    for (to, from) in out.iter_mut().zip(signature.as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+/// Whether the key made this signature of this statement.
+#[must_use]
+pub(crate) fn verify(context: Context, key: PublicKey, statement: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key.as_bytes()).verify(&input(context, statement), signature).is_ok()
+}
+
+/// Whether a datagram whose last 64 bytes are its signature was signed by this key.
+#[must_use]
+pub(crate) fn verify_datagram(context: Context, key: PublicKey, datagram: &[u8]) -> bool {
+    datagram
+        .len()
+        .checked_sub(SIGNATURE)
+        .and_then(|at| datagram.split_at_checked(at))
+        .is_some_and(|(statement, signature)| verify(context, key, statement, signature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_counts_for_one_context_and_one_statement() {
+        let identity = Identity::from_seed([3; 32]).unwrap();
+        let signature = sign(Context::Advert, &identity, b"facts");
+        assert!(verify(Context::Advert, identity.public(), b"facts", &signature));
+        assert!(!verify(Context::Goodbye, identity.public(), b"facts", &signature));
+        assert!(!verify(Context::Advert, identity.public(), b"fact", &signature));
+        assert!(!verify_datagram(Context::Advert, identity.public(), &signature[1..]));
+    }
+
+    #[test]
+    fn contexts_are_distinct_and_start_with_l() {
+        for (at, context) in Context::ALL.iter().enumerate() {
+            assert!(context.text().starts_with('l') && context.text().len() <= 32);
+            assert!(Context::ALL.iter().skip(at + 1).all(|other| other.text() != context.text()));
+        }
+    }
+}
