@@ -1,0 +1,169 @@
+//! Hosts a session and prints what happens in it; commands on standard input.
+//!
+//! `cargo run --example host -- --game com.example.boxes --name "Ada's room" --attr map=dust --game-port 7777`
+
+mod common;
+
+use std::process::ExitCode;
+
+use common::{Failure, args::Args, output::Output};
+use lansession::{AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate};
+use serde_json::json;
+
+const USAGE: &str = "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--keyword W]... [--policy public]
+     [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback]
+     [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns] [--no-beacon] [--json]
+commands on standard input:
+     set K=V | unset K | max N | open | close | start | end | kick ACCOUNT-PREFIX [REASON] | ban ACCOUNT-PREFIX [REASON]
+     say TEXT | members | quit";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Output::new()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("host: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(mut output: Output) -> Result<(), Failure> {
+    let mut args = Args::from_env();
+    output.json(args.flag("--json"));
+    let lan = common::lan(&mut args)?;
+    let profile = common::profile(&mut args, "host")?;
+    let request = request(&mut args)?;
+    args.done()?;
+
+    let lan = lan.start()?;
+    let session = lan.sign_in(profile)?.host(request).await?;
+    let mut events = session.events();
+    let addresses: Vec<String> = session.addresses().iter().map(ToString::to_string).collect();
+    let words = format!("ready    {} code {} link {}", session.snapshot(), session.code(), session.link());
+    let ready = json!({
+        "session": common::output::snapshot_json(&session.snapshot(), &addresses),
+        "code": session.code().to_string(),
+        "link": session.link().to_string(),
+        "control_port": session.control_port(),
+    });
+    output.event("ready", &words, ready);
+
+    let mut lines = common::lines();
+    let stop = common::stop_signal();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            line = common::next_line(&mut lines) => {
+                if line == "quit" {
+                    break;
+                }
+                if let Err(error) = command(&session, &output, &line).await {
+                    eprintln!("host: {error}");
+                }
+            }
+            event = events.next() => match event {
+                Some(event) => {
+                    output.session(&session, &event);
+                    if matches!(event, SessionEvent::Left { .. }) {
+                        break;
+                    }
+                }
+                None => break,
+            },
+        }
+    }
+    session.destroy().await.or_else(ended_is_fine)?;
+    while let Some(event) = events.try_next() {
+        output.session(&session, &event);
+    }
+    lan.close().await?;
+    Ok(())
+}
+
+fn request(args: &mut Args) -> Result<HostRequest, Failure> {
+    let mut settings = SessionSettings::new(args.required("--name")?);
+    if let Some(max) = args.parsed("--max-members")? {
+        settings = settings.max_members(max);
+    }
+    for text in args.all("--attr")? {
+        let (key, value) = common::attribute(&text)?;
+        settings = settings.attr(key, value);
+    }
+    for word in args.all("--keyword")? {
+        settings = settings.keyword(word);
+    }
+    if let Some(port) = args.parsed("--game-port")? {
+        settings = settings.port("game", port);
+    }
+    settings = match args.one("--policy")?.as_deref() {
+        None | Some("public") => settings.policy(JoinPolicy::Public),
+        Some("friends_only") => settings.policy(JoinPolicy::FriendsOnly),
+        Some("invite_only") => settings.policy(JoinPolicy::InviteOnly),
+        Some(other) => return Err(format!("--policy {other:?}: public, friends_only or invite_only").into()),
+    };
+    let mut request = HostRequest::new(settings);
+    if let Some(password) = common::password(args)? {
+        request = request.password(password);
+    }
+    if let Some(port) = args.parsed("--control-port")? {
+        request = request.control_port(port);
+    }
+    Ok(request)
+}
+
+async fn command(session: &Session, output: &Output, line: &str) -> Result<(), Failure> {
+    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let update = SettingsUpdate::new();
+    match verb {
+        "" => return Ok(()),
+        "set" => {
+            let (key, value) = common::attribute(rest)?;
+            session.update(update.set(key, value)).await?;
+        }
+        "unset" => drop(session.update(update.remove(rest)).await?),
+        "max" => drop(session.update(update.max_members(rest.parse()?)).await?),
+        "open" => drop(session.update(update.closed(false)).await?),
+        "close" => drop(session.update(update.closed(true)).await?),
+        "start" => drop(session.set_phase(Phase::InProgress).await?),
+        "end" => drop(session.set_phase(Phase::Ended).await?),
+        "lobby" => drop(session.set_phase(Phase::Lobby).await?),
+        "jip" => drop(session.update(update.join_in_progress(rest == "on")).await?),
+        "lock" => drop(session.update(update.locked(true)).await?),
+        "unlock" => drop(session.update(update.locked(false)).await?),
+        "kick" | "ban" => {
+            let (prefix, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+            let account = member(session, prefix)?;
+            match verb {
+                "kick" => session.kick(account, reason).await?,
+                _ => session.ban(account, reason).await?,
+            }
+        }
+        "say" => session.say(rest.as_bytes()).await?,
+        "members" => {
+            for member in &session.snapshot().members {
+                output.event("member", &member.to_string(), json!({ "account": member.account.to_string(), "name": member.name }));
+            }
+        }
+        other => return Err(format!("unknown command {other:?}\n{USAGE}").into()),
+    }
+    Ok(())
+}
+
+/// The one member whose account, or name, starts so.
+fn member(session: &Session, prefix: &str) -> Result<AccountId, Failure> {
+    let snapshot = session.snapshot();
+    let upper = prefix.to_ascii_uppercase();
+    let fits = |m: &&lansession::Member| m.account.to_string().starts_with(&upper) || m.name == prefix;
+    let mut fitting = snapshot.members.iter().filter(fits);
+    match (fitting.next(), fitting.next()) {
+        (Some(member), None) if !prefix.is_empty() => Ok(member.account),
+        (None, _) => Err(format!("no member {prefix:?}").into()),
+        _ => Err(format!("{prefix:?} fits several members").into()),
+    }
+}
+
+fn ended_is_fine(error: Error) -> Result<(), Error> {
+    if error.kind() == lansession::ErrorKind::Ended { Ok(()) } else { Err(error) }
+}

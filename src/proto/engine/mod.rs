@@ -1,0 +1,407 @@
+//! The composer: hands inputs to [`Discovery`] (who is there) and [`Sessions`] (who is in), and joins what each asks of
+//! the other. It decides nothing else.
+//!
+//! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
+//! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
+
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
+
+use crate::types::{BrowserId, Error, ErrorKind, GoodbyeCause, LanEvent, PathKind, Refusal, SessionKey, SessionQuery};
+
+use super::clock::Moment;
+use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, QueryId};
+use super::io::{
+    Action, Answer, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, RequestId, SendFailure, Transmit,
+};
+use super::limits;
+use super::sessions::{Sessions, SessionsConfig, SessionsEvent};
+use super::tuning::Tuning;
+use resolve::{Resolution, Resolve};
+
+/// What one engine is made with.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineConfig {
+    pub(crate) game: String,
+    pub(crate) version: u32,
+    pub(crate) beacon_port: u16,
+    pub(crate) beacons: bool,
+    pub(crate) mdns: bool,
+    pub(crate) targets: Vec<SocketAddr>,
+    pub(crate) tuning: Arc<Tuning>,
+}
+
+/// For whom a query of the discovery runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Find(RequestId),
+    Browser(BrowserId),
+    Join(RequestId),
+}
+
+/// All engines of one [`Lan`](crate::Lan).
+#[derive(Debug)]
+pub(crate) struct Engine {
+    config: EngineConfig,
+    unix_ms: u64,
+    discovery: Discovery,
+    sessions: Sessions,
+    askers: BTreeMap<QueryId, Asker>,
+    next_query: u64,
+    joins: BTreeMap<RequestId, Resolve>,
+    addresses: Vec<IpAddr>,
+    closing: Option<Closing>,
+    actions: VecDeque<Action>,
+    outputs: VecDeque<Output>,
+}
+
+/// A close under way: the answer is given at once, goodbyes go on for a moment.
+#[derive(Debug)]
+struct Closing {
+    stop_at: Moment,
+    stopped: bool,
+}
+
+/// How long goodbyes are repeated after a close; see `Tuning::goodbye`.
+const LINGER: Duration = Duration::from_millis(260);
+
+impl Engine {
+    /// An engine with nothing in it. `unix_ms` is the wall clock now; it only makes incarnations rise.
+    pub(crate) fn new(config: EngineConfig, seed: [u8; 32], unix_ms: u64) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let discovery = DiscoveryConfig {
+            game: config.game.clone(),
+            version: config.version,
+            beacon_port: config.beacon_port,
+            beacons: config.beacons,
+            mdns: config.mdns,
+            targets: config.targets.clone(),
+            tuning: Arc::clone(&config.tuning),
+        };
+        let sessions =
+            SessionsConfig { game: config.game.clone(), version: config.version, tuning: Arc::clone(&config.tuning) };
+        Self {
+            unix_ms,
+            discovery: Discovery::new(discovery, rng.random(), unix_ms),
+            sessions: Sessions::new(sessions, rng.random()),
+            config,
+            askers: BTreeMap::new(),
+            next_query: 1,
+            joins: BTreeMap::new(),
+            addresses: Vec::new(),
+            closing: None,
+            actions: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- inputs
+
+    /// Takes what a user asks for.
+    pub(crate) fn handle_command(&mut self, now: Moment, command: Command) {
+        if self.closing.is_some() {
+            self.refuse_closed(&command);
+            return;
+        }
+        match command {
+            Command::SignIn { user } => self.sessions.sign_in(user),
+            Command::SignOut { request, account } => self.sessions.sign_out(now, request, account),
+            Command::Host { request, account, what } => {
+                let unix_ms = self.unix_ms.saturating_add(now.as_micros() / 1_000);
+                self.sessions.host(now, request, account, *what, unix_ms);
+            }
+            Command::Join { request, account, what } => self.join(now, request, account, *what),
+            Command::Find { request, query } => self.find(now, request, *query),
+            Command::Cancel { request } => self.cancel(now, request),
+            Command::OpenBrowser { browser, query } => {
+                if let Some(id) = self.open(now, Asker::Browser(browser), *query, Mode::Browse) {
+                    tracing::debug!(target: "lansession::discovery", ?id, "browse");
+                }
+            }
+            Command::SetQuery { browser, query } => {
+                if let Some(id) = self.query_of(Asker::Browser(browser)) {
+                    self.discovery.set_query(now, id, *query);
+                }
+            }
+            Command::Refresh { browser } => {
+                if let Some(id) = self.query_of(Asker::Browser(browser)) {
+                    self.discovery.refresh(now, id);
+                }
+            }
+            Command::CloseBrowser { browser } => self.close_query(now, Asker::Browser(browser)),
+            Command::Diagnose { request } => {
+                let diagnosis = self.discovery.diagnose();
+                self.done(request, Ok(Answer::Diagnosis(diagnosis)));
+            }
+            Command::Close { request } => self.close(now, request),
+            other => self.sessions.command(now, other),
+        }
+        self.route(now);
+    }
+
+    /// Takes a datagram.
+    pub(crate) fn handle_arrival(&mut self, now: Moment, arrival: &Arrival) {
+        self.discovery.handle_arrival(now, arrival);
+        self.route(now);
+    }
+
+    /// Takes the usable interfaces, whenever they change.
+    pub(crate) fn handle_interfaces(&mut self, now: Moment, interfaces: &[Interface]) {
+        self.addresses = own_addresses(interfaces);
+        self.sessions.handle_addresses(&self.addresses);
+        self.discovery.handle_interfaces(now, interfaces);
+        self.route(now);
+    }
+
+    /// Takes the word that a send failed.
+    pub(crate) fn handle_send_failure(&mut self, now: Moment, failure: &SendFailure) {
+        self.discovery.handle_send_failure(now, failure);
+        self.route(now);
+    }
+
+    /// Takes what happened to a connection.
+    pub(crate) fn handle_link(&mut self, now: Moment, event: LinkEvent) {
+        self.sessions.handle_link(now, event);
+        self.route(now);
+    }
+
+    /// Takes the answer to [`Action::Listen`]: the port, or why there is none.
+    pub(crate) fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
+        self.sessions.listening(now, session, result);
+        self.route(now);
+    }
+
+    /// Takes what the mDNS adapter heard.
+    pub(crate) fn handle_mdns(&mut self, now: Moment, event: MdnsEvent) {
+        self.discovery.handle_mdns(now, event);
+        self.route(now);
+    }
+
+    /// Takes the answer to [`Action::Derive`].
+    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]) {
+        self.sessions.handle_derived(now, id, key);
+        self.route(now);
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.discovery.handle_timeout(now);
+        self.sessions.handle_timeout(now);
+        self.joins_due(now);
+        if let Some(closing) = &mut self.closing {
+            if closing.stop_at <= now && !closing.stopped {
+                closing.stopped = true;
+                self.actions.push_back(Action::Sockets { open: false });
+                self.actions.push_back(Action::Stop);
+            }
+        }
+        self.route(now);
+    }
+
+    // ------------------------------------------------------------------------------------------------ outputs
+
+    /// The next datagram to send.
+    #[must_use]
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.discovery.poll_transmit()
+    }
+
+    /// The next thing to do.
+    #[must_use]
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing for users.
+    #[must_use]
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due next.
+    #[must_use]
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
+        let joins = self.joins.values().map(Resolve::due).min();
+        let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
+        [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, stop].into_iter().flatten().min()
+    }
+
+    /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
+    #[must_use]
+    pub(crate) fn farewell(&mut self) -> Vec<Transmit> {
+        self.discovery.farewell()
+    }
+
+    // ------------------------------------------------------------------------------------------------ routing
+
+    /// Moves what each half has for the other, or for the outside, until both are drained.
+    fn route(&mut self, now: Moment) {
+        loop {
+            let mut moved = false;
+            while let Some(event) = self.sessions.poll_event() {
+                moved = true;
+                self.from_sessions(now, event);
+            }
+            while let Some(event) = self.discovery.poll_event() {
+                moved = true;
+                self.from_discovery(now, event);
+            }
+            while let Some(output) = self.sessions.poll_output() {
+                self.outputs.push_back(output);
+            }
+            if !moved {
+                break;
+            }
+        }
+        while let Some(action) = self.sessions.poll_action() {
+            self.actions.push_back(action);
+        }
+    }
+
+    fn from_sessions(&mut self, now: Moment, event: SessionsEvent) {
+        match event {
+            SessionsEvent::Publish(publication) => self.discovery.publish(now, *publication),
+            SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),
+            SessionsEvent::HostSuspect { key } => self.discovery.suspect(now, key),
+            SessionsEvent::HostDead { key } => {
+                self.discovery.suspect(now, key);
+                self.discovery.death_notice(now, key);
+            }
+        }
+    }
+
+    fn from_discovery(&mut self, now: Moment, event: DiscoveryEvent) {
+        match event {
+            DiscoveryEvent::List { query, list, events } => match self.askers.get(&query) {
+                Some(Asker::Browser(browser)) => {
+                    self.outputs.push_back(Output::Browser { browser: *browser, list, events });
+                }
+                Some(Asker::Join(request)) => self.join_heard(now, *request, &list),
+                Some(Asker::Find(_)) | None => {}
+            },
+            DiscoveryEvent::Done { query, found } => match self.askers.remove(&query) {
+                Some(Asker::Find(request)) => self.done(request, Ok(Answer::Found(found))),
+                Some(Asker::Join(request)) => self.join_searched(now, request, &found),
+                Some(Asker::Browser(_)) | None => {}
+            },
+            DiscoveryEvent::Sockets(open) => self.actions.push_back(Action::Sockets { open }),
+            DiscoveryEvent::Mdns(action) => self.actions.push_back(Action::Mdns(action)),
+            DiscoveryEvent::Lan(event) => self.outputs.push_back(Output::Lan(event)),
+            DiscoveryEvent::Lost(_) => {}
+        }
+    }
+
+    fn done(&mut self, request: RequestId, result: Result<Answer, Error>) {
+        self.outputs.push_back(Output::Done { request, result });
+    }
+
+    // ------------------------------------------------------------------------------------------------ queries
+
+    fn open(&mut self, now: Moment, asker: Asker, query: SessionQuery, mode: Mode) -> Option<QueryId> {
+        if self.askers.len() >= limits::QUERIES {
+            return None;
+        }
+        let id = QueryId(self.next_query);
+        self.next_query += 1;
+        self.askers.insert(id, asker);
+        self.discovery.open(now, id, query, mode);
+        Some(id)
+    }
+
+    fn query_of(&self, asker: Asker) -> Option<QueryId> {
+        self.askers.iter().find(|(_, a)| **a == asker).map(|(id, _)| *id)
+    }
+
+    fn close_query(&mut self, now: Moment, asker: Asker) {
+        if let Some(id) = self.query_of(asker) {
+            self.askers.remove(&id);
+            self.discovery.close(now, id);
+        }
+    }
+
+    fn find(&mut self, now: Moment, request: RequestId, query: SessionQuery) {
+        if query.take == 0 {
+            self.done(request, Ok(Answer::Found(Vec::new())));
+        } else if self.open(now, Asker::Find(request), query, Mode::Find).is_none() {
+            let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
+            self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
+        }
+    }
+
+    fn cancel(&mut self, now: Moment, request: RequestId) {
+        self.close_query(now, Asker::Find(request));
+        if self.joins.remove(&request).is_some() {
+            self.close_query(now, Asker::Join(request));
+            self.done(request, Err(Error::refused(Refusal::Cancelled)));
+        } else {
+            self.sessions.cancel(now, request);
+        }
+    }
+
+    // -------------------------------------------------------------------------------------------------- close
+
+    fn close(&mut self, now: Moment, request: RequestId) {
+        let joins: Vec<RequestId> = self.joins.keys().copied().collect();
+        for join in joins {
+            self.cancel(now, join);
+        }
+        for (id, asker) in std::mem::take(&mut self.askers) {
+            self.discovery.close(now, id);
+            if let Asker::Find(find) = asker {
+                self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
+            }
+        }
+        self.sessions.close(now);
+        self.route(now);
+        let linger = if self.discovery.is_parting() { LINGER } else { Duration::ZERO };
+        self.closing = Some(Closing { stop_at: now + linger, stopped: false });
+        self.outputs.push_back(Output::Lan(LanEvent::Closed));
+        self.done(request, Ok(Answer::Unit));
+    }
+
+    fn refuse_closed(&mut self, command: &Command) {
+        let request = match command {
+            Command::Close { request } => {
+                self.done(*request, Ok(Answer::Unit));
+                return;
+            }
+            Command::SignOut { request, .. }
+            | Command::Host { request, .. }
+            | Command::Join { request, .. }
+            | Command::Find { request, .. }
+            | Command::Update { request, .. }
+            | Command::UpdateMe { request, .. }
+            | Command::SetPhase { request, .. }
+            | Command::Kick { request, .. }
+            | Command::Unban { request, .. }
+            | Command::Say { request, .. }
+            | Command::Destroy { request, .. }
+            | Command::Diagnose { request }
+            | Command::Leave { request: Some(request), .. } => *request,
+            _ => return,
+        };
+        self.done(request, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
+    }
+}
+
+/// This machine's addresses as a host would name them: those others can reach first, loopback last.
+fn own_addresses(interfaces: &[Interface]) -> Vec<IpAddr> {
+    let rank = |interface: &Interface| {
+        let link_local = match interface.address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        (interface.loopback, link_local, interface.point_to_point, interface.address.is_ipv6())
+    };
+    let mut sorted: Vec<&Interface> = interfaces.iter().collect();
+    sorted.sort_by_key(|interface| rank(interface));
+    sorted.iter().map(|interface| interface.address).collect()
+}

@@ -1,0 +1,172 @@
+//! From "join this" to addresses that can be dialled: by entry, id, code, link or a typed address.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::types::{AccountId, Error, Found, HostKey, Refusal, SessionKey, SessionQuery};
+
+use super::{Asker, Engine, Mode};
+use crate::proto::clock::Moment;
+use crate::proto::io::{JoinCommand, JoinTarget, RequestId};
+use crate::proto::sessions::Resolved;
+
+/// A join whose host is being looked for.
+#[derive(Debug)]
+pub(super) struct Resolve {
+    account: AccountId,
+    what: JoinCommand,
+    /// A second session with the same id or code would make the target ambiguous: wait this long for it.
+    settle: Option<Moment>,
+    /// When to stop looking: then a typed address is dialled, anything else was not found.
+    deadline: Moment,
+    /// The deadline of the whole join.
+    join_by: Moment,
+    heard: Vec<Found>,
+}
+
+/// How long a second answer is waited for after the first to a query by id or code.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How long a typed address is asked by UDP before it is dialled.
+const TYPED: Duration = Duration::from_millis(400);
+
+impl Resolve {
+    pub(super) fn due(&self) -> Moment {
+        self.settle.map_or(self.deadline, |settle| settle.min(self.deadline))
+    }
+}
+
+/// What the search came to.
+pub(super) enum Resolution {
+    One(Box<Found>),
+    None,
+    Several,
+}
+
+impl Engine {
+    pub(super) fn join(&mut self, now: Moment, request: RequestId, account: AccountId, what: JoinCommand) {
+        let join_by = now + what.timeout;
+        let query = match &what.target {
+            JoinTarget::Found(found) => {
+                // The list may have moved on since the caller took this entry.
+                let current = self.discovery.entry(&found.key()).unwrap_or_else(|| found.clone());
+                return self.dial_found(now, request, account, what.clone(), &current, join_by);
+            }
+            JoinTarget::Link(link) => {
+                let mut candidates = link.addresses.clone();
+                let entry = self.discovery.entry(&link.key);
+                if let Some(entry) = &entry {
+                    candidates.splice(0..0, entry.addresses().iter().map(|address| address.addr));
+                }
+                let host_key = entry.as_ref().map_or(link.host_key, Found::host_key);
+                let resolved = resolved(Some(link.key), Some(host_key), candidates, entry.as_ref());
+                return self.sessions.join(now, request, account, what.clone(), resolved, join_by);
+            }
+            JoinTarget::Id(id) => SessionQuery::new().id(*id),
+            JoinTarget::Code(code) => SessionQuery::new().code(*code),
+            JoinTarget::Address(address) => {
+                let beacon = SocketAddr::new(address.ip(), self.config.beacon_port);
+                let query = SessionQuery::new().at(*address);
+                if beacon == *address { query } else { query.at(beacon) }
+            }
+        };
+        let search = if matches!(what.target, JoinTarget::Address(_)) { TYPED } else { what.timeout };
+        // Ends are ours to see: a find would stop at the first of two that fit.
+        let query = query.enough(u16::MAX).timeout(search.clamp(Duration::from_millis(1), Duration::from_secs(60)));
+        let deadline = now + search;
+        self.joins.insert(request, Resolve { account, what, settle: None, deadline, join_by, heard: Vec::new() });
+        if self.open(now, Asker::Join(request), query, Mode::Browse).is_none() {
+            self.joins.remove(&request);
+            let after = Duration::from_secs(1);
+            self.done(request, Err(Error::refused(Refusal::TooManyRequests { after })));
+        }
+    }
+
+    /// The list of a join's query changed.
+    pub(super) fn join_heard(&mut self, now: Moment, request: RequestId, list: &[Found]) {
+        let Some(resolve) = self.joins.get_mut(&request) else { return };
+        resolve.heard = list.iter().filter(|found| fits(&resolve.what.target, found)).cloned().collect();
+        if !resolve.heard.is_empty() && resolve.settle.is_none() {
+            resolve.settle = Some(now + SETTLE);
+        }
+    }
+
+    /// A join's query has ended.
+    pub(super) fn join_searched(&mut self, now: Moment, request: RequestId, found: &[Found]) {
+        self.join_heard(now, request, found);
+        if let Some(resolve) = self.joins.get_mut(&request) {
+            resolve.settle = Some(now);
+        }
+        self.joins_due(now);
+    }
+
+    pub(super) fn joins_due(&mut self, now: Moment) {
+        let due: Vec<RequestId> = self.joins.iter().filter(|(_, r)| r.due() <= now).map(|(id, _)| *id).collect();
+        for request in due {
+            self.close_query(now, Asker::Join(request));
+            let Some(resolve) = self.joins.remove(&request) else { continue };
+            let Resolve { account, what, heard, join_by, .. } = resolve;
+            match resolution(heard) {
+                Resolution::One(found) => self.dial_found(now, request, account, what, &found, join_by),
+                Resolution::Several => self.done(request, Err(Error::refused(Refusal::Ambiguous))),
+                Resolution::None => match what.target {
+                    JoinTarget::Address(address) => {
+                        let resolved = resolved(None, None, vec![address], None);
+                        self.sessions.join(now, request, account, what, resolved, join_by);
+                    }
+                    _ => self.done(request, Err(Error::refused(Refusal::NotFound))),
+                },
+            }
+        }
+    }
+
+    fn dial_found(
+        &mut self,
+        now: Moment,
+        request: RequestId,
+        account: AccountId,
+        what: JoinCommand,
+        found: &Found,
+        join_by: Moment,
+    ) {
+        let candidates = found.addresses().iter().map(|address| address.addr).collect();
+        let resolved = resolved(Some(found.key()), Some(found.host_key()), candidates, Some(found));
+        self.sessions.join(now, request, account, what, resolved, join_by);
+    }
+}
+
+fn resolution(heard: Vec<Found>) -> Resolution {
+    let keys: BTreeSet<SessionKey> = heard.iter().map(Found::key).collect();
+    if keys.len() > 1 {
+        return Resolution::Several;
+    }
+    heard.into_iter().next().map_or(Resolution::None, |found| Resolution::One(Box::new(found)))
+}
+
+fn resolved(
+    key: Option<SessionKey>,
+    host_key: Option<HostKey>,
+    candidates: Vec<SocketAddr>,
+    entry: Option<&Found>,
+) -> Resolved {
+    Resolved { key, host_key, candidates, incarnation: entry.map_or(0, |found| found.data().incarnation) }
+}
+
+/// Whether an entry is what a join names: a browse by typed address lists what else is on the LAN as well.
+fn fits(target: &JoinTarget, found: &Found) -> bool {
+    match target {
+        JoinTarget::Id(id) => found.id() == *id,
+        JoinTarget::Code(code) => found.code() == *code,
+        JoinTarget::Address(address) => {
+            let mut there = found.addresses().iter().filter(|a| a.addr.ip() == address.ip());
+            there.any(|a| a.addr.port() == address.port()) || there_by_beacon(found, *address)
+        }
+        JoinTarget::Found(_) | JoinTarget::Link(_) => true,
+    }
+}
+
+/// A typed beacon port, or an address without one, names every session of that machine.
+fn there_by_beacon(found: &Found, address: SocketAddr) -> bool {
+    let of_host = |a: &crate::types::FoundAddress| a.addr.ip() == address.ip();
+    found.addresses().iter().any(of_host) && found.addresses().iter().all(|a| a.addr.port() != address.port())
+}
