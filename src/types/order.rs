@@ -139,3 +139,89 @@ impl fmt::Display for OrderBy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::filter::tests::{facts, found};
+    use crate::types::{SessionId, Value};
+
+    fn entry(id: &str, skill: Option<Value>) -> FoundData {
+        let mut facts = facts();
+        facts.attributes.remove("skill");
+        if let Some(skill) = skill {
+            facts.attributes.set("skill", skill).unwrap();
+        }
+        found(id, facts, Some(Duration::from_millis(5)))
+    }
+
+    fn sorted(order: &str, entries: &[FoundData]) -> Vec<Option<Value>> {
+        let order = OrderBy::parse_list(order).unwrap();
+        let mut entries = entries.to_vec();
+        entries.sort_by(|a, b| compare(&order, a, b));
+        entries.iter().map(|entry| entry.facts.attributes.get("skill").cloned()).collect()
+    }
+
+    #[test]
+    fn missing_stands_last_whichever_way_and_near_wants_numbers() {
+        let some = |value: &dyn Fn() -> Value| Some(value());
+        let (low, high, text) = (some(&|| 900.into()), some(&|| 1_300.5.into()), some(&|| "pro".into()));
+        let entries = [entry("a", None), entry("b", text.clone()), entry("c", high.clone()), entry("d", low.clone())];
+        assert_eq!(sorted("skill", &entries), [low.clone(), high.clone(), text.clone(), None]);
+        assert_eq!(sorted("skill:desc", &entries), [text.clone(), high.clone(), low.clone(), None]);
+        let near = sorted("skill:near 1200", &entries);
+        assert_eq!(near[..2], [high, low]);
+        assert!(near[2..].contains(&None) && near[2..].contains(&text));
+    }
+
+    #[test]
+    fn ties_go_to_the_next_key_and_then_to_the_id() {
+        let mut ids = ["a", "b", "c"].map(|id| entry(id, Some(1.into())));
+        ids.sort_by(|a, b| compare(&[], a, b));
+        assert!(ids.windows(2).all(|pair| pair[0].key.id < pair[1].key.id));
+        let mut fast = entry("z", Some(1.into()));
+        fast.addresses[0].rtt = Some(Duration::from_micros(300));
+        let order = OrderBy::parse_list("skill, @ping_ms").unwrap();
+        assert!(ids.iter().all(|slow| compare(&order, &fast, slow).is_lt()));
+        let mut other = ids[0].clone();
+        other.key.id = SessionId::from_bytes([0xff; 16]);
+        assert_eq!(compare(&order, &ids[0], &ids[0]), Ordering::Equal);
+        assert_eq!(compare(&order, &other, &ids[0]), Ordering::Greater);
+    }
+
+    fn value() -> impl Strategy<Value = Option<Value>> {
+        proptest::option::of(prop_oneof![
+            (-3_i64..3).prop_map(Value::Int),
+            Just(Value::Int(i64::MAX)),
+            (-3_i32..3).prop_map(|half| Value::Float(f64::from(half) / 2.0)),
+            Just(Value::Float(f64::INFINITY)),
+            "[ab]{0,2}".prop_map(Value::String),
+            any::<bool>().prop_map(Value::Bool),
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_order_is_total(
+            values in [value(), value(), value()],
+            key in prop_oneof![Just("skill"), Just("skill:desc"), Just("skill:near 0.5"), Just("@keyword, skill")],
+        ) {
+            let order = OrderBy::parse_list(key).unwrap();
+            let [x, y, z] = values;
+            let (x, y, z) = (entry("x", x), entry("y", y), entry("z", z));
+            for (a, b, c) in [(&x, &y, &z), (&y, &z, &x), (&z, &x, &y), (&x, &z, &y), (&z, &y, &x), (&y, &x, &z)] {
+                prop_assert_eq!(compare(&order, a, b), compare(&order, b, a).reverse());
+                prop_assert!(compare(&order, a, b).is_ne());
+                if compare(&order, a, b).is_le() && compare(&order, b, c).is_le() {
+                    prop_assert!(compare(&order, a, c).is_le());
+                }
+            }
+        }
+    }
+}

@@ -12,7 +12,7 @@ mod lex;
 mod parse;
 mod print;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod view;
 
 use std::ops::{BitAnd, BitOr, Not};
