@@ -4,30 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::error::Error;
-use super::filter::{Field, Filter, attr};
+use super::filter::{Field, Filter};
 use super::id::{RoomCode, SessionId};
-use super::value::Value;
-
-/// By what a list is ordered; ties by session id, a missing field last.
-///
-/// ```
-/// use lansession::OrderBy;
-/// let order: OrderBy = "skill:near 1200".parse().unwrap();
-/// assert_eq!(order, OrderBy::near("skill", 1200.0));
-/// assert_eq!(order.to_string(), "skill:near 1200.0");
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct OrderBy {
-    pub(crate) field: Field,
-    pub(crate) direction: Direction,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Direction {
-    Ascending,
-    Descending,
-    Near(f64),
-}
+use super::order::OrderBy;
 
 /// What sessions to find, in which order, and when to be content.
 ///
@@ -53,6 +32,8 @@ pub struct SessionQuery {
 impl SessionQuery {
     /// The most results: 100, as MPSD's `take`.
     pub const MAX_TAKE: u8 = 100;
+    /// The most keys of an order.
+    pub const MAX_ORDER: usize = 4;
     /// The most addresses to ask.
     pub const MAX_TARGETS: usize = 16;
 
@@ -158,9 +139,10 @@ impl SessionQuery {
         if self.targets.len() > Self::MAX_TARGETS {
             return Err(Error::invalid(format!("{} addresses to ask, at most 16 fit", self.targets.len())));
         }
-        if self.order.len() > 4 {
+        if self.order.len() > Self::MAX_ORDER {
             return Err(Error::invalid(format!("{} order keys, at most 4 fit", self.order.len())));
         }
+        self.order.iter().try_for_each(OrderBy::check)?;
         self.filter.check()
     }
 }
@@ -174,32 +156,5 @@ impl Default for SessionQuery {
 impl From<Filter> for SessionQuery {
     fn from(filter: Filter) -> Self {
         Self::new().filter(filter)
-    }
-}
-
-impl From<&str> for OrderBy {
-    fn from(name: &str) -> Self {
-        Self::ascending(name)
-    }
-}
-
-impl OrderBy {
-    /// Smallest first.
-    #[must_use]
-    pub fn ascending(field: impl Into<Field>) -> Self {
-        Self { field: field.into(), direction: Direction::Ascending }
-    }
-
-    /// Largest first.
-    #[must_use]
-    pub fn descending(field: impl Into<Field>) -> Self {
-        Self { field: field.into(), direction: Direction::Descending }
-    }
-
-    /// Nearest to `target` first; values that are no numbers count as missing.
-    #[must_use]
-    #[doc(alias = "Near")]
-    pub fn near(field: impl Into<Field>, target: f64) -> Self {
-        Self { field: field.into(), direction: Direction::Near(target) }
     }
 }
