@@ -9,6 +9,7 @@ use super::value::Value;
 /// Who sees an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Visibility {
     /// Everybody on the LAN: it is in the advert.
     #[default]

@@ -162,6 +162,7 @@ pub enum SessionEvent {
 /// A join that waits for the game's word.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct JoinAsk {
     /// What to answer to.
     pub id: u64,
@@ -170,12 +171,15 @@ pub struct JoinAsk {
     /// The account, proven by its key.
     pub account: AccountId,
     /// Its display name.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::name"))]
     pub name: String,
     /// The account id it claims at the embedding service; check it with the ticket.
     pub external: Option<External>,
     /// The game's own bytes, at most 1,024.
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::hex"))]
     pub ticket: Vec<u8>,
     /// 32 bytes that only this connection has: what a ticket may be bound to.
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::hex"))]
     pub binding: [u8; 32],
     /// How long an answer is waited for; none is a refusal.
     pub deadline: Duration,

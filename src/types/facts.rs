@@ -6,8 +6,10 @@ use super::settings::{JoinPolicy, Phase};
 /// Everything a stranger may know of a session. Attributes here are public ones only.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct PublicFacts {
     /// The session's name.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::name"))]
     pub name: String,
     /// The game's version.
     pub version: u32,
@@ -36,9 +38,11 @@ pub struct PublicFacts {
     /// Whether the host holds no seat.
     pub dedicated: bool,
     /// Keywords, folded to lower case (ASCII).
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::keywords"))]
     pub keywords: Vec<String>,
     /// Public attributes.
     pub attributes: Attributes,
     /// The game's named ports.
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::ports"))]
     pub ports: Vec<(String, u16)>,
 }

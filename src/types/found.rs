@@ -17,6 +17,7 @@ use super::settings::{JoinPolicy, Phase};
 /// By which path an entry came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Source {
     /// Our own datagrams: broadcast, multicast, or an answer to them.
     Beacon,
@@ -64,6 +65,7 @@ impl fmt::Debug for Sources {
 /// One address of a session's host, proven by an echo of our own nonce from it, or given by the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize))]
 pub struct FoundAddress {
     /// The host's address with the session's control port.
     pub addr: SocketAddr,

@@ -153,6 +153,7 @@ impl SessionId {
 
 /// What names one session in every list: its id and the key that founded it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct SessionKey {
     /// The session's id.
     pub id: SessionId,

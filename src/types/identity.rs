@@ -80,8 +80,14 @@ impl fmt::Debug for Identity {
 /// assert!(External::new("eos", &[0; 65]).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(::serde::Serialize, ::serde::Deserialize),
+    serde(try_from = "super::serde::ExternalForm")
+)]
 pub struct External {
     provider: String,
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::hex"))]
     id: Vec<u8>,
 }
 

@@ -12,6 +12,7 @@ use super::reason::Reason;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Left {
     /// It left.
     Left,

@@ -9,6 +9,7 @@ use super::key::AccountId;
 /// A seat's state, after MPSD's member states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum MemberStatus {
     /// Held for an account that has not registered.
     Reserved,
@@ -23,6 +24,7 @@ pub enum MemberStatus {
 /// Whether a member's connection stands; its own axis beside [`MemberStatus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum LinkState {
     /// The host hears it.
     Connected,
@@ -34,10 +36,12 @@ pub enum LinkState {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "FSessionMember")]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct Member {
     /// Its account.
     pub account: AccountId,
     /// Its display name, 1 to 64 bytes.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::name"))]
     pub name: String,
     /// The embedding service's own account id, where it gave one.
     pub external: Option<External>,

@@ -20,6 +20,8 @@ mod order;
 mod query;
 mod reason;
 mod refusal;
+#[cfg(feature = "serde")]
+mod serde;
 mod settings;
 mod snapshot;
 mod text;

@@ -13,6 +13,11 @@ use super::text::check_text;
 /// assert_eq!(Reason::new(7, "AFK").code(), 7);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(::serde::Serialize, ::serde::Deserialize),
+    serde(try_from = "super::serde::ReasonForm")
+)]
 pub struct Reason {
     code: u32,
     text: String,

@@ -12,6 +12,7 @@ use super::value::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 #[doc(alias = "ESessionJoinPolicy")]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum JoinPolicy {
     /// Everybody.
     #[default]
@@ -37,6 +38,7 @@ impl JoinPolicy {
 /// Where a match stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Phase {
     /// Gathering.
     #[default]

@@ -12,6 +12,7 @@ use super::settings::{JoinPolicy, Phase};
 
 /// The name of a state: the host's term and the number of changes, compared as a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct Revision {
     /// The host's term; 1 for the founder.
     pub term: u32,
@@ -30,6 +31,7 @@ impl fmt::Display for Revision {
 #[non_exhaustive]
 #[doc(alias = "ISession")]
 #[doc(alias = "ToLogString")]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct SessionSnapshot {
     /// Which session it is.
     pub key: SessionKey,
@@ -41,8 +43,10 @@ pub struct SessionSnapshot {
     /// The key the host serves under.
     pub host_key: HostKey,
     /// The session's name, 1 to 64 bytes.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::name"))]
     pub name: String,
     /// The schema's name; empty where none was set.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::schema"))]
     pub schema: String,
     /// The game's version.
     pub version: u32,
@@ -67,10 +71,12 @@ pub struct SessionSnapshot {
     /// Whether the host holds no seat.
     pub dedicated: bool,
     /// Keywords, folded to lower case (ASCII).
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::keywords"))]
     pub keywords: Vec<String>,
     /// The attributes that this member may see.
     pub attributes: Attributes,
     /// The game's own named ports.
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::ports"))]
     pub ports: Vec<(String, u16)>,
     /// The members, by number.
     pub members: Vec<Member>,

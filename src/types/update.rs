@@ -13,6 +13,11 @@ use super::value::Value;
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[doc(alias = "FSessionSettingsUpdate")]
+#[cfg_attr(
+    feature = "serde",
+    derive(::serde::Serialize, ::serde::Deserialize),
+    serde(try_from = "super::serde::UpdateForm")
+)]
 pub struct SettingsUpdate {
     pub(crate) name: Option<String>,
     pub(crate) schema: Option<String>,
@@ -24,7 +29,9 @@ pub struct SettingsUpdate {
     pub(crate) locked: Option<bool>,
     pub(crate) join_in_progress: Option<bool>,
     pub(crate) keywords: Option<Vec<String>>,
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::some_ports"))]
     pub(crate) ports: Option<Vec<(String, u16)>>,
+    #[cfg_attr(feature = "serde", serde(with = "super::serde::set"))]
     pub(crate) set: Vec<(String, Attribute)>,
     pub(crate) remove: Vec<String>,
 }
