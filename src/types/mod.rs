@@ -3,6 +3,8 @@
 //! Nothing here knows a clock, a socket or a byte format. Every other layer stands on this one.
 
 mod attributes;
+#[cfg(feature = "serde")]
+mod attributes_serde;
 mod diagnosis;
 mod endpoint;
 mod error;
