@@ -7,18 +7,17 @@
 //!
 //! Optional fields are written as null and never left out, so that formats without field names work too.
 
+mod forms;
 mod value;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 use ::serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use ::serde::ser::{self, Serialize, Serializer};
+use ::serde::ser::{Serialize, Serializer};
 
-use super::attributes::{Attribute, Attributes, check_attribute_name};
+use super::attributes::{Attribute, Attributes};
 use super::error::Error;
 use super::facts::PublicFacts;
 use super::filter::{Field, Filter, check_field};
@@ -27,11 +26,10 @@ use super::id::{InviteId, RoomCode, SessionId, base32};
 use super::identity::External;
 use super::key::{AccountId, HostKey, PublicKey};
 use super::order::OrderBy;
-use super::query::SessionQuery;
 use super::reason::Reason;
-use super::settings::{JoinPolicy, SessionSettings};
+use super::settings::SessionSettings;
 use super::text::{check_name, check_text};
-use super::update::SettingsUpdate;
+pub(super) use forms::UpdateForm;
 
 /// Reads a text and makes a `T` of it.
 struct Text<T, E>(fn(&str) -> Result<T, E>, &'static str);
@@ -167,6 +165,46 @@ pub(super) mod ports {
     }
 }
 
+/// Attributes to set as a map.
+pub(super) mod set {
+    use super::*;
+
+    pub(in crate::types) fn serialize<S: Serializer>(
+        set: &[(String, Attribute)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(set.iter().map(|(name, attribute)| (name, attribute)))
+    }
+
+    pub(in crate::types) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(String, Attribute)>, D::Error> {
+        deserializer.deserialize_map(Pairs(PhantomData))
+    }
+}
+
+/// Named ports that may be absent, as a map.
+pub(super) mod some_ports {
+    use super::*;
+
+    #[derive(::serde::Serialize, ::serde::Deserialize)]
+    struct Ports(#[serde(with = "ports")] Vec<(String, u16)>);
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(in crate::types) fn serialize<S: Serializer>(
+        ports: &Option<Vec<(String, u16)>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        ports.clone().map(Ports).serialize(serializer)
+    }
+
+    pub(in crate::types) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<(String, u16)>>, D::Error> {
+        Ok(Option::<Ports>::deserialize(deserializer)?.map(|ports| ports.0))
+    }
+}
+
 /// Bytes as hex text in formats that people read.
 pub(super) mod hex {
     use super::*;
@@ -254,233 +292,6 @@ impl TryFrom<ReasonForm> for Reason {
         let reason = Self::new(form.code, form.text);
         reason.check()?;
         Ok(reason)
-    }
-}
-
-#[derive(::serde::Serialize, ::serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct SettingsForm {
-    name: String,
-    schema: String,
-    max_members: u16,
-    reserved_slots: u16,
-    policy: JoinPolicy,
-    listed: Option<bool>,
-    closed: bool,
-    locked: bool,
-    join_in_progress: bool,
-    keywords: Vec<String>,
-    attributes: Attributes,
-    #[serde(with = "ports")]
-    ports: Vec<(String, u16)>,
-}
-
-impl Default for SettingsForm {
-    fn default() -> Self {
-        SessionSettings::new("").into()
-    }
-}
-
-impl From<SessionSettings> for SettingsForm {
-    fn from(settings: SessionSettings) -> Self {
-        Self {
-            name: settings.name,
-            schema: settings.schema,
-            max_members: settings.max_members,
-            reserved_slots: settings.reserved_slots,
-            policy: settings.policy,
-            listed: settings.listed,
-            closed: settings.closed,
-            locked: settings.locked,
-            join_in_progress: settings.join_in_progress,
-            keywords: settings.keywords,
-            attributes: settings.attributes,
-            ports: settings.ports,
-        }
-    }
-}
-
-/// Fails where a value that the settings could not take was kept for [`SessionSettings::check`].
-impl Serialize for SessionSettings {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some(problem) = &self.problem {
-            return Err(ser::Error::custom(problem));
-        }
-        SettingsForm::from(self.clone()).serialize(serializer)
-    }
-}
-
-/// Needs a name; what else is not given is as in [`SessionSettings::new`].
-impl<'de> Deserialize<'de> for SessionSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let form = SettingsForm::deserialize(deserializer)?;
-        let settings = Self {
-            name: form.name,
-            schema: form.schema,
-            max_members: form.max_members,
-            reserved_slots: form.reserved_slots,
-            policy: form.policy,
-            listed: form.listed,
-            closed: form.closed,
-            locked: form.locked,
-            join_in_progress: form.join_in_progress,
-            keywords: form.keywords.iter().map(|word| word.to_ascii_lowercase()).collect(),
-            attributes: form.attributes,
-            ports: form.ports,
-            problem: None,
-        };
-        settings.check().map_err(de::Error::custom)?;
-        Ok(settings)
-    }
-}
-
-/// Attributes to set as a map.
-pub(super) mod set {
-    use super::*;
-
-    pub(in crate::types) fn serialize<S: Serializer>(
-        set: &[(String, Attribute)],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(set.iter().map(|(name, attribute)| (name, attribute)))
-    }
-
-    pub(in crate::types) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<(String, Attribute)>, D::Error> {
-        deserializer.deserialize_map(Pairs(PhantomData))
-    }
-}
-
-/// Named ports that may be absent, as a map.
-pub(super) mod some_ports {
-    use super::*;
-
-    #[derive(::serde::Serialize, ::serde::Deserialize)]
-    struct Ports(#[serde(with = "ports")] Vec<(String, u16)>);
-
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
-    pub(in crate::types) fn serialize<S: Serializer>(
-        ports: &Option<Vec<(String, u16)>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        ports.clone().map(Ports).serialize(serializer)
-    }
-
-    pub(in crate::types) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Vec<(String, u16)>>, D::Error> {
-        Ok(Option::<Ports>::deserialize(deserializer)?.map(|ports| ports.0))
-    }
-}
-
-/// As [`SettingsUpdate`] itself, before it is checked.
-#[derive(::serde::Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct UpdateForm {
-    name: Option<String>,
-    schema: Option<String>,
-    max_members: Option<u16>,
-    reserved_slots: Option<u16>,
-    policy: Option<JoinPolicy>,
-    listed: Option<bool>,
-    closed: Option<bool>,
-    locked: Option<bool>,
-    join_in_progress: Option<bool>,
-    keywords: Option<Vec<String>>,
-    #[serde(with = "some_ports")]
-    ports: Option<Vec<(String, u16)>>,
-    #[serde(with = "set")]
-    set: Vec<(String, Attribute)>,
-    remove: Vec<String>,
-}
-
-impl TryFrom<UpdateForm> for SettingsUpdate {
-    type Error = Error;
-
-    fn try_from(form: UpdateForm) -> Result<Self, Error> {
-        let words = form.keywords.map(|words| words.iter().map(|word| word.to_ascii_lowercase()).collect());
-        let update = Self {
-            name: form.name,
-            schema: form.schema,
-            max_members: form.max_members,
-            reserved_slots: form.reserved_slots,
-            policy: form.policy,
-            listed: form.listed,
-            closed: form.closed,
-            locked: form.locked,
-            join_in_progress: form.join_in_progress,
-            keywords: words,
-            ports: form.ports,
-            set: form.set,
-            remove: form.remove,
-        };
-        update.remove.iter().try_for_each(|name| check_attribute_name(name))?;
-        // Onto the widest settings there can be: what does not fit these fits none.
-        let widest = SessionSettings::new("x").max_members(SessionSettings::MAX_MEMBERS);
-        update.applied_to(&widest).check()?;
-        Ok(update)
-    }
-}
-
-#[derive(::serde::Serialize, ::serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct QueryForm {
-    filter: Filter,
-    order: String,
-    take: u8,
-    enough: Option<u16>,
-    timeout: Duration,
-    id: Option<SessionId>,
-    code: Option<RoomCode>,
-    at: Vec<SocketAddr>,
-}
-
-impl Default for QueryForm {
-    fn default() -> Self {
-        SessionQuery::new().into()
-    }
-}
-
-impl From<SessionQuery> for QueryForm {
-    fn from(query: SessionQuery) -> Self {
-        let order: Vec<String> = query.order.iter().map(ToString::to_string).collect();
-        Self {
-            filter: query.filter,
-            order: order.join(", "),
-            take: query.take,
-            enough: query.enough,
-            timeout: query.timeout,
-            id: query.id,
-            code: query.code,
-            at: query.targets,
-        }
-    }
-}
-
-/// Filter and order as text.
-impl Serialize for SessionQuery {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        QueryForm::from(self.clone()).serialize(serializer)
-    }
-}
-
-/// What is not given is as in [`SessionQuery::new`].
-impl<'de> Deserialize<'de> for SessionQuery {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let form = QueryForm::deserialize(deserializer)?;
-        let query = Self {
-            filter: form.filter,
-            order: OrderBy::parse_list(&form.order).map_err(|error| de::Error::custom(format!("order: {error}")))?,
-            take: form.take,
-            enough: form.enough,
-            timeout: form.timeout,
-            id: form.id,
-            code: form.code,
-            targets: form.at,
-        };
-        query.check().map_err(de::Error::custom)?;
-        Ok(query)
     }
 }
 

@@ -1,5 +1,8 @@
 //! Everything there and back through JSON, and what is refused on the way.
 
+use std::fmt;
+use std::time::Duration;
+
 use ::serde::de::DeserializeOwned;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -25,9 +28,6 @@ fn refused<T: DeserializeOwned + fmt::Debug>(json: &Json, says: &str) {
     let error = serde_json::from_str::<T>(&json.to_string()).unwrap_err().to_string();
     assert!(error.contains(says), "{json}: {error}");
 }
-
-use std::fmt;
-use std::time::Duration;
 
 fn account() -> AccountId {
     AccountId::from_bytes([9; 32]).unwrap()
