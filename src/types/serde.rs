@@ -21,7 +21,7 @@ use super::attributes::{Attribute, Attributes};
 use super::error::Error;
 use super::facts::PublicFacts;
 use super::filter::{Field, Filter, check_field};
-use super::found::{Found, FoundAddress, Source, Sources};
+use super::found::{Found, FoundAddress, Sources};
 use super::id::{InviteId, RoomCode, SessionId, base32};
 use super::identity::External;
 use super::key::{AccountId, HostKey, PublicKey};
