@@ -54,6 +54,7 @@ pub use update::{AttributeChange, MemberUpdate, SettingsChange, SettingsUpdate};
 pub use value::Value;
 
 pub(crate) use filter::{Comparison, Node, Truth};
-pub(crate) use found::FoundData;
-pub(crate) use order::compare;
+pub(crate) use found::{FoundData, WIRE_MAJOR};
+pub(crate) use id::base32;
+pub(crate) use order::{Direction, compare};
 pub(crate) use text::{check_name, check_text, is_displayable};

@@ -8,7 +8,7 @@ mod parts;
 mod state;
 
 pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
-pub(crate) use parts::{Assembler, split};
+pub(crate) use parts::{Assembler, header, split};
 pub(crate) use state::{Change, Delta, SettingChange};
 
 /// The longest payload of one frame.
