@@ -16,6 +16,8 @@ pub mod fuzz;
 pub(crate) mod golden;
 pub(crate) mod hash;
 pub(crate) mod sign;
+#[cfg(test)]
+mod tests;
 pub(crate) mod txt;
 pub(crate) mod values;
 
