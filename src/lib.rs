@@ -2,4 +2,5 @@
 #![allow(dead_code, unused_imports)] // while the floors above are built
 mod proto;
 mod types;
+mod wire;
 pub use types::*;

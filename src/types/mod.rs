@@ -48,5 +48,7 @@ pub use update::{AttributeChange, MemberUpdate, SettingsChange, SettingsUpdate};
 pub use value::Value;
 
 pub(crate) use filter::{Comparison, Lookup, Node, Truth};
-pub(crate) use found::FoundData;
+pub(crate) use found::{FoundData, WIRE_MAJOR};
+pub(crate) use id::base32;
+pub(crate) use query::Direction;
 pub(crate) use text::{check_name, check_text, is_displayable};

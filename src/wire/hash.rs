@@ -1,5 +1,7 @@
 //! Derived values: everything that is SHA-256, HMAC or PBKDF2 of something (protocol.md, "Derived values").
 
+use std::net::{IpAddr, SocketAddr};
+
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 
@@ -57,6 +59,45 @@ pub(crate) fn known_tag(nonce: u64, key: SessionKey, incarnation: u64, term: u32
             &revision.to_be_bytes(),
         ],
     )
+}
+
+/// The places of a tag in a Bloom filter of so many bits: `h1 + i * h2`, the tag's halves as 24-bit numbers, h2 made odd.
+fn bloom_places(bits: usize, hashes: u8, tag: [u8; 6]) -> impl Iterator<Item = usize> {
+    let [a, b, c, d, e, f] = tag;
+    let (h1, h2) = (u64::from(u32::from_be_bytes([0, a, b, c])), u64::from(u32::from_be_bytes([0, d, e, f]) | 1));
+    let bits = u64::try_from(bits).unwrap_or(u64::MAX).max(1);
+    (0..u64::from(hashes)).map(move |i| usize::try_from(h1.wrapping_add(i.wrapping_mul(h2)) % bits).unwrap_or_default())
+}
+
+/// Puts a tag into a Bloom filter.
+pub(crate) fn bloom_insert(bits: &mut [u8], hashes: u8, tag: [u8; 6]) {
+    for place in bloom_places(bits.len().saturating_mul(8), hashes, tag) {
+        if let Some(byte) = bits.get_mut(place / 8) {
+            *byte |= 0x80 >> (place % 8);
+        }
+    }
+}
+
+/// Whether a Bloom filter may hold a tag. An empty one holds none.
+pub(crate) fn bloom_contains(bits: &[u8], hashes: u8, tag: [u8; 6]) -> bool {
+    hashes > 0
+        && bloom_places(bits.len().saturating_mul(8), hashes, tag)
+            .all(|place| bits.get(place / 8).is_some_and(|byte| byte & (0x80 >> (place % 8)) != 0))
+}
+
+/// What proves that an asker receives at the address it asks from: only this host can make it, for this minute.
+pub(crate) fn cookie(secret: &[u8; 32], from: SocketAddr, minute: u64) -> [u8; 16] {
+    let address = match from.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    let all = hmac(secret, &[&address.octets(), &from.port().to_be_bytes(), &minute.to_be_bytes()]);
+    all.first_chunk().copied().unwrap_or_default()
+}
+
+/// What names a host key in DNS-SD, where the key itself would be a text too long.
+pub(crate) fn host_label(host: HostKey) -> [u8; 12] {
+    hash("lansession host label", &[host.as_bytes()])
 }
 
 /// The digest of an advert's facts part, by which a probe learns whether it missed a change.
@@ -124,6 +165,26 @@ mod tests {
         assert!(equal(&[7; 32], &other));
         other[31] = 8;
         assert!(!equal(&[7; 32], &other));
+    }
+
+    #[test]
+    fn a_bloom_filter_holds_what_was_put_in() {
+        let mut bits = [0; 200];
+        let tags = (0..128_u64).map(|n| hash::<6>("tag", &[&n.to_be_bytes()]));
+        tags.clone().for_each(|tag| bloom_insert(&mut bits, 6, tag));
+        assert!(tags.clone().all(|tag| bloom_contains(&bits, 6, tag)));
+        let false_hits =
+            (1_000..11_000_u64).filter(|n: &u64| bloom_contains(&bits, 6, hash("tag", &[&n.to_be_bytes()]))).count();
+        assert!(false_hits < 60, "{false_hits} of 10,000");
+        assert!(!bloom_contains(&[], 6, [0; 6]));
+    }
+
+    #[test]
+    fn a_cookie_is_for_one_address_and_one_minute() {
+        let at = |text: &str, minute| cookie(&[1; 32], text.parse().unwrap(), minute);
+        assert_eq!(at("10.0.0.1:5", 9), at("[::ffff:10.0.0.1]:5", 9));
+        assert_ne!(at("10.0.0.1:5", 9), at("10.0.0.1:6", 9));
+        assert_ne!(at("10.0.0.1:5", 9), at("10.0.0.1:5", 10));
     }
 
     #[test]

@@ -7,10 +7,17 @@
 pub(crate) mod bytes;
 pub(crate) mod codec;
 pub(crate) mod datagram;
+pub(crate) mod extension;
+pub(crate) mod filter;
 pub(crate) mod frame;
+#[doc(hidden)]
+pub mod fuzz;
+#[cfg(test)]
+pub(crate) mod golden;
 pub(crate) mod hash;
 pub(crate) mod sign;
 pub(crate) mod txt;
+pub(crate) mod values;
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -131,5 +131,9 @@ pub(crate) struct Cause {
 pub(crate) enum DoneResult {
     Ok(Revision),
     /// An [`ErrorKind`](crate::ErrorKind)'s code and a text for the log.
-    Failed { code: u16, text: String, retry_after_ms: u32 },
+    Failed {
+        code: u16,
+        text: String,
+        retry_after_ms: u32,
+    },
 }

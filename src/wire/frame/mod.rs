@@ -1,14 +1,21 @@
 //! The control frames (protocol.md, "Control channel").
 //!
 //! On the stream each frame is: length of the payload 2, kind 1, flags 1 (bit 0: more parts follow), payload. A message
-//! that does not fit one frame goes in parts of one kind, at most 1 MiB together. The payload is `bincode`.
+//! that does not fit one frame goes in parts of one kind, at most 1 MiB together. The payload is `bincode`, then extensions.
 
+mod changes;
+mod encoding;
 mod message;
 mod parts;
+mod proof;
 mod state;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use encoding::kind;
 pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
-pub(crate) use parts::{Assembler, split};
+pub(crate) use parts::{Assembler, header, split};
+pub(crate) use proof::{frames, join_fits, snapshot_fits, view_digest};
 pub(crate) use state::{Change, Delta, SettingChange};
 
 /// The longest payload of one frame.
@@ -19,3 +26,11 @@ pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 pub(crate) const MAX_PRE_SEAT: usize = 8 << 10;
 /// The frame's header.
 pub(crate) const HEADER: usize = 4;
+/// The longest ticket of a join.
+pub(crate) const MAX_TICKET: usize = 1_024;
+/// The longest lobby message.
+pub(crate) const MAX_SAY: usize = 1_024;
+/// The longest text of a failure.
+pub(crate) const MAX_TEXT: usize = 512;
+/// The most changes of one commit: every member out, and every setting.
+pub(crate) const MAX_CHANGES: usize = 2_048;

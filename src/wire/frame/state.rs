@@ -1,8 +1,6 @@
 //! Commits: what changed, as new values (protocol.md, "State").
 
-use crate::types::{
-    AccountId, Attribute, JoinPolicy, Left, Member, MemberStatus, MemberUpdate, Phase, Revision,
-};
+use crate::types::{AccountId, Attribute, JoinPolicy, Left, Member, MemberStatus, MemberUpdate, Phase, Revision};
 
 use super::message::Cause;
 

@@ -1,0 +1,224 @@
+//! How the messages travel (protocol.md, "Messages").
+
+use bincode::de::{Decode, Decoder};
+use bincode::enc::{Encode, Encoder};
+use bincode::error::{DecodeError, EncodeError};
+
+use super::message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
+use super::{MAX_MESSAGE, MAX_SAY, MAX_TEXT, MAX_TICKET};
+use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision, is_displayable};
+use crate::wire::bytes::{Reader, Writer};
+use crate::wire::codec::{self, message};
+use crate::wire::{WireError, WireResult, extension};
+
+message! {
+    Join {
+        session, incarnation, nonce, peer_incarnation, version,
+        name = codec::name::<{ Profile::MAX_NAME }, _>,
+        external, attributes,
+        ticket = codec::bytes::<MAX_TICKET, _>,
+        password_proof,
+        seat_key = seat_key,
+        can_host, tcp_port, udp_port, reserved,
+    }
+}
+message! { Accept { number, token, grant, host, password_proof, host_silence, grace, snapshot } }
+message! { Grant { session, founder, revision, account, peer_incarnation, signature } }
+message! { Proof { account, signature } }
+message! { Cause { account, number } }
+
+/// A key for votes, or zero for none; a weak one could be voted for by anybody.
+fn seat_key<D: Decoder>(from: &mut D) -> Result<[u8; 32], DecodeError> {
+    let key = Decode::decode(from)?;
+    if key == [0; 32] || PublicKey::from_bytes(key).is_ok() {
+        Ok(key)
+    } else {
+        Err(DecodeError::Other("weak seat key"))
+    }
+}
+
+impl Encode for Request {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        match self {
+            Self::UpdateMe(update) => (0_u32, update).encode(to),
+            Self::Say(data) => (1_u32, data).encode(to),
+            Self::Register => 2_u32.encode(to),
+        }
+    }
+}
+
+impl<C> Decode<C> for Request {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        match u32::decode(from)? {
+            0 => Decode::decode(from).map(Self::UpdateMe),
+            1 => codec::bytes::<MAX_SAY, _>(from).map(Self::Say),
+            2 => Ok(Self::Register),
+            _ => Err(DecodeError::Other("unknown request")),
+        }
+    }
+}
+
+/// Text for a log, cut to what travels: errors quote what their maker was given.
+fn log_text(text: &str) -> String {
+    let mut shown: String =
+        text.chars().map(|c| if is_displayable(c.encode_utf8(&mut [0; 4])) { c } else { ' ' }).collect();
+    while shown.len() > MAX_TEXT {
+        shown.pop();
+    }
+    shown
+}
+
+impl Encode for DoneResult {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        match self {
+            Self::Ok(revision) => (0_u32, revision).encode(to),
+            Self::Failed { code, text, retry_after_ms } => (1_u32, code, log_text(text), retry_after_ms).encode(to),
+        }
+    }
+}
+
+impl<C> Decode<C> for DoneResult {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        match u32::decode(from)? {
+            0 => Decode::decode(from).map(Self::Ok),
+            1 => Ok(Self::Failed {
+                code: Decode::decode(from)?,
+                text: codec::text::<MAX_TEXT, _>(from)?,
+                retry_after_ms: Decode::decode(from)?,
+            }),
+            _ => Err(DecodeError::Other("unknown result")),
+        }
+    }
+}
+
+/// The numbers of the kinds: 1 to 15 a joiner or member sends, 16 to 31 a host.
+pub(crate) mod kind {
+    pub(crate) const JOIN: u8 = 1;
+    pub(crate) const ACK: u8 = 2;
+    pub(crate) const REQUEST: u8 = 3;
+    pub(crate) const LEAVE: u8 = 4;
+    pub(crate) const RESYNC: u8 = 5;
+    pub(crate) const HEARTBEAT: u8 = 6;
+    pub(crate) const ACCEPT: u8 = 16;
+    pub(crate) const REFUSE: u8 = 17;
+    pub(crate) const SNAPSHOT: u8 = 18;
+    pub(crate) const DELTA: u8 = 19;
+    pub(crate) const DONE: u8 = 20;
+    pub(crate) const MESSAGE: u8 = 21;
+    pub(crate) const END: u8 = 22;
+    pub(crate) const NOT_HOST: u8 = 23;
+    pub(crate) const INCOMPATIBLE: u8 = 255;
+}
+
+struct Numbered<T> {
+    number: u32,
+    body: T,
+}
+
+struct Refuse {
+    refusal: Refusal,
+    sticky: bool,
+}
+
+struct Message {
+    from: Option<AccountId>,
+    data: Vec<u8>,
+}
+
+struct NotHost {
+    term: u32,
+    host_key: crate::types::HostKey,
+}
+
+impl<C, T: Decode<C>> Decode<C> for Numbered<T> {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self { number: Decode::decode(from)?, body: Decode::decode(from)? })
+    }
+}
+
+message! { Refuse { refusal, sticky } }
+message! { Message { from, data = codec::bytes::<MAX_SAY, _> } }
+message! { NotHost { term, host_key } }
+
+impl Frame {
+    /// The kind and the payload, for [`split`](super::split).
+    pub(crate) fn encode(&self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Join(join) => (kind::JOIN, codec::encode(join)),
+            Self::Ack => (kind::ACK, Vec::new()),
+            Self::Request { number, body } => (kind::REQUEST, codec::encode(&(number, body))),
+            Self::Leave => (kind::LEAVE, Vec::new()),
+            Self::Resync { have } => (kind::RESYNC, codec::encode(have)),
+            Self::Heartbeat => (kind::HEARTBEAT, Vec::new()),
+            Self::Accept(accept) => (kind::ACCEPT, codec::encode(accept)),
+            Self::Refuse { refusal, sticky } => (kind::REFUSE, codec::encode(&(refusal, sticky))),
+            Self::Snapshot(snapshot) => (kind::SNAPSHOT, codec::encode(snapshot)),
+            Self::Delta(delta) => (kind::DELTA, codec::encode(delta)),
+            Self::Done { number, result } => (kind::DONE, codec::encode(&(number, result))),
+            Self::Message { from, data } => (kind::MESSAGE, codec::encode(&(from, data))),
+            Self::End { why } => (kind::END, codec::encode(why)),
+            Self::NotHost { term, host_key } => (kind::NOT_HOST, codec::encode(&(term, host_key))),
+            Self::Incompatible { major, version } => {
+                let mut writer = Writer::default();
+                writer.u8(*major).u32(*version);
+                (kind::INCOMPATIBLE, writer.into_bytes())
+            }
+        }
+    }
+
+    /// Reads a message. `None` is a kind that this version does not know: it is ignored.
+    pub(crate) fn decode(kind: u8, payload: &[u8]) -> WireResult<Option<Self>> {
+        Ok(Some(match kind {
+            kind::JOIN => Self::Join(read(payload)?),
+            kind::ACK => empty(payload, Self::Ack)?,
+            kind::REQUEST => {
+                let Numbered { number, body } = read(payload)?;
+                Self::Request { number, body }
+            }
+            kind::LEAVE => empty(payload, Self::Leave)?,
+            kind::RESYNC => Self::Resync { have: read::<Revision>(payload)? },
+            kind::HEARTBEAT => empty(payload, Self::Heartbeat)?,
+            kind::ACCEPT => Self::Accept(read(payload)?),
+            kind::REFUSE => {
+                let Refuse { refusal, sticky } = read(payload)?;
+                Self::Refuse { refusal, sticky }
+            }
+            kind::SNAPSHOT => Self::Snapshot(read(payload)?),
+            kind::DELTA => Self::Delta(read(payload)?),
+            kind::DONE => {
+                let Numbered { number, body } = read(payload)?;
+                Self::Done { number, result: body }
+            }
+            kind::MESSAGE => {
+                let Message { from, data } = read(payload)?;
+                Self::Message { from, data }
+            }
+            kind::END => Self::End { why: read(payload)? },
+            kind::NOT_HOST => {
+                let NotHost { term, host_key } = read(payload)?;
+                Self::NotHost { term, host_key }
+            }
+            kind::INCOMPATIBLE => {
+                // Frozen: whatever a later major version appends is not looked at.
+                let mut reader = Reader::new(payload);
+                Self::Incompatible { major: reader.u8()?, version: reader.u32()? }
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// A body and the extensions after it.
+fn read<T: Decode<()>>(payload: &[u8]) -> WireResult<T> {
+    let (body, rest) = codec::decode_front(payload, MAX_MESSAGE)?;
+    extension::skip(&mut Reader::new(rest))?;
+    Ok(body)
+}
+
+fn empty(payload: &[u8], frame: Frame) -> WireResult<Frame> {
+    if payload.len() > MAX_MESSAGE {
+        return Err(WireError::Bound);
+    }
+    extension::skip(&mut Reader::new(payload))?;
+    Ok(frame)
+}

@@ -1,0 +1,93 @@
+//! What is signed inside the channel, digests and sizes (protocol.md, "Proofs").
+
+use super::message::{Frame, Grant, Join, Proof};
+use super::{MAX_MESSAGE, MAX_PRE_SEAT};
+use crate::types::{AccountId, HostKey, Identity, Revision, SessionId, SessionKey, SessionSnapshot};
+use crate::wire::bytes::Writer;
+use crate::wire::sign::{self, Context};
+use crate::wire::{codec, hash};
+
+/// What an Accept holds beside its snapshot, at most.
+const ACCEPT_FRAME: usize = 512;
+
+impl Grant {
+    /// The host's word that `account` has a seat; `host` is the host key.
+    pub(crate) fn sign(
+        host: &Identity,
+        session: SessionKey,
+        revision: Revision,
+        account: AccountId,
+        peer_incarnation: u64,
+    ) -> Self {
+        let SessionKey { id, founder } = session;
+        let mut grant = Self { session: id, founder, revision, account, peer_incarnation, signature: [0; 64] };
+        grant.signature = sign::sign(Context::Seat, host, &grant.statement());
+        grant
+    }
+
+    /// Whether this host gave it.
+    #[must_use]
+    pub(crate) fn verify(&self, host: HostKey) -> bool {
+        sign::verify(Context::Seat, host.public_key(), &self.statement(), &self.signature)
+    }
+
+    fn statement(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer
+            .bytes(self.session.as_bytes())
+            .bytes(self.founder.as_bytes())
+            .u32(self.revision.term)
+            .u64(self.revision.number)
+            .bytes(self.account.as_bytes())
+            .u64(self.peer_incarnation);
+        writer.into_bytes()
+    }
+}
+
+impl Proof {
+    /// Proves an account over one channel to one host of one session.
+    pub(crate) fn sign(account: &Identity, binding: &[u8; 32], host: HostKey, session: SessionId) -> Self {
+        let statement = Self::statement(binding, host, session);
+        Self { account: account.account(), signature: sign::sign(Context::Account, account, &statement) }
+    }
+
+    /// Whether this account signed for this channel, host and session.
+    #[must_use]
+    pub(crate) fn verify(&self, binding: &[u8; 32], host: HostKey, session: SessionId) -> bool {
+        let statement = Self::statement(binding, host, session);
+        sign::verify(Context::Account, self.account.public_key(), &statement, &self.signature)
+    }
+
+    fn statement(binding: &[u8; 32], host: HostKey, session: SessionId) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.bytes(binding).bytes(host.as_bytes()).bytes(session.as_bytes());
+        writer.into_bytes()
+    }
+}
+
+/// The digest of a state as one member sees it.
+pub(crate) fn view_digest(snapshot: &SessionSnapshot) -> [u8; 8] {
+    hash::hash("lansession view", &[&codec::encode(snapshot)])
+}
+
+/// Whether a state fits into one message, an Accept among them; else the bytes over. A host asks before it commits.
+pub(crate) fn snapshot_fits(snapshot: &SessionSnapshot) -> Result<(), usize> {
+    match codec::encode(snapshot).len().saturating_add(ACCEPT_FRAME).saturating_sub(MAX_MESSAGE) {
+        0 => Ok(()),
+        over => Err(over),
+    }
+}
+
+/// Whether a join fits into what a host reads of a peer without a seat; else the bytes over.
+pub(crate) fn join_fits(join: &Join) -> Result<(), usize> {
+    match codec::encode(join).len().saturating_sub(MAX_PRE_SEAT) {
+        0 => Ok(()),
+        over => Err(over),
+    }
+}
+
+/// A message as the frames that go on the stream.
+pub(crate) fn frames(frame: &Frame) -> Vec<Vec<u8>> {
+    let (kind, payload) = frame.encode();
+    super::split(kind, &payload)
+}

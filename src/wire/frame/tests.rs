@@ -1,0 +1,359 @@
+use std::time::Duration;
+
+use super::*;
+use crate::types::{
+    AccountId, Attribute, Attributes, External, HostKey, Identity, JoinPolicy, Left, LinkState, Member, MemberStatus,
+    MemberUpdate, Phase, Reason, Refusal, Revision, SessionId, SessionKey, SessionSnapshot, Value, Visibility,
+};
+use crate::wire::{WireError, fuzz, golden};
+
+fn identity(seed: u8) -> Identity {
+    Identity::from_seed([seed; 32]).unwrap()
+}
+
+fn account(seed: u8) -> AccountId {
+    identity(seed).account()
+}
+
+fn host_key() -> HostKey {
+    identity(1).public().into()
+}
+
+fn key() -> SessionKey {
+    SessionKey { id: SessionId::from_name("arena-7"), founder: host_key() }
+}
+
+fn revision(number: u64) -> Revision {
+    Revision { term: 1, number }
+}
+
+fn member(number: u16, seed: u8) -> Member {
+    let mut attributes = Attributes::new();
+    attributes.set_with("team", "red", Visibility::Members).unwrap();
+    Member {
+        account: account(seed),
+        name: "Ada".into(),
+        external: Some(External::new("eos", *b"0002").unwrap()),
+        number,
+        status: MemberStatus::Active,
+        link: LinkState::Away,
+        ready: true,
+        is_host: number == 0,
+        attributes,
+        joined_revision: 300,
+    }
+}
+
+fn snapshot() -> SessionSnapshot {
+    let mut attributes = Attributes::new();
+    attributes.set("map", "dust").unwrap();
+    attributes.set_with("secret", 7, Visibility::Host).unwrap();
+    SessionSnapshot {
+        key: key(),
+        revision: revision(70_000),
+        host: Some(account(10)),
+        host_key: host_key(),
+        name: "Ada's room".into(),
+        schema: "ffa".into(),
+        version: 1,
+        max_members: 8,
+        reserved_slots: 1,
+        policy: JoinPolicy::FriendsOnly,
+        phase: Phase::InProgress,
+        listed: true,
+        closed: false,
+        locked: true,
+        join_in_progress: true,
+        password: false,
+        dedicated: false,
+        keywords: vec!["fun".into()],
+        attributes,
+        ports: vec![("game".into(), 7_777)],
+        members: vec![member(0, 10), member(1, 11)],
+    }
+}
+
+fn join() -> Join {
+    Join {
+        session: key(),
+        incarnation: 1_700_000_000_000,
+        nonce: [4; 16],
+        peer_incarnation: 5,
+        version: 1,
+        name: "Bo".into(),
+        external: Some(External::new("eos", *b"0003").unwrap()),
+        attributes: member(0, 10).attributes,
+        ticket: b"ticket".to_vec(),
+        password_proof: Some([6; 32]),
+        seat_key: identity(12).public().to_bytes(),
+        can_host: true,
+        tcp_port: 40_002,
+        udp_port: 40_003,
+        reserved: false,
+    }
+}
+
+fn bare_join() -> Join {
+    Join {
+        external: None,
+        attributes: Attributes::new(),
+        ticket: Vec::new(),
+        password_proof: None,
+        seat_key: [0; 32],
+        can_host: false,
+        tcp_port: 0,
+        udp_port: 0,
+        ..join()
+    }
+}
+
+fn accept() -> Accept {
+    Accept {
+        number: 1,
+        token: [7; 32],
+        grant: Grant::sign(&identity(1), key(), revision(70_000), account(11), 5),
+        host: Some(Proof::sign(&identity(10), &[8; 32], host_key(), key().id)),
+        password_proof: Some([9; 32]),
+        host_silence: 2_500,
+        grace: 30_000,
+        snapshot: snapshot(),
+    }
+}
+
+fn delta() -> Delta {
+    let update = MemberUpdate::new().name("Bo II").ready(false).set("team", "blue").remove("hat");
+    let attribute = |value: Option<Value>| {
+        Change::Setting(SettingChange::Attribute {
+            name: "map".into(),
+            value: value.map(|value| Attribute { value, visibility: Visibility::Public }),
+        })
+    };
+    Delta {
+        revision: revision(70_001),
+        cause: Some(Cause { account: account(11), number: 3 }),
+        changes: vec![
+            Change::MemberLeft { account: account(11), why: Left::Kicked(Reason::new(7, "AFK")) },
+            Change::MemberLeft { account: account(11), why: Left::Expired },
+            Change::MemberJoined(member(2, 12)),
+            Change::MemberAway(account(12)),
+            Change::MemberBack(account(12)),
+            Change::MemberUpdated { account: account(12), update, status: Some(MemberStatus::Ready) },
+            Change::Setting(SettingChange::Name("n".into())),
+            Change::Setting(SettingChange::Schema("s".into())),
+            Change::Setting(SettingChange::MaxMembers(1_000)),
+            Change::Setting(SettingChange::ReservedSlots(2)),
+            Change::Setting(SettingChange::Policy(JoinPolicy::InviteOnly)),
+            Change::Setting(SettingChange::Listed(false)),
+            Change::Setting(SettingChange::Closed(true)),
+            Change::Setting(SettingChange::Locked(false)),
+            Change::Setting(SettingChange::JoinInProgress(false)),
+            Change::Setting(SettingChange::Keywords(vec!["a".into(), "b".into()])),
+            Change::Setting(SettingChange::Ports(vec![("game".into(), 1)])),
+            attribute(Some(Value::List(vec!["x".into()]))),
+            attribute(None),
+            Change::Phase(Phase::Ended),
+        ],
+        digest: Some([1; 8]),
+    }
+}
+
+fn failed(code: u16, text: &str) -> DoneResult {
+    DoneResult::Failed { code, text: text.into(), retry_after_ms: 250 }
+}
+
+/// Every golden frame with its name.
+fn all() -> Vec<(&'static str, Frame)> {
+    let update = MemberUpdate::new().ready(true);
+    let refuse = |refusal: Refusal| Frame::Refuse { sticky: refusal.is_sticky(), refusal };
+    vec![
+        ("join", Frame::Join(Box::new(join()))),
+        ("join-bare", Frame::Join(Box::new(bare_join()))),
+        ("ack", Frame::Ack),
+        ("request-update", Frame::Request { number: 1, body: Request::UpdateMe(update) }),
+        ("request-say", Frame::Request { number: 251, body: Request::Say(b"hello".to_vec()) }),
+        ("request-register", Frame::Request { number: 3, body: Request::Register }),
+        ("leave", Frame::Leave),
+        ("resync", Frame::Resync { have: revision(69_999) }),
+        ("heartbeat", Frame::Heartbeat),
+        ("accept", Frame::Accept(Box::new(accept()))),
+        ("refuse-full", refuse(Refusal::Full)),
+        ("refuse-incompatible", refuse(Refusal::Incompatible { ours: 1, theirs: 2 })),
+        ("refuse-refused", refuse(Refusal::Refused(Reason::new(3, "level too low")))),
+        ("refuse-busy", refuse(Refusal::TooManyRequests { after: Duration::from_millis(1_500) })),
+        ("snapshot", Frame::Snapshot(Box::new(snapshot()))),
+        ("delta", Frame::Delta(delta())),
+        ("delta-empty", Frame::Delta(Delta { cause: None, changes: Vec::new(), digest: None, ..delta() })),
+        ("done", Frame::Done { number: 1, result: DoneResult::Ok(revision(70_002)) }),
+        ("done-failed", Frame::Done { number: 2, result: failed(12, "too many messages") }),
+        ("message", Frame::Message { from: Some(account(11)), data: b"hello".to_vec() }),
+        ("end-destroyed", Frame::End { why: Left::Destroyed }),
+        ("end-banned", Frame::End { why: Left::Banned(Reason::from("cheating")) }),
+        ("not-host", Frame::NotHost { term: 2, host_key: identity(2).public().into() }),
+        ("incompatible", Frame::Incompatible { major: 1, version: 7 }),
+    ]
+}
+
+/// The stream's bytes of a message that is one frame.
+fn stream(frame: &Frame) -> Vec<u8> {
+    frames(frame).concat()
+}
+
+#[test]
+fn golden_bytes_both_ways() {
+    for (name, frame) in all() {
+        let name = format!("frame-{name}");
+        golden::check(&name, &stream(&frame));
+        let bytes = golden::read(&name);
+        let (length, kind, more) = header(*bytes.first_chunk().unwrap());
+        assert_eq!((length, more), (bytes.len() - HEADER, false), "{name}");
+        assert_eq!(Frame::decode(kind, &bytes[HEADER..]), Ok(Some(frame)), "{name}");
+    }
+}
+
+#[test]
+fn no_damaged_frame_panics_and_what_is_read_is_written_the_same() {
+    for (_, frame) in all() {
+        let (kind, payload) = frame.encode();
+        golden::sweep(&[&[kind][..], &payload].concat(), fuzz::frame);
+        golden::sweep(&stream(&frame), fuzz::stream);
+    }
+}
+
+#[test]
+fn unknown_kinds_are_ignored_and_unknown_codes_are_shown() {
+    assert_eq!(Frame::decode(7, &[1, 2, 3]), Ok(None));
+    let unknown = |kind, bytes: &[u8]| Frame::decode(kind, bytes).unwrap().unwrap();
+    let Frame::Refuse { refusal: Refusal::Refused(reason), sticky } = unknown(kind::REFUSE, &[199, 2, 9, 9, 0]) else {
+        panic!("no refusal")
+    };
+    assert_eq!((reason.code(), sticky), (199, false));
+    let Frame::End { why: Left::Kicked(reason) } = unknown(kind::END, &[251, 1, 0, 0]) else { panic!("no end") };
+    assert_eq!(reason.code(), 256);
+    // A later version's incompatible frame may say more.
+    assert_eq!(
+        Frame::decode(kind::INCOMPATIBLE, &[2, 0, 0, 0, 9, 1, 2, 3]),
+        Ok(Some(Frame::Incompatible { major: 2, version: 9 }))
+    );
+}
+
+#[test]
+fn every_refusal_and_every_ending_keeps_its_code() {
+    for code in 100..=255_u16 {
+        let bytes = [&crate::wire::codec::encode(&code)[..], &[0]].concat();
+        if let Ok(refusal) = crate::wire::codec::decode::<Refusal>(&bytes, 9) {
+            assert!(refusal.code() == code || matches!(&refusal, Refusal::Refused(r) if r.code() == u32::from(code)));
+        }
+        if let Ok(left) = crate::wire::codec::decode::<Left>(&bytes, 9) {
+            assert!(left.code() == code || matches!(&left, Left::Kicked(r) if r.code() == u32::from(code)));
+        }
+    }
+}
+
+#[test]
+fn extensions_may_follow_every_message_and_critical_ones_stop_it() {
+    let (kind, mut payload) = Frame::Join(Box::new(join())).encode();
+    payload.extend_from_slice(&[0, 5, 0, 2, 1, 2]);
+    assert_eq!(Frame::decode(kind, &payload), Ok(Some(Frame::Join(Box::new(join())))));
+    payload.extend_from_slice(&[0x80, 5, 0, 0]);
+    assert_eq!(Frame::decode(kind, &payload), Err(WireError::Critical(0x8005)));
+    assert_eq!(Frame::decode(kind::ACK, &[0x80, 1, 0, 0]), Err(WireError::Critical(0x8001)));
+}
+
+#[test]
+fn grants_and_proofs_count_for_what_they_name() {
+    let Accept { grant, host: Some(proof), .. } = accept() else { panic!("no proof") };
+    assert!(grant.verify(host_key()));
+    assert!(!grant.verify(identity(2).public().into()));
+    assert!(!Grant { peer_incarnation: 6, ..grant.clone() }.verify(host_key()));
+    assert!(!Grant { revision: revision(1), ..grant }.verify(host_key()));
+    assert!(proof.verify(&[8; 32], host_key(), key().id));
+    assert!(!proof.verify(&[9; 32], host_key(), key().id));
+    assert!(!proof.verify(&[8; 32], identity(2).public().into(), key().id));
+    assert!(!proof.verify(&[8; 32], host_key(), SessionId::from_name("other")));
+    assert!(!Proof { account: account(11), ..proof }.verify(&[8; 32], host_key(), key().id));
+}
+
+#[test]
+fn a_thousand_members_fit_and_what_does_not_is_told_before() {
+    let mut full = snapshot();
+    let one = |number: u16| {
+        let mut member = member(number, 10);
+        member.name = "n".repeat(64);
+        member.external = Some(External::new("provider-16bytes", [7; 64]).unwrap());
+        member.attributes.set("class", "x".repeat(600)).unwrap();
+        member
+    };
+    full.members = (0..1_000).map(one).collect();
+    assert_eq!(snapshot_fits(&full), Ok(()));
+    let mut accept = accept();
+    accept.snapshot = full.clone();
+    let frame = Frame::Accept(Box::new(accept));
+    let mut assembler = Assembler::default();
+    let mut whole = None;
+    for part in frames(&frame) {
+        let (_, kind, more) = header(*part.first_chunk().unwrap());
+        whole = assembler.push(kind, more, part[HEADER..].to_vec(), MAX_MESSAGE).unwrap();
+    }
+    let (kind, payload) = whole.unwrap();
+    assert_eq!(Frame::decode(kind, &payload), Ok(Some(frame)));
+
+    full.members.push(one(1_000));
+    let (kind, payload) = Frame::Snapshot(Box::new(full.clone())).encode();
+    assert_eq!(Frame::decode(kind, &payload), Err(WireError::Bound));
+    full.members.pop();
+    for member in &mut full.members {
+        member.attributes.set("more", "x".repeat(1_000)).unwrap();
+    }
+    assert!(snapshot_fits(&full).unwrap_err() > 500_000);
+
+    let mut join = join();
+    assert_eq!(join_fits(&join), Ok(()));
+    for at in 0..10 {
+        join.attributes.set(format!("a{at}"), "x".repeat(1_000)).unwrap();
+    }
+    assert!(join_fits(&join).is_err());
+}
+
+#[test]
+fn the_view_digest_is_of_everything_in_it() {
+    let (mut a, b) = (snapshot(), snapshot());
+    assert_eq!(view_digest(&a), view_digest(&b));
+    a.members[1].ready = false;
+    assert_ne!(view_digest(&a), view_digest(&b));
+}
+
+#[test]
+fn what_no_peer_may_send_is_refused() {
+    let refused = |join: Join| Frame::decode(kind::JOIN, &Frame::Join(Box::new(join)).encode().1).unwrap_err();
+    assert_eq!(refused(Join { name: String::new(), ..join() }), WireError::Value);
+    assert_eq!(refused(Join { name: "a\u{202e}b".into(), ..join() }), WireError::Value);
+    assert_eq!(refused(Join { name: "n".repeat(65), ..join() }), WireError::Bound);
+    assert_eq!(refused(Join { ticket: vec![0; 1_025], ..join() }), WireError::Bound);
+    let mut weak = [0; 32];
+    weak[0] = 1;
+    assert_eq!(refused(Join { seat_key: weak, ..join() }), WireError::Value);
+    let set = |name: &str, value: Value| {
+        let update = MemberUpdate {
+            set: vec![(name.into(), Attribute { value, visibility: Visibility::Members })],
+            ..MemberUpdate::new()
+        };
+        let (kind, payload) = Frame::Request { number: 1, body: Request::UpdateMe(update) }.encode();
+        Frame::decode(kind, &payload)
+    };
+    assert!(set("a", Value::Int(1)).is_ok());
+    assert_eq!(set("@a", Value::Int(1)), Err(WireError::Value));
+    assert_eq!(set("a", Value::Float(f64::NAN)), Err(WireError::Value));
+    assert_eq!(set("a", Value::List(vec!["x".repeat(600), "y".repeat(600)])), Err(WireError::Bound));
+    // Two attributes of one name, and two in the wrong order.
+    for names in [*b"aa", *b"ba"] {
+        let [one, two] = names;
+        let bytes = [2, 1, one, 3, 1, 0, 1, two, 3, 1, 0];
+        assert_eq!(crate::wire::codec::decode::<Attributes>(&bytes, 99), Err(WireError::Value));
+    }
+    let long = Frame::Done { number: 1, result: failed(1, &format!("\u{1b}{}", "é".repeat(600))) };
+    let (kind, payload) = long.encode();
+    let Ok(Some(Frame::Done { result: DoneResult::Failed { text, .. }, .. })) = Frame::decode(kind, &payload) else {
+        panic!("a long failure text was not cut")
+    };
+    assert_eq!((text.len(), text.starts_with(' ')), (511, true));
+}
