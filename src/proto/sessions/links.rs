@@ -8,14 +8,13 @@ use std::time::Duration;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, LinkId};
 use crate::types::PublicKey;
-use crate::wire::frame::{Assembler, Frame, split};
+use crate::wire::frame::{Assembler, Frame, frames};
 
 /// A message as it goes onto the stream: its frames, headers included. Shared, because a delta goes to every member.
 pub(super) type Encoded = Arc<[Vec<u8>]>;
 
 pub(super) fn encode(frame: &Frame) -> Encoded {
-    let (kind, payload) = frame.encode();
-    split(kind, &payload).into()
+    frames(frame).into()
 }
 
 /// A peer whose key is proved, at the other end of a link.
@@ -55,12 +54,14 @@ impl Link {
         now: Moment,
         kind: u8,
         more: bool,
-        payload: &[u8],
+        payload: Vec<u8>,
         limit: usize,
     ) -> Result<Option<Frame>, ()> {
         self.heard = now;
-        let Some(message) = self.assembler.push(kind, more, payload, limit).map_err(|_| ())? else { return Ok(None) };
-        Frame::decode(kind, &message).map_err(|_| ())
+        match self.assembler.push(kind, more, payload, limit).map_err(|_| ())? {
+            Some((kind, message)) => Frame::decode(kind, &message).map_err(|_| ()),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn send(&mut self, now: Moment, actions: &mut VecDeque<Action>, frame: &Frame) {

@@ -5,8 +5,8 @@
 //! findings in and these events out; neither half knows the other.
 
 mod core;
-mod doorman;
 mod document;
+mod doorman;
 mod host;
 mod join;
 mod links;
@@ -24,9 +24,7 @@ use self::host::HostAuthority;
 use self::join::{JoinAttempt, JoinSpec, Outcome};
 use self::member::MemberSeat;
 use crate::proto::clock::Moment;
-use crate::proto::io::{
-    Action, Answer, Command, JoinCommand, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId,
-};
+use crate::proto::io::{Action, Answer, Command, JoinCommand, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
@@ -91,19 +89,14 @@ impl Sessions {
         let joins: Vec<_> =
             self.joins.iter().filter(|(_, join)| ours(join.spec.account())).map(|(&request, _)| request).collect();
         joins.into_iter().for_each(|request| self.cancel_now(request));
-        let members: Vec<_> =
-            self.members.iter().filter(|(_, m)| ours(m.account())).map(|(&seat, _)| seat).collect();
+        let members: Vec<_> = self.members.iter().filter(|(_, m)| ours(m.account())).map(|(&seat, _)| seat).collect();
         for seat in members {
             if let Some(member) = self.members.remove(&seat) {
                 member.leave(&mut self.core, why.clone());
             }
         }
-        let hosts: Vec<_> = self
-            .hosts
-            .iter()
-            .filter(|(_, host)| ours(host.user.identity.account()))
-            .map(|(&key, _)| key)
-            .collect();
+        let hosts: Vec<_> =
+            self.hosts.iter().filter(|(_, host)| ours(host.user.identity.account())).map(|(&key, _)| key).collect();
         for key in hosts {
             self.destroy(key, why.clone());
         }
@@ -152,9 +145,7 @@ impl Sessions {
     }
 
     fn user(&self, account: AccountId) -> Result<&LocalUser, Error> {
-        self.users
-            .get(&account)
-            .ok_or_else(|| Error::new(ErrorKind::InvalidState, "this user is not signed in"))
+        self.users.get(&account).ok_or_else(|| Error::new(ErrorKind::InvalidState, "this user is not signed in"))
     }
 
     /// Whether a user may host or join under this local name.
@@ -407,8 +398,7 @@ impl Sessions {
             Outcome::Seated(seated) => {
                 let seat = self.core.seat_id();
                 self.core.owners.insert(seated.link.id, Owner::Member(seat));
-                let member =
-                    MemberSeat::new(&mut self.core, seat, request, join.local_name, join.spec, *seated);
+                let member = MemberSeat::new(&mut self.core, seat, request, join.local_name, join.spec, *seated);
                 self.members.insert(seat, member);
             }
         }

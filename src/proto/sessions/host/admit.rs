@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 
 use super::super::core::Core;
-use super::super::doorman::Stage;
 use super::super::document::member_update;
+use super::super::doorman::Stage;
 use super::super::links::Link;
 use super::seat::{Applied, Seat};
 use super::{HostAuthority, Reply};
@@ -103,7 +103,7 @@ impl HostAuthority {
         }
     }
 
-    pub(super) fn guest_frame(&mut self, core: &mut Core, id: LinkId, kind: u8, more: bool, payload: &[u8]) {
+    pub(super) fn guest_frame(&mut self, core: &mut Core, id: LinkId, kind: u8, more: bool, payload: Vec<u8>) {
         let Some(guest) = self.guests.get_mut(&id) else { return };
         match guest.link.receive(core.now, kind, more, payload, MAX_PRE_SEAT) {
             Ok(None | Some(Frame::Heartbeat)) => {}
@@ -392,11 +392,9 @@ impl HostAuthority {
         let (Some(seat), Some(member)) = (self.seats.get_mut(&account), snapshot.member(account)) else { return };
         let Some(link) = &mut seat.link else { return };
         let (number, host) = (member.number, self.key.founder);
-        let proof = |key: &zeroize::Zeroizing<[u8; 32]>| {
-            hash::password_proof(key, "host", &link.binding, account, host)
-        };
-        let grant =
-            Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
+        let proof =
+            |key: &zeroize::Zeroizing<[u8; 32]>| hash::password_proof(key, "host", &link.binding, account, host);
+        let grant = Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
         let accept = Accept {
             number,
             token,

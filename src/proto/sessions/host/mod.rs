@@ -88,8 +88,7 @@ impl HostAuthority {
         incarnation: u64,
     ) -> Result<Self, Error> {
         what.settings.check()?;
-        let host =
-            if what.show_account { user.identity.clone() } else { Identity::from_seed(core.random())? };
+        let host = if what.show_account { user.identity.clone() } else { Identity::from_seed(core.random())? };
         let host_key = HostKey::from(host.public());
         let salt = u64::from_be_bytes(core.random());
         let id = what.id.unwrap_or_else(|| hash::derived_id(host_key, salt));
@@ -143,11 +142,7 @@ impl HostAuthority {
 
     fn listen(&mut self, core: &mut Core) {
         self.listening = true;
-        core.actions.push_back(Action::Listen {
-            session: self.key,
-            key: self.host.clone(),
-            port: self.control_port,
-        });
+        core.actions.push_back(Action::Listen { session: self.key, key: self.host.clone(), port: self.control_port });
     }
 
     /// The password's key is there.
@@ -203,8 +198,8 @@ impl HostAuthority {
                 self.guest_opened(core, link, peer, binding, remote, fallback);
             }
             LinkEvent::Frame { link, kind, more, payload } => match self.seat_of.get(&link).copied() {
-                Some(account) => self.seat_frame(core, account, kind, more, &payload),
-                None => self.guest_frame(core, link, kind, more, &payload),
+                Some(account) => self.seat_frame(core, account, kind, more, payload),
+                None => self.guest_frame(core, link, kind, more, payload),
             },
             LinkEvent::Written { link, bytes } => self.seat_written(core, link, bytes),
             LinkEvent::Closed { link, .. } => {
@@ -258,8 +253,7 @@ impl HostAuthority {
     fn publish(&mut self, core: &mut Core) {
         if !self.doc.state().listed {
             if self.published.take().is_some() {
-                core.events
-                    .push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Unlisted });
+                core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Unlisted });
             }
             return;
         }

@@ -12,10 +12,10 @@ use crate::types::{
     AccountId, Error, ErrorKind, Left, Member, MemberStatus, MemberUpdate, Profile, Revision, SessionEvent, Visibility,
     check_name,
 };
-use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, Request};
+use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
 
 impl HostAuthority {
-    pub(super) fn seat_frame(&mut self, core: &mut Core, account: AccountId, kind: u8, more: bool, payload: &[u8]) {
+    pub(super) fn seat_frame(&mut self, core: &mut Core, account: AccountId, kind: u8, more: bool, payload: Vec<u8>) {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let Some(link) = &mut seat.link else { return };
         let id = link.id;
@@ -61,11 +61,8 @@ impl HostAuthority {
             }
             Request::Register => {
                 let reserved = self.doc.state().member(account).is_some_and(|m| m.status == MemberStatus::Reserved);
-                let change = Change::MemberUpdated {
-                    account,
-                    update: MemberUpdate::new(),
-                    status: Some(MemberStatus::Active),
-                };
+                let change =
+                    Change::MemberUpdated { account, update: MemberUpdate::new(), status: Some(MemberStatus::Active) };
                 self.note_applied(account, number);
                 let revision =
                     if reserved { self.commit(core, &[change], cause, Reply::Nobody) } else { self.doc.revision() };
@@ -161,7 +158,7 @@ impl HostAuthority {
             Ok(revision) => DoneResult::Ok(revision),
             Err(error) => DoneResult::Failed {
                 code: error.code(),
-                text: error.to_string(),
+                text: error.to_string().chars().take(MAX_TEXT / 4).collect(),
                 retry_after_ms: error.retry_after().map_or(0, super::admit::millis),
             },
         };

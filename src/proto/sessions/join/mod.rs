@@ -162,7 +162,7 @@ impl JoinAttempt {
             }
             LinkEvent::Frame { link, kind, more, payload } => {
                 let winner = self.winner.as_mut().filter(|winner| winner.id == link)?;
-                match winner.receive(core.now, kind, more, &payload, MAX_MESSAGE) {
+                match winner.receive(core.now, kind, more, payload, MAX_MESSAGE) {
                     Ok(frame) => self.heard(core, frame?),
                     Err(()) => {
                         core.close(link, false);

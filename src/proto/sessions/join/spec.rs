@@ -32,9 +32,8 @@ impl JoinSpec {
 
     pub(in super::super) fn frame(&self, version: u32, host: PublicKey, binding: &[u8; 32]) -> Join {
         let host = HostKey::from(host);
-        let proof = |key: &zeroize::Zeroizing<[u8; 32]>| {
-            hash::password_proof(key, "joiner", binding, self.account(), host)
-        };
+        let proof =
+            |key: &zeroize::Zeroizing<[u8; 32]>| hash::password_proof(key, "joiner", binding, self.account(), host);
         Join {
             session: self.key.unwrap_or(SessionKey { id: ANY_SESSION, founder: host }),
             incarnation: self.incarnation,

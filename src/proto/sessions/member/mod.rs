@@ -16,9 +16,7 @@ use super::publication::SessionsEvent;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
-use crate::types::{
-    AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSnapshot,
-};
+use crate::types::{AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSnapshot};
 use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
 use crate::wire::hash;
 
@@ -118,7 +116,7 @@ impl MemberSeat {
         let Side::Linked(link) = &mut self.side else { return self.seek_link(core, event) };
         match event {
             LinkEvent::Frame { link: id, kind, more, payload } if id == link.id => {
-                match link.receive(core.now, kind, more, &payload, MAX_MESSAGE) {
+                match link.receive(core.now, kind, more, payload, MAX_MESSAGE) {
                     Ok(frame) => self.heard(core, frame?),
                     Err(()) => {
                         core.close(id, false);

@@ -106,7 +106,7 @@ impl MemberSeat {
             }
             LinkEvent::Frame { link, kind, more, payload } => {
                 let (joined, _) = seek.joined.as_mut().filter(|(joined, _)| joined.id == link)?;
-                match joined.receive(core.now, kind, more, &payload, MAX_MESSAGE) {
+                match joined.receive(core.now, kind, more, payload, MAX_MESSAGE) {
                     Ok(frame) => self.seek_heard(core, frame?),
                     Err(()) => {
                         core.close(link, false);
