@@ -44,3 +44,19 @@ pub(crate) const HOSTED: usize = 64;
 pub(crate) const QUERIES: usize = 64;
 /// Users signed in.
 pub(crate) const USERS: usize = 16;
+/// Endings of seats remembered, so that a member that dials back learns why its seat is gone; 200 bytes each.
+pub(crate) const GONE: usize = 64;
+/// The bytes of the deltas kept for members that missed some.
+pub(crate) const DELTA_LOG_BYTES: usize = 256 << 10;
+/// Lobby messages of one member at once.
+pub(crate) const MESSAGE_BURST: u32 = 8;
+/// Updates of one member's own seat at once.
+pub(crate) const UPDATE_BURST: u32 = 64;
+/// The bytes of all members in a snapshot: what the settings leave of a message of 1 MiB.
+pub(crate) const MEMBERS_BYTES: usize = 900 << 10;
+/// A member without its attributes, at most.
+pub(crate) const MEMBER_FIXED_BYTES: usize = 220;
+/// One member's attributes, at most; fewer in sessions of more than 109 seats.
+pub(crate) const MEMBER_BYTES: usize = 8 << 10;
+/// Dials of one join that end without a word before it gives up.
+pub(crate) const JOIN_RETRIES: u32 = 8;

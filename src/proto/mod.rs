@@ -6,4 +6,5 @@
 pub(crate) mod clock;
 pub(crate) mod io;
 pub(crate) mod limits;
+pub(crate) mod sessions;
 pub(crate) mod tuning;

@@ -66,6 +66,20 @@ tuning! {
     resync: Duration = ms(1_000),
     /// Lobby messages of one member: one per this, and a burst of 8.
     message_interval: Duration = ms(100),
+    /// Updates of one member's own seat: one per this, and a burst of 64.
+    update_interval: Duration = ms(10),
+    /// How long a connected seat has to show that it lives when another process of its account asks for it.
+    same_account: Duration = ms(1_000),
+    /// A request of a member without an answer has failed after this.
+    request: Duration = ms(10_000),
+    /// A join whose connection ended without a word is tried again after this.
+    rejoin: Duration = ms(100),
+    /// A member that lost its link dials again this long after the first try; doubled each time, up to eight times it.
+    redial: Duration = ms(250),
+    /// After the seat's grace, a member waits so much longer for its host.
+    give_up: Duration = ms(5_000),
+    /// A handle_timeout that comes so late means that this process slept.
+    stall: Duration = ms(1_000),
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 }

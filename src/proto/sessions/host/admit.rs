@@ -1,0 +1,482 @@
+//! Who asks for a seat, and the checks in their fixed order (protocol.md, "Join"): version, session, ban, password, an
+//! own seat, policy, phase and switches, role, seat, the game's admission.
+//!
+//! An account that holds a seat is judged by that seat before policy and phase: coming back is not coming in.
+
+use std::net::SocketAddr;
+
+use super::super::core::Core;
+use super::super::document::member_update;
+use super::super::doorman::Stage;
+use super::super::links::Link;
+use super::seat::{Applied, Seat};
+use super::{HostAuthority, Reply};
+use crate::proto::clock::Moment;
+use crate::proto::io::LinkId;
+use crate::proto::limits;
+use crate::types::{
+    AccountId, Attribute, Attributes, JoinAsk, JoinPolicy, Left, LinkState, Member, MemberStatus, MemberUpdate, Phase,
+    PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict, Visibility, WIRE_MAJOR,
+};
+use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
+use crate::wire::hash;
+
+/// The id that stands for "the session that is served here": what a joiner with nothing but an address asks for.
+pub(crate) const ANY_SESSION: SessionId = SessionId::from_bytes([0; 16]);
+
+/// A peer without a seat, its key proved.
+#[derive(Debug)]
+pub(super) struct Guest {
+    link: Link,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    /// A wrong password: told late.
+    Refusal { at: Moment, refusal: Refusal },
+    /// Its account has a connected seat; a word on the older link until then means that is alive.
+    Challenge { since: Moment, until: Moment, join: Box<Join> },
+    /// The game is asked.
+    Admission { ask: u64, until: Moment, join: Box<Join> },
+}
+
+impl Guest {
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.waiting.as_ref().map(|waiting| match waiting {
+            Waiting::Refusal { at, .. } => *at,
+            Waiting::Challenge { until, .. } | Waiting::Admission { until, .. } => *until,
+        })
+    }
+
+    fn account(&self) -> AccountId {
+        self.link.peer.into()
+    }
+}
+
+enum Judgement {
+    Refuse(Refusal),
+    WrongPassword,
+    /// Its seat has ended, and it may not have heard so.
+    Ended(Left),
+    /// The seat it holds.
+    Back,
+    /// Another process of this account, and the seat's link stands.
+    Challenge,
+    Ask,
+    Seat,
+}
+
+impl HostAuthority {
+    pub(super) fn guest_opened(
+        &mut self,
+        core: &mut Core,
+        id: LinkId,
+        peer: PublicKey,
+        binding: [u8; 32],
+        remote: SocketAddr,
+        fallback: bool,
+    ) {
+        let mut link = Link::new(core.now, id, peer, binding, remote);
+        if fallback {
+            let frame = Frame::Incompatible { major: WIRE_MAJOR, version: core.version };
+            link.send(core.now, &mut core.actions, &frame);
+            core.close(id, true);
+            return;
+        }
+        core.doorman.reached(core.now, &core.tuning, id, Stage::Open);
+        self.guests.insert(id, Guest { link, waiting: None });
+    }
+
+    pub(super) fn guest_closed(&mut self, link: LinkId) {
+        self.guests.remove(&link);
+    }
+
+    /// The door is crowded or its time is up.
+    pub(in super::super) fn evict(&mut self, core: &mut Core, link: LinkId) {
+        self.wake = None;
+        if self.guests.get(&link).is_some_and(|guest| guest.waiting.is_some()) {
+            self.refuse(core, link, Refusal::TooManyRequests { after: core.tuning.wrong_password });
+        } else {
+            self.guests.remove(&link);
+            core.close(link, false);
+        }
+    }
+
+    pub(super) fn guest_frame(&mut self, core: &mut Core, id: LinkId, kind: u8, more: bool, payload: Vec<u8>) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        match guest.link.receive(core.now, kind, more, payload, MAX_PRE_SEAT) {
+            Ok(None | Some(Frame::Heartbeat)) => {}
+            Ok(Some(Frame::Join(join))) if guest.waiting.is_none() => {
+                core.doorman.reached(core.now, &core.tuning, id, Stage::Joining);
+                self.judge_and_answer(core, id, join);
+            }
+            // A joiner that gave up, or nothing that a joiner says.
+            Ok(Some(_)) | Err(()) => {
+                self.guests.remove(&id);
+                core.close(id, false);
+            }
+        }
+    }
+
+    fn judge_and_answer(&mut self, core: &mut Core, id: LinkId, join: Box<Join>) {
+        let Some(guest) = self.guests.get(&id) else { return };
+        let account = guest.account();
+        match self.judge(core, guest, &join) {
+            Judgement::Refuse(refusal) => self.refuse(core, id, refusal),
+            Judgement::WrongPassword => self.refuse_late(core, id, Refusal::BadPassword),
+            Judgement::Ended(why) => self.dismiss(core, id, &Frame::End { why }),
+            Judgement::Back => self.give_back(core, id, &join),
+            Judgement::Challenge => {
+                let (since, until) = (core.now, core.now + core.tuning.same_account);
+                self.wait(id, Waiting::Challenge { since, until, join });
+                if let Some(link) = self.seats.get_mut(&account).and_then(|seat| seat.link.as_mut()) {
+                    link.send(core.now, &mut core.actions, &Frame::Heartbeat);
+                }
+            }
+            Judgement::Ask => self.ask(core, id, join),
+            Judgement::Seat => self.seat(core, id, &join),
+        }
+    }
+
+    fn judge(&self, core: &Core, guest: &Guest, join: &Join) -> Judgement {
+        let account = guest.account();
+        if join.version != core.version {
+            // As the joiner will read it: its own version first.
+            return Judgement::Refuse(Refusal::Incompatible { ours: join.version, theirs: core.version });
+        }
+        let asked_here = join.session == self.key && (join.incarnation == 0 || join.incarnation == self.incarnation);
+        let any = join.session.id == ANY_SESSION && self.doc.state().listed;
+        if self.opening.is_some() || !(asked_here || any) {
+            return Judgement::Refuse(Refusal::NotFound);
+        }
+        if self.bans.contains(&account) {
+            return Judgement::Refuse(Refusal::Banned);
+        }
+        if let Some(key) = &self.password_key {
+            let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.key.founder);
+            if !join.password_proof.is_some_and(|proof| hash::equal(&proof, &expected)) {
+                return Judgement::WrongPassword;
+            }
+        }
+        if self.doc.state().host == Some(account) {
+            return Judgement::Refuse(Refusal::AlreadyMember);
+        }
+        if let Some(seat) = self.seats.get(&account) {
+            let again = seat.nonce == join.nonce || seat.link.is_none();
+            return if again { Judgement::Back } else { Judgement::Challenge };
+        }
+        if let Some((_, why)) = self.gone.iter().find(|(nonce, _)| *nonce == join.nonce) {
+            return Judgement::Ended(why.clone());
+        }
+        if let Some(refusal) = self.newcomer_refusal(account) {
+            return Judgement::Refuse(refusal);
+        }
+        let over = attribute_bytes(&join.attributes).saturating_sub(self.member_budget());
+        if over > 0 {
+            let text = format!("the member's attributes are {over} bytes over this session's bound");
+            return Judgement::Refuse(Refusal::Refused(Reason::from(text)));
+        }
+        if self.admission { Judgement::Ask } else { Judgement::Seat }
+    }
+
+    /// Policy, phase and switches, seat: what is checked again after the game's word.
+    fn newcomer_refusal(&self, account: AccountId) -> Option<Refusal> {
+        let state = self.doc.state();
+        match state.policy {
+            JoinPolicy::Public => {}
+            // The hook for invites: an invite of this account passes here.
+            JoinPolicy::InviteOnly => return Some(Refusal::NotInvited),
+            // The hook for vouching: a member's yes passes here.
+            JoinPolicy::FriendsOnly => return Some(Refusal::NotFriend),
+        }
+        if state.phase != Phase::Lobby && !(state.phase == Phase::InProgress && state.join_in_progress) {
+            return Some(Refusal::InProgress);
+        }
+        if state.closed {
+            return Some(Refusal::Closed);
+        }
+        if state.locked && !self.leavers.contains(&account) {
+            return Some(Refusal::Locked);
+        }
+        (state.open_slots() == 0).then_some(Refusal::Full)
+    }
+
+    fn wait(&mut self, id: LinkId, waiting: Waiting) {
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.waiting = Some(waiting);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, core: &mut Core, id: LinkId, refusal: Refusal) {
+        let sticky = refusal.is_sticky();
+        self.dismiss(core, id, &Frame::Refuse { refusal, sticky });
+    }
+
+    /// The last word, delivered before the close.
+    fn dismiss(&mut self, core: &mut Core, id: LinkId, frame: &Frame) {
+        if let Some(mut guest) = self.guests.remove(&id) {
+            guest.link.send(core.now, &mut core.actions, frame);
+            core.close(id, true);
+        }
+    }
+
+    pub(super) fn dismiss_guests(&mut self, core: &mut Core) {
+        for id in self.guests.keys().copied().collect::<Vec<_>>() {
+            self.refuse(core, id, Refusal::NotFound);
+        }
+    }
+
+    /// A wrong password costs its guesser a second and a place at the door; the right one waits for nothing.
+    fn refuse_late(&mut self, core: &mut Core, id: LinkId, refusal: Refusal) {
+        let source = |guest: &Guest| guest.link.remote.ip();
+        let Some(from) = self.guests.get(&id).map(source) else { return };
+        let late = |guest: &&Guest| source(guest) == from && matches!(guest.waiting, Some(Waiting::Refusal { .. }));
+        if self.guests.values().filter(late).count() >= limits::WRONG_PASSWORDS_PER_SOURCE {
+            self.refuse(core, id, Refusal::TooManyRequests { after: core.tuning.wrong_password });
+        } else {
+            let at = core.now + core.tuning.wrong_password;
+            self.wait(id, Waiting::Refusal { at, refusal });
+        }
+    }
+
+    fn ask(&mut self, core: &mut Core, id: LinkId, join: Box<Join>) {
+        let Some(account) = self.guests.get(&id).map(Guest::account) else { return };
+        // The same attempt over another connection keeps its place; another attempt of the account takes it.
+        let older = self.guests.iter().find_map(|(&other, guest)| match &guest.waiting {
+            Some(Waiting::Admission { ask, until, join: former }) if other != id && guest.account() == account => {
+                Some((other, *ask, *until, former.nonce == join.nonce))
+            }
+            _ => None,
+        });
+        if let Some((other, ask, until, same)) = older {
+            self.refuse(core, other, Refusal::Cancelled);
+            if same {
+                self.wait(id, Waiting::Admission { ask, until, join });
+                return;
+            }
+        }
+        let asked = self.guests.values().filter(|g| matches!(g.waiting, Some(Waiting::Admission { .. }))).count();
+        if asked >= limits::ADMISSIONS {
+            self.refuse(core, id, Refusal::TooManyRequests { after: core.tuning.wrong_password });
+            return;
+        }
+        let ask = self.next_ask;
+        self.next_ask += 1;
+        let Some(guest) = self.guests.get(&id) else { return };
+        let event = SessionEvent::JoinAsked(JoinAsk {
+            id: ask,
+            session: self.key.id,
+            account,
+            name: join.name.clone(),
+            external: join.external.clone(),
+            ticket: join.ticket.clone(),
+            binding: hash::bound(&guest.link.binding, "ticket", self.key.id),
+            deadline: core.tuning.admission,
+        });
+        self.wait(id, Waiting::Admission { ask, until: core.now + core.tuning.admission, join });
+        core.tell(self.seat, vec![event], None);
+    }
+
+    /// The game's word on a joiner; one that came too late, or for a joiner that left, changes nothing.
+    pub(in super::super) fn answer(&mut self, core: &mut Core, ask: u64, verdict: Verdict) {
+        self.wake = None;
+        let asked = self.guests.iter().find_map(|(&id, guest)| match &guest.waiting {
+            Some(Waiting::Admission { ask: a, join, .. }) if *a == ask => Some((id, guest.account(), join.clone())),
+            _ => None,
+        });
+        let Some((id, account, join)) = asked else { return };
+        match verdict {
+            Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
+            Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
+            Verdict::Admit if self.seats.contains_key(&account) => self.refuse(core, id, Refusal::AlreadyMember),
+            Verdict::Admit => match self.newcomer_refusal(account) {
+                Some(refusal) => self.refuse(core, id, refusal),
+                None => self.seat(core, id, &join),
+            },
+        }
+    }
+
+    /// A word came on a seat's link: whoever challenged it is too late.
+    pub(super) fn settle_challenge(&mut self, core: &mut Core, account: AccountId) {
+        let challenger = self.guests.iter().find_map(|(&id, guest)| match &guest.waiting {
+            Some(Waiting::Challenge { since, .. }) if guest.account() == account && *since < core.now => Some(id),
+            _ => None,
+        });
+        if let Some(id) = challenger {
+            self.wake = None;
+            self.refuse(core, id, Refusal::AlreadyMember);
+        }
+    }
+
+    /// The seat's link is gone: whoever challenged it need not wait.
+    pub(super) fn pass_challenge(&mut self, core: &mut Core, account: AccountId) {
+        let challenge = |guest: &Guest| matches!(guest.waiting, Some(Waiting::Challenge { .. }));
+        let found = self.guests.iter().find(|(_, guest)| guest.account() == account && challenge(guest));
+        let Some(id) = found.map(|(&id, _)| id) else { return };
+        if let Some(Waiting::Challenge { join, .. }) = self.guests.get_mut(&id).and_then(|g| g.waiting.take()) {
+            self.challenge_passed(core, id, join);
+        }
+    }
+
+    /// A new seat: one commit, then the joiner's Accept with the state that has it.
+    fn seat(&mut self, core: &mut Core, id: LinkId, join: &Join) {
+        let Some(guest) = self.guests.remove(&id) else { return };
+        let account = guest.account();
+        core.doorman.remove(id);
+        let taken = |number: &u16| self.doc.state().members.iter().any(|member| member.number == *number);
+        let number = (0..).find(|number| !taken(number)).unwrap_or(u16::MAX);
+        let member = Member {
+            account,
+            name: join.name.clone(),
+            external: join.external.clone(),
+            number,
+            status: if join.reserved { MemberStatus::Reserved } else { MemberStatus::Active },
+            link: LinkState::Connected,
+            ready: false,
+            is_host: false,
+            attributes: members_own(&join.attributes),
+            joined_revision: self.doc.revision().number + 1,
+        };
+        self.seat_of.insert(id, account);
+        self.seats.insert(account, Seat::new(core.now, guest.link, join.nonce, join.peer_incarnation));
+        self.leavers.retain(|leaver| *leaver != account);
+        self.tell_keys(core);
+        self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
+        self.send_accept(core, account);
+    }
+
+    /// The seat this account holds, over its newest connection.
+    fn give_back(&mut self, core: &mut Core, id: LinkId, join: &Join) {
+        let Some(guest) = self.guests.remove(&id) else { return };
+        let account = guest.account();
+        core.doorman.remove(id);
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        let restarted = seat.nonce != join.nonce;
+        let was_away = seat.link.is_none();
+        let former = seat.attach(core.now, guest.link);
+        if restarted {
+            seat.nonce = join.nonce;
+            seat.peer_incarnation = join.peer_incarnation;
+            seat.applied = Applied::default();
+        }
+        self.seat_of.insert(id, account);
+        if let Some(mut former) = former {
+            self.seat_of.remove(&former.id);
+            former.send(core.now, &mut core.actions, &Frame::End { why: Left::Superseded });
+            core.close(former.id, true);
+        }
+        self.tell_keys(core);
+        let mut changes = Vec::new();
+        if was_away {
+            changes.push(Change::MemberBack(account));
+        }
+        if let Some(member) = self.doc.state().member(account).filter(|_| restarted) {
+            let attributes = members_own(&join.attributes);
+            let fits = attribute_bytes(&attributes) <= self.member_budget();
+            let attributes = if fits { &attributes } else { &member.attributes };
+            let update = member_update(member, &join.name, false, attributes);
+            if !update.is_empty() {
+                changes.push(Change::MemberUpdated { account, update, status: None });
+            }
+        }
+        if !changes.is_empty() {
+            self.commit(core, &changes, None, Reply::Nobody);
+        }
+        self.send_accept(core, account);
+    }
+
+    fn send_accept(&mut self, core: &mut Core, account: AccountId) {
+        let snapshot = self.doc.visible_to(Visibility::Members);
+        let token = core.random();
+        let (Some(seat), Some(member)) = (self.seats.get_mut(&account), snapshot.member(account)) else { return };
+        let Some(link) = &mut seat.link else { return };
+        let (number, host) = (member.number, self.key.founder);
+        let proof =
+            |key: &zeroize::Zeroizing<[u8; 32]>| hash::password_proof(key, "host", &link.binding, account, host);
+        let grant = Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
+        let accept = Accept {
+            number,
+            token,
+            grant,
+            host: snapshot.host.map(|_| Proof::sign(&self.user.identity, &link.binding, host, self.key.id)),
+            password_proof: self.password_key.as_ref().map(proof),
+            host_silence: millis(core.tuning.host_silence),
+            grace: millis(core.tuning.grace),
+            snapshot,
+        };
+        link.send(core.now, &mut core.actions, &Frame::Accept(Box::new(accept)));
+        seat.receiving = true;
+    }
+
+    pub(super) fn time_out_guests(&mut self, core: &mut Core) {
+        let due = |guest: &Guest| guest.deadline().is_some_and(|at| at <= core.now);
+        let due: Vec<_> = self.guests.iter().filter(|(_, guest)| due(guest)).map(|(&id, _)| id).collect();
+        for id in due {
+            let Some(waiting) = self.guests.get_mut(&id).and_then(|guest| guest.waiting.take()) else { continue };
+            match waiting {
+                Waiting::Refusal { refusal, .. } => self.refuse(core, id, refusal),
+                Waiting::Admission { .. } => {
+                    self.refuse(core, id, Refusal::Refused(Reason::from("the game gave no answer in time")));
+                }
+                Waiting::Challenge { join, .. } => self.challenge_passed(core, id, join),
+            }
+        }
+    }
+
+    /// The seat's link had its time and said nothing: as if it were away.
+    fn challenge_passed(&mut self, core: &mut Core, id: LinkId, join: Box<Join>) {
+        let Some(account) = self.guests.get(&id).map(Guest::account) else { return };
+        if self.bans.contains(&account) {
+            self.refuse(core, id, Refusal::Banned);
+        } else if self.seats.contains_key(&account) {
+            self.give_back(core, id, &join);
+        } else {
+            self.judge_and_answer(core, id, join);
+        }
+    }
+
+    /// What one member's attributes may weigh, so that a snapshot of a full session still fits one message.
+    pub(super) fn member_budget(&self) -> usize {
+        member_budget(self.doc.state().max_members)
+    }
+}
+
+pub(super) fn member_budget(max_members: u16) -> usize {
+    let room = limits::MEMBERS_BYTES / usize::from(max_members.max(1));
+    room.saturating_sub(limits::MEMBER_FIXED_BYTES).min(limits::MEMBER_BYTES)
+}
+
+/// As they are counted against the budget: names, values, and what surrounds them.
+pub(super) fn attribute_bytes(attributes: &Attributes) -> usize {
+    use crate::types::Value;
+    let value = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::List(list) => list.iter().map(|text| text.len() + 3).sum(),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => 9,
+    };
+    attributes.iter().map(|(name, attribute)| name.len() + value(&attribute.value) + 6).sum()
+}
+
+/// A member's attributes are the members' whatever its process says.
+fn members_own(attributes: &Attributes) -> Attributes {
+    let mut own = Attributes::new();
+    for (name, attribute) in attributes.iter() {
+        let attribute = Attribute { visibility: Visibility::Members, ..attribute.clone() };
+        let _ = own.insert(name.to_owned(), attribute);
+    }
+    own
+}
+
+/// The same for an update.
+pub(super) fn members_own_update(mut update: MemberUpdate) -> MemberUpdate {
+    for (_, attribute) in &mut update.set {
+        attribute.visibility = Visibility::Members;
+    }
+    update
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,397 @@
+//! The host's authority over one session: it alone owns the state, seats or refuses, and tells every member (protocol.md,
+//! "Host").
+
+mod admit;
+mod command;
+mod seat;
+mod seated;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub(super) use self::admit::ANY_SESSION;
+use self::admit::Guest;
+use self::seat::Seat;
+use super::core::{Core, Derivation};
+use super::document::Document;
+use super::links::{Bucket, Encoded, encode};
+use super::publication::{Publication, SessionsEvent, check_budget, facts};
+use crate::proto::clock::Moment;
+use crate::proto::io::{Action, Answer, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId, SeatOpened};
+use crate::proto::limits;
+use crate::types::{
+    AccountId, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus, Password,
+    Phase, PublicFacts, Revision, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
+};
+use crate::wire::datagram::GoodbyeReason;
+use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
+use crate::wire::hash;
+
+/// The answer that a commit brings to a local caller, told before the events it caused.
+#[derive(Debug, Clone, Copy)]
+enum Reply {
+    Nobody,
+    Unit(RequestId),
+    Revision(RequestId),
+}
+
+#[derive(Debug)]
+pub(super) struct HostAuthority {
+    pub(super) key: SessionKey,
+    pub(super) seat: SeatId,
+    pub(super) user: LocalUser,
+    pub(super) local_name: String,
+    /// Serves TLS and signs.
+    host: Identity,
+    /// Whoever waits for the session to open; commands and joins count only afterwards.
+    opening: Option<RequestId>,
+    listening: bool,
+    control_port: u16,
+    port: u16,
+    incarnation: u64,
+    salt: u64,
+    id_derived: bool,
+    account_shown: bool,
+    /// K of protocol.md, "Password"; the password itself is not kept.
+    password_key: Option<zeroize::Zeroizing<[u8; 32]>>,
+    /// Ask the game about each joiner.
+    admission: bool,
+    doc: Document,
+    settings: SessionSettings,
+    /// The revision of the last commit of settings: what `update_if` compares with.
+    settings_revision: Revision,
+    published: Option<PublicFacts>,
+    seats: BTreeMap<AccountId, Seat>,
+    seat_of: BTreeMap<LinkId, AccountId>,
+    guests: BTreeMap<LinkId, Guest>,
+    bans: BTreeSet<AccountId>,
+    /// Whom a locked session takes back.
+    leavers: VecDeque<AccountId>,
+    /// How seats ended whose holders may not know it: a member that dials back learns it instead of being seated again.
+    gone: VecDeque<([u8; 16], Left)>,
+    log: VecDeque<(u64, Encoded)>,
+    log_bytes: usize,
+    next_ask: u64,
+    says: Bucket,
+    /// A lower bound of the next deadline; `None` where it must be computed.
+    wake: Option<Option<Moment>>,
+}
+
+impl HostAuthority {
+    /// Makes a session that still has to listen; the caller's request is answered once it does.
+    pub(super) fn new(
+        core: &mut Core,
+        request: RequestId,
+        user: LocalUser,
+        what: HostRequest,
+        incarnation: u64,
+    ) -> Result<Self, Error> {
+        what.settings.check()?;
+        let host = if what.show_account { user.identity.clone() } else { Identity::from_seed(core.random())? };
+        let host_key = HostKey::from(host.public());
+        let salt = u64::from_be_bytes(core.random());
+        let id = what.id.unwrap_or_else(|| hash::derived_id(host_key, salt));
+        let key = SessionKey { id, founder: host_key };
+        let first = Revision { term: 1, number: 1 };
+        let state = initial_state(core.version, key, first, &user, &what);
+        check_budget(&state)?;
+        let rounds = core.tuning.password_rounds;
+        let mut this = Self {
+            key,
+            seat: core.seat_id(),
+            user,
+            local_name: what.local_name,
+            host,
+            opening: Some(request),
+            listening: false,
+            control_port: what.control_port,
+            port: 0,
+            incarnation,
+            salt,
+            id_derived: what.id.is_none(),
+            account_shown: what.show_account,
+            password_key: None,
+            admission: what.admission,
+            doc: Document::new(state),
+            settings: SessionSettings { problem: None, ..what.settings },
+            settings_revision: first,
+            published: None,
+            seats: BTreeMap::new(),
+            seat_of: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            bans: BTreeSet::new(),
+            leavers: VecDeque::new(),
+            gone: VecDeque::new(),
+            log: VecDeque::new(),
+            log_bytes: 0,
+            next_ask: 1,
+            says: Bucket::new(core.now),
+            wake: None,
+        };
+        match what.password {
+            Some(password) => this.derive(core, password, rounds),
+            None => this.listen(core),
+        }
+        Ok(this)
+    }
+
+    fn derive(&mut self, core: &mut Core, password: Password, rounds: std::num::NonZeroU32) {
+        core.derive(Derivation::Host(self.key), password, self.key, rounds);
+    }
+
+    fn listen(&mut self, core: &mut Core) {
+        self.listening = true;
+        core.actions.push_back(Action::Listen { session: self.key, key: self.host.clone(), port: self.control_port });
+    }
+
+    /// The password's key is there.
+    pub(super) fn derived(&mut self, core: &mut Core, key: [u8; 32]) {
+        self.password_key = Some(zeroize::Zeroizing::new(key));
+        if !self.listening {
+            self.listen(core);
+        }
+    }
+
+    /// It listens: the session is open, its creator seated in the same step.
+    pub(super) fn listening(&mut self, core: &mut Core, port: u16, addresses: &[IpAddr]) {
+        let Some(request) = self.opening.take() else { return };
+        self.port = port;
+        let snapshot = Arc::new(self.doc.state().clone());
+        core.outputs.push_back(Output::SeatOpened(Box::new(SeatOpened {
+            seat: self.seat,
+            user: self.user.identity.account(),
+            local_name: self.local_name.clone(),
+            is_host: true,
+            host_addresses: addresses.to_vec(),
+            control_port: port,
+            snapshot: snapshot.clone(),
+        })));
+        core.done(request, Ok(Answer::Seat(self.seat)));
+        core.tell(self.seat, super::first_events(&snapshot, self.user.identity.account()), Some(snapshot));
+        self.publish(core);
+    }
+
+    /// It is not open yet; whoever asked for it is answered with this error.
+    pub(super) fn fail(&mut self, core: &mut Core, error: Error) {
+        if let Some(request) = self.opening.take() {
+            if self.listening {
+                core.actions.push_back(Action::Unlisten { session: self.key });
+            }
+            core.done(request, Err(error));
+        }
+    }
+
+    pub(super) fn opening(&self) -> Option<RequestId> {
+        self.opening
+    }
+
+    pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
+        let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
+            || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
+        match event {
+            LinkEvent::Incoming { .. } => {}
+            LinkEvent::HelloBegun { link } => {
+                core.doorman.reached(core.now, &core.tuning, link, super::doorman::Stage::Hello);
+            }
+            LinkEvent::Open { link, peer, binding, remote, fallback, .. } => {
+                self.guest_opened(core, link, peer, binding, remote, fallback);
+            }
+            LinkEvent::Frame { link, kind, more, payload } => match self.seat_of.get(&link).copied() {
+                Some(account) => self.seat_frame(core, account, kind, more, payload),
+                None => self.guest_frame(core, link, kind, more, payload),
+            },
+            LinkEvent::Written { link, bytes } => self.seat_written(core, link, bytes),
+            LinkEvent::Closed { link, .. } => {
+                core.forget(link);
+                match self.seat_of.get(&link).copied() {
+                    Some(account) => self.link_lost(core, account),
+                    None => self.guest_closed(link),
+                }
+            }
+        }
+        // Signs of life only put deadlines off, so the bound still holds; everything else makes it anew.
+        if !heartbeat_only {
+            self.wake = None;
+        }
+    }
+
+    /// One commit: all changes or none, one revision; to every member, then to the host's own seat, then to finders.
+    fn commit(&mut self, core: &mut Core, changes: &[Change], cause: Option<Cause>, reply: Reply) -> Revision {
+        self.wake = None;
+        let cut = self.doc.cut(changes);
+        let before = self.doc.revision();
+        let revision = Revision { term: before.term, number: before.number + 1 };
+        let events = self.doc.apply(revision, changes);
+        let digest = (revision.number % super::document::DIGEST_EVERY == 0)
+            .then(|| view_digest(&self.doc.visible_to(Visibility::Members)));
+        let message = encode(&Frame::Delta(Delta { revision, cause, changes: cut, digest }));
+        self.remember(revision.number, message.clone());
+        for seat in self.seats.values_mut() {
+            seat.deliver(core, &message);
+        }
+        match reply {
+            Reply::Nobody => {}
+            Reply::Unit(request) => core.done(request, Ok(Answer::Unit)),
+            Reply::Revision(request) => core.done(request, Ok(Answer::Revision(revision))),
+        }
+        core.tell(self.seat, events, Some(Arc::new(self.doc.state().clone())));
+        self.publish(core);
+        revision
+    }
+
+    fn remember(&mut self, number: u64, message: Encoded) {
+        self.log_bytes += size_of(&message);
+        self.log.push_back((number, message));
+        while self.log.len() > limits::DELTA_LOG || self.log_bytes > limits::DELTA_LOG_BYTES {
+            let Some((_, oldest)) = self.log.pop_front() else { break };
+            self.log_bytes -= size_of(&oldest);
+        }
+    }
+
+    /// Tells discovery what strangers may know now, if that is anything new.
+    fn publish(&mut self, core: &mut Core) {
+        if !self.doc.state().listed {
+            if self.published.take().is_some() {
+                core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Unlisted });
+            }
+            return;
+        }
+        let facts = facts(self.doc.state());
+        let same = |old: &PublicFacts| PublicFacts { revision: facts.revision, ..old.clone() } == facts;
+        if self.published.as_ref().is_some_and(same) {
+            return;
+        }
+        self.published = Some(facts.clone());
+        core.events.push_back(SessionsEvent::Publish(Box::new(Publication {
+            key: self.key,
+            host: self.host.clone(),
+            id_derived: self.id_derived,
+            account_shown: self.account_shown,
+            salt: self.salt,
+            incarnation: self.incarnation,
+            term: self.doc.revision().term,
+            tcp_port: self.port,
+            facts,
+        })));
+    }
+
+    /// The game keys of the members whose links stand.
+    fn tell_keys(&self, core: &mut Core) {
+        let keys = self.seats.iter().filter_map(|(&account, seat)| {
+            let link = seat.link.as_ref()?;
+            Some((account, hash::bound(&link.binding, "game", self.key.id)))
+        });
+        let keys = keys.collect();
+        core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys });
+    }
+
+    /// Ends the session: typed ends to all, then the goodbye; the host's own seat ends with `own`.
+    pub(super) fn destroy(&mut self, core: &mut Core, own: Left) {
+        self.fail(core, Error::new(ErrorKind::Cancelled, "the session was ended before it was open"));
+        self.dismiss_guests(core);
+        for seat in self.seats.values_mut() {
+            if let Some(mut link) = seat.link.take() {
+                link.send(core.now, &mut core.actions, &Frame::End { why: Left::Destroyed });
+                core.close(link.id, true);
+            }
+        }
+        core.actions.push_back(Action::Unlisten { session: self.key });
+        if self.published.take().is_some() {
+            core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Ended });
+        }
+        core.tell(self.seat, vec![SessionEvent::Left { why: own }], None);
+    }
+
+    pub(super) fn handle_timeout(&mut self, core: &mut Core) {
+        if self.wake.flatten().is_some_and(|at| at > core.now) {
+            return;
+        }
+        self.wake = None;
+        self.time_out_guests(core);
+        self.time_out_seats(core);
+    }
+
+    pub(super) fn poll_timeout(&mut self, core: &Core) -> Option<Moment> {
+        if self.wake.is_none() {
+            let guests = self.guests.values().filter_map(Guest::deadline);
+            let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
+            self.wake = Some(guests.chain(seats).min());
+        }
+        self.wake.flatten()
+    }
+
+    /// This process slept: nobody else is to blame for the time that passed.
+    pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
+        self.wake = None;
+        self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+    }
+
+    pub(super) fn owns(&self, account: AccountId) -> bool {
+        self.user.identity.account() == account
+    }
+
+    pub(super) fn uses_name(&self, account: AccountId, local_name: &str) -> bool {
+        self.owns(account) && self.local_name == local_name
+    }
+
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &SessionSnapshot {
+        self.doc.state()
+    }
+
+    #[cfg(test)]
+    pub(super) fn view(&self) -> SessionSnapshot {
+        self.doc.visible_to(Visibility::Members)
+    }
+}
+
+pub(super) fn size_of(message: &Encoded) -> usize {
+    message.iter().map(Vec::len).sum()
+}
+
+fn initial_state(
+    version: u32,
+    key: SessionKey,
+    revision: Revision,
+    user: &LocalUser,
+    what: &HostRequest,
+) -> SessionSnapshot {
+    let creator = Member {
+        account: user.identity.account(),
+        name: user.name.clone(),
+        external: user.external.clone(),
+        number: 0,
+        status: MemberStatus::Active,
+        link: LinkState::Connected,
+        ready: false,
+        is_host: true,
+        attributes: crate::types::Attributes::new(),
+        joined_revision: revision.number,
+    };
+    let mut state = SessionSnapshot {
+        key,
+        revision,
+        host: (!what.dedicated).then_some(creator.account),
+        host_key: key.founder,
+        name: String::new(),
+        schema: String::new(),
+        version,
+        max_members: 0,
+        reserved_slots: 0,
+        policy: what.settings.policy,
+        phase: Phase::Lobby,
+        listed: false,
+        closed: false,
+        locked: false,
+        join_in_progress: false,
+        password: what.password.is_some(),
+        dedicated: what.dedicated,
+        keywords: Vec::new(),
+        attributes: crate::types::Attributes::new(),
+        ports: Vec::new(),
+        members: if what.dedicated { Vec::new() } else { vec![creator] },
+    };
+    command::put(&mut state, &what.settings);
+    state
+}

@@ -1,0 +1,183 @@
+//! A member's seat as the host holds it: its link, its queue, its requests.
+
+use std::time::Duration;
+
+use super::super::core::Core;
+use super::super::links::{Bucket, Encoded, Link};
+use crate::proto::clock::Moment;
+use crate::proto::limits;
+use crate::proto::tuning::Tuning;
+use crate::types::Revision;
+use crate::wire::frame::Frame;
+
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// `None` while the member is away.
+    pub(super) link: Option<Link>,
+    /// Whether the link has its `Accept`, so deltas may follow.
+    pub(super) receiving: bool,
+    /// Same account and same nonce = the same seat again.
+    pub(super) nonce: [u8; 16],
+    pub(super) peer_incarnation: u64,
+    /// Until its holder's first word the seat is free again at once when the link closes.
+    pub(super) confirmed: bool,
+    pub(super) accepted: Moment,
+    pub(super) away_until: Option<Moment>,
+    pub(super) applied: Applied,
+    pub(super) says: Bucket,
+    pub(super) updates: Bucket,
+    /// The queue was full: deltas are dropped, a snapshot follows once it has drained.
+    collapsed: bool,
+    last_resync: Option<Moment>,
+    resync: Option<Revision>,
+}
+
+impl Seat {
+    pub(super) fn new(now: Moment, link: Link, nonce: [u8; 16], peer_incarnation: u64) -> Self {
+        Self {
+            link: Some(link),
+            receiving: false,
+            nonce,
+            peer_incarnation,
+            confirmed: false,
+            accepted: now,
+            away_until: None,
+            applied: Applied::default(),
+            says: Bucket::new(now),
+            updates: Bucket::new(now),
+            collapsed: false,
+            last_resync: None,
+            resync: None,
+        }
+    }
+
+    /// Another connection takes the seat over; the former link, if there was one.
+    pub(super) fn attach(&mut self, now: Moment, link: Link) -> Option<Link> {
+        self.receiving = false;
+        self.collapsed = false;
+        self.resync = None;
+        self.accepted = now;
+        self.away_until = None;
+        self.link.replace(link)
+    }
+
+    /// Queues a commit or a lobby message; over the cap, it is dropped and a snapshot will follow.
+    pub(super) fn deliver(&mut self, core: &mut Core, message: &Encoded) {
+        let Some(link) = self.link.as_mut().filter(|_| self.receiving) else { return };
+        let full = link.queued() > 0 && link.queued() + super::size_of(message) > limits::SEND_QUEUE;
+        self.collapsed |= full;
+        if !self.collapsed {
+            link.send_encoded(core.now, &mut core.actions, message);
+        }
+    }
+
+    /// Queues what must not be dropped; false where even that is too much: the link is to be given up.
+    #[must_use]
+    pub(super) fn insist(&mut self, core: &mut Core, frame: &Frame) -> bool {
+        let Some(link) = &mut self.link else { return true };
+        link.send(core.now, &mut core.actions, frame);
+        link.queued() <= 2 * limits::SEND_QUEUE
+    }
+
+    /// Some bytes were taken; whether it is time for the snapshot that stands for what was dropped.
+    #[must_use]
+    pub(super) fn written(&mut self, now: Moment, bytes: usize) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        link.written(now, bytes);
+        self.receiving && self.collapsed && link.queued() <= limits::SEND_QUEUE / 2
+    }
+
+    /// The snapshot stands for every delta that was dropped.
+    pub(super) fn send_snapshot(&mut self, core: &mut Core, message: &Encoded) {
+        self.collapsed = false;
+        if let Some(link) = &mut self.link {
+            link.send_encoded(core.now, &mut core.actions, message);
+        }
+    }
+
+    /// The member missed something. Answered at most once per interval; the last question counts.
+    pub(super) fn ask_resync(&mut self, have: Revision) {
+        self.resync = Some(have);
+    }
+
+    fn resync_at(&self, tuning: &Tuning) -> Option<Moment> {
+        self.resync.map(|_| self.last_resync.map_or(Moment::ZERO, |last| last + tuning.resync))
+    }
+
+    /// A resync that is due.
+    pub(super) fn take_resync(&mut self, now: Moment, tuning: &Tuning) -> Option<Revision> {
+        let due = self.receiving && self.resync_at(tuning).is_some_and(|at| at <= now);
+        if !due {
+            return None;
+        }
+        self.last_resync = Some(now);
+        self.resync.take()
+    }
+
+    pub(super) fn is_collapsed(&self) -> bool {
+        self.collapsed
+    }
+
+    pub(super) fn deadline(&self, tuning: &Tuning) -> Option<Moment> {
+        let Some(link) = &self.link else { return self.away_until };
+        let confirm = (!self.confirmed).then(|| self.accepted + tuning.confirm);
+        let mut next = link.heartbeat_at(tuning.heartbeat).min(link.silent_at(tuning.host_silence));
+        for at in [link.stalled_at(tuning.stalled_reader), confirm, self.resync_at(tuning)].into_iter().flatten() {
+            next = next.min(at);
+        }
+        Some(next)
+    }
+
+    pub(super) fn excuse(&mut self, now: Moment, by: Duration) {
+        if let Some(link) = &mut self.link {
+            link.excuse(now);
+        }
+        self.accepted = self.accepted + by;
+        self.away_until = self.away_until.map(|at| at + by);
+    }
+}
+
+/// Which request numbers took effect: the highest, and a bit for each of the 64 up to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Applied {
+    high: u32,
+    window: u64,
+}
+
+impl Applied {
+    pub(super) fn contains(self, number: u32) -> bool {
+        match self.high.checked_sub(number) {
+            None => false,
+            Some(back) => back >= 64 || self.window & (1 << back) != 0,
+        }
+    }
+
+    pub(super) fn insert(&mut self, number: u32) {
+        match self.high.checked_sub(number) {
+            None => {
+                self.window = self.window.checked_shl(number - self.high).unwrap_or(0) | 1;
+                self.high = number;
+            }
+            Some(back) if back < 64 => self.window |= 1 << back,
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_counts_once_and_a_refused_one_may_come_again() {
+        let mut applied = Applied::default();
+        assert!(!applied.contains(1));
+        applied.insert(1);
+        applied.insert(3);
+        assert!(applied.contains(1) && !applied.contains(2) && applied.contains(3) && !applied.contains(4));
+        applied.insert(2);
+        assert!(applied.contains(2));
+        applied.insert(100);
+        assert!(applied.contains(3) && applied.contains(100) && !applied.contains(99) && !applied.contains(101));
+    }
+}

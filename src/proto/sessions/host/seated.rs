@@ -1,0 +1,312 @@
+//! What seated members say, and how long a seat lasts (protocol.md, "Members").
+
+use std::sync::Arc;
+
+use super::super::core::Core;
+use super::super::links::encode;
+use super::admit::{attribute_bytes, members_own_update};
+use super::{HostAuthority, Reply};
+use crate::proto::io::LinkId;
+use crate::proto::limits;
+use crate::types::{
+    AccountId, Error, ErrorKind, Left, Member, MemberStatus, MemberUpdate, Profile, Revision, SessionEvent, Visibility,
+    check_name,
+};
+use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
+
+impl HostAuthority {
+    pub(super) fn seat_frame(&mut self, core: &mut Core, account: AccountId, kind: u8, more: bool, payload: Vec<u8>) {
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        let Some(link) = &mut seat.link else { return };
+        let id = link.id;
+        let Ok(frame) = link.receive(core.now, kind, more, payload, MAX_MESSAGE) else {
+            core.close(id, false);
+            self.link_lost(core, account);
+            return;
+        };
+        seat.confirmed = true;
+        if !self.guests.is_empty() {
+            self.settle_challenge(core, account);
+        }
+        match frame {
+            Some(Frame::Request { number, body }) => self.request(core, account, number, body),
+            Some(Frame::Leave) => {
+                self.end_link(core, account, None);
+                self.free(core, account, Left::Left, Reply::Nobody);
+            }
+            Some(Frame::Resync { have }) => {
+                self.wake = None;
+                if let Some(seat) = self.seats.get_mut(&account) {
+                    seat.ask_resync(have);
+                }
+                self.answer_resync(core, account);
+            }
+            // Acks and heartbeats were heard above; the rest is nothing that a member says.
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, core: &mut Core, account: AccountId, number: u32, body: Request) {
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        if seat.applied.contains(number) {
+            let revision = self.doc.revision();
+            self.reply(core, account, number, Ok(revision));
+            return;
+        }
+        let cause = Some(Cause { account, number });
+        match body {
+            Request::UpdateMe(update) => {
+                let result = self.update_member(core, account, update, cause);
+                self.reply(core, account, number, result);
+            }
+            Request::Register => {
+                let reserved = self.doc.state().member(account).is_some_and(|m| m.status == MemberStatus::Reserved);
+                let change =
+                    Change::MemberUpdated { account, update: MemberUpdate::new(), status: Some(MemberStatus::Active) };
+                self.note_applied(account, number);
+                let revision =
+                    if reserved { self.commit(core, &[change], cause, Reply::Nobody) } else { self.doc.revision() };
+                self.reply(core, account, number, Ok(revision));
+            }
+            Request::Say(data) => {
+                let taken = match data.len() {
+                    0..=limits::MESSAGE => take_token(core, &mut seat.says),
+                    more => Err(too_long(more)),
+                };
+                let revision = self.doc.revision();
+                if taken.is_ok() {
+                    self.note_applied(account, number);
+                }
+                self.reply(core, account, number, taken.clone().map(|()| revision));
+                if taken.is_ok() {
+                    self.spread(core, Some(account), &data.into());
+                }
+            }
+        }
+    }
+
+    fn note_applied(&mut self, account: AccountId, number: u32) {
+        if let Some(seat) = self.seats.get_mut(&account) {
+            seat.applied.insert(number);
+        }
+    }
+
+    fn update_member(
+        &mut self,
+        core: &mut Core,
+        account: AccountId,
+        update: MemberUpdate,
+        cause: Option<Cause>,
+    ) -> Result<Revision, Error> {
+        if let Some(seat) = self.seats.get_mut(&account) {
+            let tuning = &core.tuning;
+            let taken = seat.updates.take(core.now, tuning.update_interval, limits::UPDATE_BURST);
+            taken.map_err(too_many)?;
+        }
+        let update = members_own_update(update);
+        self.check_member_update(account, &update)?;
+        if let (Some(seat), Some(cause)) = (self.seats.get_mut(&account), cause) {
+            seat.applied.insert(cause.number);
+        }
+        Ok(self.commit_member_update(core, account, update, cause, Reply::Nobody))
+    }
+
+    /// An update without effect makes no revision.
+    pub(super) fn commit_member_update(
+        &mut self,
+        core: &mut Core,
+        account: AccountId,
+        update: MemberUpdate,
+        cause: Option<Cause>,
+        reply: Reply,
+    ) -> Revision {
+        let effect = self.doc.state().member(account).is_some_and(|member| changes_something(member, &update));
+        if effect {
+            self.commit(core, &[Change::MemberUpdated { account, update, status: None }], cause, reply)
+        } else {
+            let revision = self.doc.revision();
+            if let Reply::Revision(request) = reply {
+                core.done(request, Ok(crate::proto::io::Answer::Revision(revision)));
+            }
+            revision
+        }
+    }
+
+    pub(super) fn check_member_update(&self, account: AccountId, update: &MemberUpdate) -> Result<(), Error> {
+        let member = self.doc.state().member(account);
+        let member = member.ok_or_else(|| Error::new(ErrorKind::InvalidState, "a dedicated host has no seat"))?;
+        if let Some(name) = &update.name {
+            check_name("the player's name", name, Profile::MAX_NAME)?;
+        }
+        let mut attributes = member.attributes.clone();
+        for name in &update.remove {
+            attributes.remove(name);
+        }
+        for (name, attribute) in &update.set {
+            attributes.insert(name.clone(), attribute.clone())?;
+        }
+        let over = attribute_bytes(&attributes).saturating_sub(self.member_budget());
+        if over > 0 {
+            return Err(Error::invalid(format!("the member's attributes are {over} bytes over this session's bound")));
+        }
+        Ok(())
+    }
+
+    /// After the delta it caused, so a requester is up to date when it is answered.
+    fn reply(&mut self, core: &mut Core, account: AccountId, number: u32, result: Result<Revision, Error>) {
+        let result = match result {
+            Ok(revision) => DoneResult::Ok(revision),
+            Err(error) => DoneResult::Failed {
+                code: error.code(),
+                text: error.to_string().chars().take(MAX_TEXT / 4).collect(),
+                retry_after_ms: error.retry_after().map_or(0, super::admit::millis),
+            },
+        };
+        self.insist(core, account, &Frame::Done { number, result });
+    }
+
+    fn insist(&mut self, core: &mut Core, account: AccountId, frame: &Frame) {
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        if !seat.insist(core, frame) {
+            self.give_up_link(core, account);
+        }
+    }
+
+    /// A lobby message to everybody; its sender gets it too, in the host's order.
+    pub(super) fn spread(&mut self, core: &mut Core, from: Option<AccountId>, data: &Arc<[u8]>) {
+        let message = encode(&Frame::Message { from, data: data.to_vec() });
+        for seat in self.seats.values_mut() {
+            seat.deliver(core, &message);
+        }
+        core.tell(self.seat, vec![SessionEvent::Message { from, data: data.clone() }], None);
+    }
+
+    fn answer_resync(&mut self, core: &mut Core, account: AccountId) {
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        let Some(have) = seat.take_resync(core.now, &core.tuning) else { return };
+        if seat.is_collapsed() {
+            return;
+        }
+        let now = self.doc.revision();
+        let logged = self.log.front().is_some_and(|(first, _)| *first <= have.number + 1);
+        if have.term == now.term && have.number <= now.number && (logged || have == now) {
+            for (_, message) in self.log.iter().filter(|(number, _)| *number > have.number) {
+                seat.deliver(core, message);
+            }
+        } else {
+            let snapshot = self.doc.visible_to(Visibility::Members);
+            seat.send_snapshot(core, &encode(&Frame::Snapshot(Box::new(snapshot))));
+        }
+    }
+
+    pub(super) fn seat_written(&mut self, core: &mut Core, link: LinkId, bytes: usize) {
+        let Some(account) = self.seat_of.get(&link) else { return };
+        let Some(seat) = self.seats.get_mut(account) else { return };
+        if seat.written(core.now, bytes) {
+            self.wake = None;
+            let snapshot = self.doc.visible_to(Visibility::Members);
+            seat.send_snapshot(core, &encode(&Frame::Snapshot(Box::new(snapshot))));
+        }
+    }
+
+    /// A link that is still open and of no use: silent, stalled, or overrun.
+    fn give_up_link(&mut self, core: &mut Core, account: AccountId) {
+        if let Some(link) = self.seats.get(&account).and_then(|seat| seat.link.as_ref()) {
+            core.close(link.id, false);
+        }
+        self.link_lost(core, account);
+    }
+
+    /// Only Leave, kick and destroy end a seat: this one is held. One that was never confirmed is free at once.
+    pub(super) fn link_lost(&mut self, core: &mut Core, account: AccountId) {
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        let Some(link) = seat.link.take() else { return };
+        self.seat_of.remove(&link.id);
+        if !seat.confirmed {
+            self.free(core, account, Left::Left, Reply::Nobody);
+            return;
+        }
+        seat.away_until = Some(core.now + core.tuning.grace);
+        self.tell_keys(core);
+        self.commit(core, &[Change::MemberAway(account)], None, Reply::Nobody);
+        self.pass_challenge(core, account);
+    }
+
+    /// Closes a seat's link after a last word, if there is one to say.
+    pub(super) fn end_link(&mut self, core: &mut Core, account: AccountId, why: Option<Left>) {
+        let Some(mut link) = self.seats.get_mut(&account).and_then(|seat| seat.link.take()) else { return };
+        self.seat_of.remove(&link.id);
+        if let Some(why) = why {
+            link.send(core.now, &mut core.actions, &Frame::End { why });
+        }
+        core.close(link.id, true);
+    }
+
+    /// The seat is free again; its link has been ended before.
+    pub(super) fn free(&mut self, core: &mut Core, account: AccountId, why: Left, reply: Reply) {
+        let Some(seat) = self.seats.remove(&account) else { return };
+        if seat.confirmed && !matches!(why, Left::Left) {
+            self.gone.push_back((seat.nonce, why.clone()));
+            if self.gone.len() > limits::GONE {
+                self.gone.pop_front();
+            }
+        }
+        if seat.confirmed && matches!(why, Left::Left | Left::Expired) {
+            self.leavers.push_back(account);
+            if self.leavers.len() > limits::LEAVERS {
+                self.leavers.pop_front();
+            }
+        }
+        self.tell_keys(core);
+        self.commit(core, &[Change::MemberLeft { account, why }], None, reply);
+    }
+
+    pub(super) fn time_out_seats(&mut self, core: &mut Core) {
+        let due = |seat: &super::Seat| seat.deadline(&core.tuning).is_some_and(|at| at <= core.now);
+        let due: Vec<_> = self.seats.iter().filter(|(_, seat)| due(seat)).map(|(&account, _)| account).collect();
+        for account in due {
+            self.time_out_seat(core, account);
+        }
+    }
+
+    fn time_out_seat(&mut self, core: &mut Core, account: AccountId) {
+        let (now, tuning) = (core.now, core.tuning.clone());
+        let Some(seat) = self.seats.get_mut(&account) else { return };
+        let Some(link) = &mut seat.link else {
+            if seat.away_until.is_some_and(|at| at <= now) {
+                self.free(core, account, Left::Expired, Reply::Nobody);
+            }
+            return;
+        };
+        let unconfirmed = !seat.confirmed && seat.accepted + tuning.confirm <= now;
+        let stalled = link.stalled_at(tuning.stalled_reader).is_some_and(|at| at <= now);
+        if unconfirmed || stalled || link.silent_at(tuning.host_silence) <= now {
+            self.give_up_link(core, account);
+            return;
+        }
+        if link.heartbeat_at(tuning.heartbeat) <= now {
+            link.send(now, &mut core.actions, &Frame::Heartbeat);
+        }
+        self.answer_resync(core, account);
+    }
+}
+
+fn changes_something(member: &Member, update: &MemberUpdate) -> bool {
+    update.name.as_ref().is_some_and(|name| *name != member.name)
+        || update.ready.is_some_and(|ready| ready != member.ready)
+        || update.remove.iter().any(|name| member.attributes.attribute(name).is_some())
+        || update.set.iter().any(|(name, attribute)| member.attributes.attribute(name) != Some(attribute))
+}
+
+pub(super) fn take_token(core: &Core, bucket: &mut super::Bucket) -> Result<(), Error> {
+    bucket.take(core.now, core.tuning.message_interval, limits::MESSAGE_BURST).map_err(too_many)
+}
+
+pub(super) fn too_long(bytes: usize) -> Error {
+    let over = bytes.saturating_sub(limits::MESSAGE);
+    Error::invalid(format!("the message is {over} bytes over its {}", limits::MESSAGE))
+}
+
+fn too_many(after: std::time::Duration) -> Error {
+    Error::refused(crate::types::Refusal::TooManyRequests { after })
+}

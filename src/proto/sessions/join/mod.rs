@@ -1,0 +1,303 @@
+//! One join: races TCP and TLS over all addresses, says Join on the first that stands, ends in a seat or a typed refusal
+//! (protocol.md, "Join").
+
+mod spec;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+pub(super) use self::spec::JoinSpec;
+use super::core::{Core, Derivation, Owner};
+use super::links::Link;
+use crate::proto::clock::Moment;
+use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
+use crate::proto::limits;
+use crate::types::{Error, HostKey, Password, Reason, Refusal, WIRE_MAJOR};
+use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
+
+/// Where and whom to join, as far as discovery knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    /// `None` where nothing but an address is known: whatever listed session is served there.
+    pub(crate) key: Option<crate::types::SessionKey>,
+    /// The only key that counts; `None` takes the one that is shown.
+    pub(crate) host_key: Option<HostKey>,
+    /// The host's incarnation as advertised; 0 where it is not known.
+    pub(crate) incarnation: u64,
+    /// The game's version at the host, where it is known: another one is refused without a packet.
+    pub(crate) version: Option<u32>,
+    /// Control addresses, best first.
+    pub(crate) candidates: Vec<SocketAddr>,
+    /// When the whole join, finding included, has taken too long.
+    pub(crate) deadline: Moment,
+}
+
+/// A seat was granted.
+#[derive(Debug)]
+pub(super) struct Seated {
+    pub(super) link: Link,
+    pub(super) accept: Box<Accept>,
+    /// The address it was reached at first, then the others.
+    pub(super) addresses: Vec<SocketAddr>,
+}
+
+/// How a join ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Seated(Box<Seated>),
+    Failed(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct JoinAttempt {
+    pub(super) spec: JoinSpec,
+    pub(super) local_name: String,
+    request: RequestId,
+    candidates: Vec<SocketAddr>,
+    tried: Vec<SocketAddr>,
+    /// The next candidate of this round.
+    next: usize,
+    next_dial: Option<Moment>,
+    dials: BTreeMap<LinkId, SocketAddr>,
+    /// The link that said Join.
+    winner: Option<Link>,
+    /// The peer speaks another major version: only its Incompatible is waited for.
+    foreign: bool,
+    retry_at: Option<Moment>,
+    retries: u32,
+    deadline: Moment,
+}
+
+impl JoinAttempt {
+    pub(super) fn new(
+        core: &mut Core,
+        request: RequestId,
+        local_name: String,
+        spec: JoinSpec,
+        password: Option<Password>,
+        to: Resolved,
+    ) -> Result<Self, Error> {
+        if let Some(theirs) = to.version.filter(|theirs| *theirs != core.version) {
+            return Err(Error::refused(Refusal::Incompatible { ours: core.version, theirs }));
+        }
+        let mut candidates = Vec::new();
+        for candidate in to.candidates {
+            if !candidates.contains(&candidate) && candidates.len() < limits::ADDRESSES {
+                candidates.push(candidate);
+            }
+        }
+        if candidates.is_empty() {
+            return Err(Error::refused(Refusal::HostUnreachable { tried: Vec::new() }));
+        }
+        let deriving = password.is_some();
+        if let Some(password) = password {
+            let key = spec.key.ok_or_else(|| {
+                let why = "the session behind this address did not say which it is, so no password can be proven to it";
+                Error::new(crate::types::ErrorKind::Unreachable, why)
+            })?;
+            core.derive(Derivation::Join(request), password, key, spec.rounds);
+        }
+        Ok(Self {
+            spec,
+            local_name,
+            request,
+            candidates,
+            tried: Vec::new(),
+            next: 0,
+            next_dial: (!deriving).then_some(core.now),
+            dials: BTreeMap::new(),
+            winner: None,
+            foreign: false,
+            retry_at: None,
+            retries: 0,
+            deadline: to.deadline,
+        })
+    }
+
+    /// The password's key is there: dial.
+    pub(super) fn derived(&mut self, core: &mut Core, key: [u8; 32]) {
+        self.spec.password_key = Some(zeroize::Zeroizing::new(key));
+        self.next_dial = Some(core.now);
+    }
+
+    #[must_use]
+    pub(super) fn handle_timeout(&mut self, core: &mut Core) -> Option<Outcome> {
+        if core.now >= self.deadline {
+            self.give_up(core);
+            return Some(Outcome::Failed(Error::refused(Refusal::TimedOut)));
+        }
+        if self.retry_at.is_some_and(|at| at <= core.now) {
+            self.retry_at = None;
+            self.next = 0;
+            self.next_dial = Some(core.now);
+        }
+        if self.next_dial.is_some_and(|at| at <= core.now) {
+            self.dial_next(core);
+        }
+        None
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        [Some(self.deadline), self.next_dial, self.retry_at].into_iter().flatten().min()
+    }
+
+    fn dial_next(&mut self, core: &mut Core) {
+        self.next_dial = None;
+        let Some(&to) = self.candidates.get(self.next) else { return };
+        self.next += 1;
+        if !self.tried.contains(&to) {
+            self.tried.push(to);
+        }
+        let link = core.dial(Owner::Join(self.request), to, self.spec.host_key, &self.spec.user.identity);
+        self.dials.insert(link, to);
+        self.next_dial = (self.next < self.candidates.len()).then(|| core.now + core.tuning.dial_stagger);
+    }
+
+    #[must_use]
+    pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) -> Option<Outcome> {
+        match event {
+            LinkEvent::Open { link, peer, binding, remote, fallback, .. } => {
+                self.opened(core, Link::new(core.now, link, peer, binding, remote), fallback);
+                None
+            }
+            LinkEvent::Frame { link, kind, more, payload } => {
+                let winner = self.winner.as_mut().filter(|winner| winner.id == link)?;
+                match winner.receive(core.now, kind, more, payload, MAX_MESSAGE) {
+                    Ok(frame) => self.heard(core, frame?),
+                    Err(()) => {
+                        core.close(link, false);
+                        self.lost(core, link, Closed::Protocol)
+                    }
+                }
+            }
+            LinkEvent::Closed { link, why } => {
+                core.forget(link);
+                self.lost(core, link, why)
+            }
+            LinkEvent::Written { .. } | LinkEvent::Incoming { .. } | LinkEvent::HelloBegun { .. } => None,
+        }
+    }
+
+    /// The first link that stands says Join; the others were only raced for it.
+    fn opened(&mut self, core: &mut Core, mut link: Link, fallback: bool) {
+        if self.winner.is_some() || self.dials.remove(&link.id).is_none() {
+            core.close(link.id, false);
+            return;
+        }
+        for (other, _) in std::mem::take(&mut self.dials) {
+            core.close(other, false);
+        }
+        self.next_dial = None;
+        self.foreign = fallback;
+        let frame = if fallback {
+            Frame::Incompatible { major: WIRE_MAJOR, version: core.version }
+        } else {
+            Frame::Join(Box::new(self.spec.frame(core.version, link.peer, &link.binding)))
+        };
+        link.send(core.now, &mut core.actions, &frame);
+        self.winner = Some(link);
+    }
+
+    fn heard(&mut self, core: &mut Core, frame: Frame) -> Option<Outcome> {
+        match frame {
+            Frame::Accept(accept) => {
+                let mut link = self.winner.take()?;
+                if !self.spec.accepts(&accept, link.peer, &link.binding) {
+                    link.send(core.now, &mut core.actions, &Frame::Leave);
+                    core.close(link.id, true);
+                    // A host that does not know the password is an impostor, or the password is wrong.
+                    let refusal = if self.spec.password_key.is_some() {
+                        Refusal::BadPassword
+                    } else {
+                        Refusal::HostUnreachable { tried: self.tried.clone() }
+                    };
+                    return Some(Outcome::Failed(Error::refused(refusal)));
+                }
+                link.send(core.now, &mut core.actions, &Frame::Ack);
+                let mut addresses = vec![link.remote];
+                addresses.extend(self.candidates.iter().filter(|&&other| other != link.remote));
+                Some(Outcome::Seated(Box::new(Seated { link, accept, addresses })))
+            }
+            Frame::Refuse { refusal, sticky } => {
+                self.hang_up(core);
+                match refusal {
+                    Refusal::TooManyRequests { after } if !sticky && core.now + after < self.deadline => {
+                        self.retry_at = Some(core.now + after.max(core.tuning.rejoin));
+                        None
+                    }
+                    Refusal::Incompatible { theirs, .. } => {
+                        let refusal = Refusal::Incompatible { ours: core.version, theirs };
+                        Some(Outcome::Failed(Error::refused(refusal)))
+                    }
+                    refusal => Some(Outcome::Failed(Error::refused(refusal))),
+                }
+            }
+            Frame::Incompatible { version, .. } => {
+                self.hang_up(core);
+                let refusal = Refusal::Incompatible { ours: core.version, theirs: version };
+                Some(Outcome::Failed(Error::refused(refusal)))
+            }
+            // The seat of this very attempt has ended already.
+            Frame::End { why } => {
+                self.hang_up(core);
+                Some(Outcome::Failed(Error::refused(Refusal::Refused(Reason::from(why.to_string())))))
+            }
+            _ => None,
+        }
+    }
+
+    /// A dial failed, or the link that said Join is gone without a word: the next address, or the same ones again.
+    fn lost(&mut self, core: &mut Core, link: LinkId, why: Closed) -> Option<Outcome> {
+        let won = self.winner.as_ref().is_some_and(|winner| winner.id == link);
+        if won {
+            self.winner = None;
+            if self.foreign {
+                let refusal = Refusal::Incompatible { ours: core.version, theirs: core.version };
+                return Some(Outcome::Failed(Error::refused(refusal)));
+            }
+        }
+        let dialled = self.dials.remove(&link);
+        if !won && dialled.is_none() {
+            return None;
+        }
+        // A crowded door closes without a word; the joiner that comes again gets in.
+        if won || matches!(why, Closed::ByPeer | Closed::Broken) {
+            if self.retries < limits::JOIN_RETRIES {
+                self.retries += 1;
+                if self.retry_at.is_none() {
+                    self.retry_at = Some(core.now + core.tuning.rejoin);
+                }
+            }
+        } else if let (Closed::WrongKey, Some(at)) = (why, dialled) {
+            let before = self.candidates.iter().position(|&c| c == at);
+            self.candidates.retain(|&candidate| candidate != at);
+            if before.is_some_and(|position| position < self.next) {
+                self.next -= 1;
+            }
+        }
+        if self.next < self.candidates.len() && self.winner.is_none() && self.retry_at.is_none() {
+            self.next_dial = Some(core.now);
+            self.dial_next(core);
+        }
+        let hopeless = self.dials.is_empty() && self.winner.is_none() && self.next_dial.is_none();
+        let refusal = Refusal::HostUnreachable { tried: self.tried.clone() };
+        (hopeless && self.retry_at.is_none()).then(|| Outcome::Failed(Error::refused(refusal)))
+    }
+
+    fn hang_up(&mut self, core: &mut Core) {
+        if let Some(link) = self.winner.take() {
+            core.close(link.id, false);
+        }
+    }
+
+    /// Leaves no ghost: a host that has answered, or is about to, reads Leave behind the Join.
+    pub(super) fn give_up(&mut self, core: &mut Core) {
+        for (link, _) in std::mem::take(&mut self.dials) {
+            core.close(link, false);
+        }
+        if let Some(mut link) = self.winner.take() {
+            link.send(core.now, &mut core.actions, &Frame::Leave);
+            core.close(link.id, true);
+        }
+    }
+}

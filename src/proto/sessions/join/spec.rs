@@ -1,0 +1,86 @@
+//! What a joiner says on every link, and what it demands of an Accept (protocol.md, "Join").
+
+use std::num::NonZeroU32;
+
+use crate::proto::io::LocalUser;
+use crate::types::{AccountId, Attributes, HostKey, PublicKey, SessionKey};
+use crate::wire::frame::{Accept, Join};
+use crate::wire::hash;
+
+use super::super::host::ANY_SESSION;
+
+/// One attach: the same on every link that tries for it, except for what is bound to the channel.
+#[derive(Debug, Clone)]
+pub(in super::super) struct JoinSpec {
+    pub(in super::super) user: LocalUser,
+    /// `None` where nothing but an address is known: whatever is served there.
+    pub(in super::super) key: Option<SessionKey>,
+    pub(in super::super) host_key: Option<HostKey>,
+    pub(in super::super) incarnation: u64,
+    pub(in super::super) nonce: [u8; 16],
+    pub(in super::super) peer_incarnation: u64,
+    pub(in super::super) ticket: Vec<u8>,
+    pub(in super::super) attributes: Attributes,
+    pub(in super::super) password_key: Option<zeroize::Zeroizing<[u8; 32]>>,
+    pub(in super::super) rounds: NonZeroU32,
+}
+
+impl JoinSpec {
+    pub(in super::super) fn account(&self) -> AccountId {
+        self.user.identity.account()
+    }
+
+    pub(in super::super) fn frame(&self, version: u32, host: PublicKey, binding: &[u8; 32]) -> Join {
+        let host = HostKey::from(host);
+        let proof =
+            |key: &zeroize::Zeroizing<[u8; 32]>| hash::password_proof(key, "joiner", binding, self.account(), host);
+        Join {
+            session: self.key.unwrap_or(SessionKey { id: ANY_SESSION, founder: host }),
+            incarnation: self.incarnation,
+            nonce: self.nonce,
+            peer_incarnation: self.peer_incarnation,
+            version,
+            name: self.user.name.clone(),
+            external: self.user.external.clone(),
+            attributes: self.attributes.clone(),
+            ticket: self.ticket.clone(),
+            password_proof: self.password_key.as_ref().map(proof),
+            seat_key: [0; 32],
+            can_host: false,
+            tcp_port: 0,
+            udp_port: 0,
+            reserved: false,
+        }
+    }
+
+    /// Whether this Accept is the one that was asked for, by the host that was asked: an impostor under its own key can
+    /// list any name and accept everybody, but it proves neither the password nor another account.
+    pub(in super::super) fn accepts(&self, accept: &Accept, host: PublicKey, binding: &[u8; 32]) -> bool {
+        let host_key = HostKey::from(host);
+        let snapshot = &accept.snapshot;
+        let session = !self.key.is_some_and(|key| key != snapshot.key) && snapshot.host_key == host_key;
+        let founded = self.key.is_some() || snapshot.key.founder == host_key;
+        let grant = &accept.grant;
+        let granted = grant.session == snapshot.key.id
+            && grant.founder == snapshot.key.founder
+            && grant.revision == snapshot.revision
+            && grant.account == self.account()
+            && grant.peer_incarnation == self.peer_incarnation
+            && grant.verify(host_key);
+        let hosted = match (&accept.host, snapshot.host) {
+            (None, None) => true,
+            (Some(proof), Some(account)) => {
+                proof.account == account && proof.verify(binding, host_key, snapshot.key.id)
+            }
+            _ => false,
+        };
+        let seated = snapshot.member(self.account()).is_some_and(|member| member.number == accept.number);
+        session && founded && granted && hosted && seated && self.password_proven(accept, host_key, binding)
+    }
+
+    fn password_proven(&self, accept: &Accept, host: HostKey, binding: &[u8; 32]) -> bool {
+        let Some(key) = &self.password_key else { return true };
+        let expected = hash::password_proof(key, "host", binding, self.account(), host);
+        accept.password_proof.is_some_and(|proof| hash::equal(&proof, &expected))
+    }
+}

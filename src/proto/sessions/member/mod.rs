@@ -1,0 +1,351 @@
+//! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
+
+mod seek;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::seek::Seek;
+use super::core::Core;
+use super::document::Document;
+use super::join::{JoinSpec, Seated};
+use super::links::Link;
+use super::publication::SessionsEvent;
+use crate::proto::clock::Moment;
+use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened};
+use crate::proto::limits;
+use crate::types::{AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSnapshot};
+use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
+use crate::wire::hash;
+
+/// What a host may say of its own silence and grace.
+const SILENCE: std::ops::RangeInclusive<u32> = 1_000..=30_000;
+const GRACE: std::ops::RangeInclusive<u32> = 0..=3_600_000;
+
+/// A request that was numbered and is not answered yet.
+#[derive(Debug)]
+struct Open {
+    request: RequestId,
+    body: Request,
+    deadline: Moment,
+}
+
+#[derive(Debug)]
+enum Side {
+    Linked(Link),
+    Seeking(Seek),
+}
+
+#[derive(Debug)]
+pub(super) struct MemberSeat {
+    pub(super) seat: SeatId,
+    pub(super) local_name: String,
+    pub(super) key: SessionKey,
+    spec: JoinSpec,
+    /// The one it was reached at last first.
+    addresses: Vec<SocketAddr>,
+    silence: Duration,
+    grace: Duration,
+    view: Document,
+    side: Side,
+    open: BTreeMap<u32, Open>,
+    next_number: u32,
+    /// A resync was asked for; when to ask again.
+    resync: Option<Moment>,
+}
+
+impl MemberSeat {
+    /// Takes the seat that a join brought, and tells its user: the seat, the answer, then the first events.
+    pub(super) fn new(
+        core: &mut Core,
+        seat: SeatId,
+        request: RequestId,
+        local_name: String,
+        mut spec: JoinSpec,
+        seated: Seated,
+    ) -> Self {
+        let Seated { link, accept, addresses } = seated;
+        let snapshot = Arc::new(accept.snapshot.clone());
+        spec.key = Some(snapshot.key);
+        spec.host_key = Some(snapshot.host_key);
+        let account = spec.account();
+        core.outputs.push_back(Output::SeatOpened(Box::new(SeatOpened {
+            seat,
+            user: account,
+            local_name: local_name.clone(),
+            is_host: false,
+            host_addresses: ips(&addresses),
+            control_port: link.remote.port(),
+            snapshot: snapshot.clone(),
+        })));
+        let mut this = Self {
+            seat,
+            local_name,
+            key: snapshot.key,
+            spec,
+            addresses,
+            silence: Duration::from_millis(accept.host_silence.clamp(*SILENCE.start(), *SILENCE.end()).into()),
+            grace: Duration::from_millis(accept.grace.clamp(*GRACE.start(), *GRACE.end()).into()),
+            view: Document::new(accept.snapshot),
+            side: Side::Linked(link),
+            open: BTreeMap::new(),
+            next_number: 1,
+            resync: None,
+        };
+        this.tell_key(core);
+        core.done(request, Ok(Answer::Seat(seat)));
+        core.tell(seat, super::first_events(&snapshot, account), Some(snapshot));
+        this
+    }
+
+    pub(super) fn account(&self) -> AccountId {
+        self.spec.account()
+    }
+
+    fn tell_key(&mut self, core: &mut Core) {
+        let Side::Linked(link) = &self.side else { return };
+        let keys = vec![(self.account(), hash::bound(&link.binding, "game", self.key.id))];
+        core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys });
+    }
+
+    /// What happened on one of its links; `Some` when the seat has ended.
+    #[must_use]
+    pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) -> Option<Left> {
+        let Side::Linked(link) = &mut self.side else { return self.seek_link(core, event) };
+        match event {
+            LinkEvent::Frame { link: id, kind, more, payload } if id == link.id => {
+                match link.receive(core.now, kind, more, payload, MAX_MESSAGE) {
+                    Ok(frame) => self.heard(core, frame?),
+                    Err(()) => {
+                        core.close(id, false);
+                        self.link_lost(core);
+                        None
+                    }
+                }
+            }
+            LinkEvent::Written { link: id, bytes } if id == link.id => {
+                link.written(core.now, bytes);
+                None
+            }
+            LinkEvent::Closed { link: id, .. } if id == link.id => {
+                core.forget(id);
+                self.link_lost(core);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn heard(&mut self, core: &mut Core, frame: Frame) -> Option<Left> {
+        match frame {
+            Frame::Delta(delta) => self.delta(core, delta),
+            Frame::Snapshot(snapshot) => self.snapshot(core, *snapshot, None),
+            Frame::Done { number, result } => self.answered(core, number, result),
+            Frame::Message { from, data } => {
+                core.tell(self.seat, vec![SessionEvent::Message { from, data: data.into() }], None);
+            }
+            Frame::End { why } => return Some(why),
+            _ => {}
+        }
+        None
+    }
+
+    fn delta(&mut self, core: &mut Core, delta: Delta) {
+        let have = self.view.revision();
+        if delta.revision <= have {
+            return;
+        }
+        if delta.revision.term != have.term || delta.revision.number != have.number + 1 {
+            self.ask_resync(core, have);
+            return;
+        }
+        let events = self.view.apply(delta.revision, &delta.changes);
+        self.resync = None;
+        if let Some(Cause { account, number }) = delta.cause {
+            if account == self.account() {
+                self.settle(core, number, Ok(delta.revision));
+            }
+        }
+        core.tell(self.seat, events, Some(Arc::new(self.view.state().clone())));
+        if delta.digest.is_some_and(|digest| digest != view_digest(self.view.state())) {
+            // No revision to go on from: the whole state is wanted.
+            self.ask_resync(core, Revision { number: 0, ..have });
+        }
+    }
+
+    /// The whole state, where it is not older than this one; `first` comes before the events of the difference.
+    fn snapshot(&mut self, core: &mut Core, snapshot: SessionSnapshot, first: Option<SessionEvent>) {
+        let seated = snapshot.member(self.account()).is_some();
+        let current = snapshot.key == self.key && snapshot.revision >= self.view.revision() && seated;
+        let mut events: Vec<_> = first.into_iter().collect();
+        if current {
+            self.resync = None;
+            events.extend(self.view.adopt(snapshot));
+        }
+        core.tell(self.seat, events, Some(Arc::new(self.view.state().clone())));
+    }
+
+    fn ask_resync(&mut self, core: &mut Core, have: Revision) {
+        if self.resync.is_some() {
+            return;
+        }
+        if let Side::Linked(link) = &mut self.side {
+            self.resync = Some(core.now + core.tuning.resync * 2);
+            link.send(core.now, &mut core.actions, &Frame::Resync { have });
+        }
+    }
+
+    /// Numbers a request and sends it; without a link it goes out once there is one again.
+    pub(super) fn request(&mut self, core: &mut Core, request: RequestId, body: Request) {
+        if self.open.len() >= limits::REQUESTS {
+            let after = core.tuning.heartbeat;
+            core.done(request, Err(Error::refused(Refusal::TooManyRequests { after })));
+            return;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        if let Side::Linked(link) = &mut self.side {
+            let body = body.clone();
+            link.send(core.now, &mut core.actions, &Frame::Request { number, body });
+        }
+        self.open.insert(number, Open { request, body, deadline: core.now + core.tuning.request });
+    }
+
+    fn answered(&mut self, core: &mut Core, number: u32, result: DoneResult) {
+        let result = match result {
+            DoneResult::Ok(revision) => Ok(revision),
+            DoneResult::Failed { code, text, retry_after_ms } => Err(error_of(code, text, retry_after_ms)),
+        };
+        self.settle(core, number, result);
+    }
+
+    fn settle(&mut self, core: &mut Core, number: u32, result: Result<Revision, Error>) {
+        let Some(open) = self.open.remove(&number) else { return };
+        let answer = |revision| match open.body {
+            Request::Say(_) => Answer::Unit,
+            Request::UpdateMe(_) | Request::Register => Answer::Revision(revision),
+        };
+        core.done(open.request, result.map(answer));
+    }
+
+    #[must_use]
+    pub(super) fn handle_timeout(&mut self, core: &mut Core) -> Option<Left> {
+        let late: Vec<_> = self.open.iter().filter(|(_, o)| o.deadline <= core.now).map(|(&n, _)| n).collect();
+        for number in late {
+            self.settle(core, number, Err(Error::new(ErrorKind::TimedOut, "the host gave no answer in time")));
+        }
+        let Side::Linked(link) = &mut self.side else { return self.seek_timeout(core) };
+        if link.silent_at(self.silence) <= core.now {
+            core.close(link.id, false);
+            self.link_lost(core);
+            return None;
+        }
+        if link.heartbeat_at(core.tuning.heartbeat) <= core.now {
+            link.send(core.now, &mut core.actions, &Frame::Heartbeat);
+        }
+        if self.resync.is_some_and(|at| at <= core.now) {
+            self.resync = None;
+            self.ask_resync(core, self.view.revision());
+        }
+        None
+    }
+
+    pub(super) fn poll_timeout(&self, core: &Core) -> Option<Moment> {
+        let side = match &self.side {
+            Side::Linked(link) => {
+                let next = link.heartbeat_at(core.tuning.heartbeat).min(link.silent_at(self.silence));
+                Some(self.resync.map_or(next, |at| at.min(next)))
+            }
+            Side::Seeking(seek) => Some(seek.deadline()),
+        };
+        self.open.values().map(|open| open.deadline).chain(side).min()
+    }
+
+    /// This process slept: the host is not to blame for the silence.
+    pub(super) fn excuse(&mut self, now: Moment, by: Duration) {
+        match &mut self.side {
+            Side::Linked(link) => link.excuse(now),
+            Side::Seeking(seek) => seek.excuse(by),
+        }
+    }
+
+    /// The link is lost, the seat is not: the host is looked for where it was.
+    fn link_lost(&mut self, core: &mut Core) {
+        self.resync = None;
+        core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys: Vec::new() });
+        core.tell(self.seat, vec![SessionEvent::Reconnecting], None);
+        core.events.push_back(SessionsEvent::HostSuspect { key: self.key });
+        self.side = Side::Seeking(Seek::new(core.now, core.now + self.grace + core.tuning.give_up));
+        self.seek_round(core);
+    }
+
+    /// Says so to the host and ends; without a link the host frees the seat when its time is up.
+    pub(super) fn leave(mut self, core: &mut Core, why: Left) {
+        let link = match &mut self.side {
+            Side::Linked(link) => Some(link),
+            Side::Seeking(seek) => seek.joined(),
+        };
+        if let Some(link) = link {
+            link.send(core.now, &mut core.actions, &Frame::Leave);
+            core.close(link.id, true);
+        }
+        self.end(core, why);
+    }
+
+    /// The last event, after every open request has its answer.
+    pub(super) fn end(mut self, core: &mut Core, why: Left) {
+        match &mut self.side {
+            // A close that nobody ordered would be a second one.
+            Side::Linked(link) if core.owners.contains_key(&link.id) => core.close(link.id, true),
+            Side::Linked(_) => {}
+            Side::Seeking(seek) => seek.stop(core),
+        }
+        for open in std::mem::take(&mut self.open).into_values() {
+            core.done(open.request, Err(Error::new(ErrorKind::Ended, format!("the seat has ended: {why}"))));
+        }
+        core.tell(self.seat, vec![SessionEvent::Left { why }], None);
+    }
+
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &SessionSnapshot {
+        self.view.state()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_linked(&self) -> bool {
+        matches!(self.side, Side::Linked(_))
+    }
+
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self, revision: Revision, changes: &[crate::wire::frame::Change]) {
+        self.view.apply(revision, changes);
+    }
+}
+
+fn ips(addresses: &[SocketAddr]) -> Vec<IpAddr> {
+    let mut ips = Vec::new();
+    for address in addresses {
+        if !ips.contains(&address.ip()) {
+            ips.push(address.ip());
+        }
+    }
+    ips
+}
+
+/// The host's word as an error of ours; a code that this version does not know is the host's refusal all the same.
+fn error_of(code: u16, text: String, retry_after_ms: u32) -> Error {
+    let too_many = Refusal::TooManyRequests { after: Duration::from_millis(retry_after_ms.into()) };
+    let kind = match code {
+        1 => ErrorKind::InvalidArgument,
+        2 => ErrorKind::InvalidState,
+        3 => ErrorKind::NotFound,
+        4 => ErrorKind::AlreadyExists,
+        5 => ErrorKind::NotOwner,
+        6 => ErrorKind::Forbidden,
+        code if code == too_many.code() => return Error::refused(too_many),
+        _ => ErrorKind::Refused,
+    };
+    Error::new(kind, text)
+}

@@ -1,0 +1,226 @@
+//! After a lost link: dialling the host where it was, until the seat is back or the host's end is certain (protocol.md,
+//! "Lost links").
+//!
+//! A close without End proves nothing by itself. A refused dial at the address of the lost link, another key there, or a
+//! host that does not know the session does: then the end is told at once. Silence proves nothing and is waited out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::super::core::{Core, Owner};
+use super::super::links::Link;
+use super::super::publication::SessionsEvent;
+use super::{MemberSeat, Side, ips};
+use crate::proto::clock::Moment;
+use crate::proto::io::{Closed, LinkEvent, LinkId, Output};
+use crate::proto::limits;
+use crate::types::{Left, Reason, Refusal, SessionEvent};
+use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
+
+/// A dial without an answer is replaced by the next round once it is so old: the host may have come back meanwhile.
+const OLD_DIAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Seek {
+    give_up: Moment,
+    next_round: Moment,
+    rounds: u32,
+    dials: BTreeMap<LinkId, (SocketAddr, Moment)>,
+    /// The link that said Join, and until when it is waited for.
+    joined: Option<(Link, Moment)>,
+}
+
+impl Seek {
+    pub(super) fn new(now: Moment, give_up: Moment) -> Self {
+        Self { give_up, next_round: now, rounds: 0, dials: BTreeMap::new(), joined: None }
+    }
+
+    pub(super) fn deadline(&self) -> Moment {
+        self.joined.as_ref().map_or(self.next_round, |(_, until)| *until).min(self.give_up)
+    }
+
+    pub(super) fn excuse(&mut self, by: Duration) {
+        self.give_up = self.give_up + by;
+        if let Some((_, until)) = &mut self.joined {
+            *until = *until + by;
+        }
+    }
+
+    pub(super) fn joined(&mut self) -> Option<&mut Link> {
+        self.joined.as_mut().map(|(link, _)| link)
+    }
+
+    pub(super) fn stop(&mut self, core: &mut Core) {
+        for (link, _) in std::mem::take(&mut self.dials) {
+            core.close(link, false);
+        }
+        if let Some((link, _)) = self.joined.take() {
+            if core.owners.contains_key(&link.id) {
+                core.close(link.id, true);
+            }
+        }
+    }
+}
+
+impl MemberSeat {
+    /// Dials every known address of the host that is not being dialled.
+    pub(super) fn seek_round(&mut self, core: &mut Core) {
+        let Side::Seeking(seek) = &mut self.side else { return };
+        let old: Vec<_> =
+            seek.dials.iter().filter(|(_, (_, since))| *since + OLD_DIAL <= core.now).map(|(&link, _)| link).collect();
+        for link in old {
+            seek.dials.remove(&link);
+            core.close(link, false);
+        }
+        for &address in &self.addresses {
+            if !seek.dials.values().any(|(dialled, _)| *dialled == address) {
+                let owner = Owner::Member(self.seat);
+                let link = core.dial(owner, address, self.spec.host_key, &self.spec.user.identity);
+                seek.dials.insert(link, (address, core.now));
+            }
+        }
+        let pause = core.tuning.redial * 2_u32.pow(seek.rounds.min(3));
+        seek.rounds += 1;
+        seek.next_round = core.now + spread(core, pause);
+    }
+
+    pub(super) fn seek_link(&mut self, core: &mut Core, event: LinkEvent) -> Option<Left> {
+        let Side::Seeking(seek) = &mut self.side else { return None };
+        match event {
+            LinkEvent::Open { link, peer, binding, remote, fallback, .. } => {
+                if seek.dials.remove(&link).is_none() || seek.joined.is_some() || fallback {
+                    core.close(link, false);
+                    return None;
+                }
+                let mut link = Link::new(core.now, link, peer, binding, remote);
+                let join = self.spec.frame(core.version, peer, &binding);
+                link.send(core.now, &mut core.actions, &Frame::Join(Box::new(join)));
+                for (other, _) in std::mem::take(&mut seek.dials) {
+                    core.close(other, false);
+                }
+                seek.joined = Some((link, core.now + core.tuning.join));
+                None
+            }
+            LinkEvent::Frame { link, kind, more, payload } => {
+                let (joined, _) = seek.joined.as_mut().filter(|(joined, _)| joined.id == link)?;
+                match joined.receive(core.now, kind, more, payload, MAX_MESSAGE) {
+                    Ok(frame) => self.seek_heard(core, frame?),
+                    Err(()) => {
+                        core.close(link, false);
+                        seek.joined = None;
+                        None
+                    }
+                }
+            }
+            LinkEvent::Closed { link, why } => {
+                core.forget(link);
+                if seek.joined.as_ref().is_some_and(|(joined, _)| joined.id == link) {
+                    seek.joined = None;
+                }
+                let (address, _) = seek.dials.remove(&link)?;
+                let proof = matches!(why, Closed::Refused | Closed::WrongKey);
+                (proof && self.addresses.first() == Some(&address)).then(|| self.host_dead(core))
+            }
+            _ => None,
+        }
+    }
+
+    fn seek_heard(&mut self, core: &mut Core, frame: Frame) -> Option<Left> {
+        match frame {
+            Frame::Accept(accept) => self.back(core, *accept),
+            Frame::End { why } => Some(why),
+            Frame::Refuse { refusal, .. } => self.seek_refused(core, refusal),
+            Frame::Incompatible { .. } => Some(self.host_dead(core)),
+            _ => None,
+        }
+    }
+
+    /// A refusal is the host's last word: nothing dials again after it, except where the host asks for that.
+    fn seek_refused(&mut self, core: &mut Core, refusal: Refusal) -> Option<Left> {
+        match refusal {
+            Refusal::NotFound => Some(self.host_dead(core)),
+            Refusal::Banned => Some(Left::Banned(Reason::default())),
+            Refusal::TooManyRequests { after } => {
+                let Side::Seeking(seek) = &mut self.side else { return None };
+                if let Some((link, _)) = seek.joined.take() {
+                    core.close(link.id, false);
+                }
+                seek.next_round = core.now + after.max(core.tuning.redial);
+                None
+            }
+            _ => Some(Left::Expired),
+        }
+    }
+
+    fn host_dead(&self, core: &mut Core) -> Left {
+        core.events.push_back(SessionsEvent::HostDead { key: self.key });
+        Left::HostLost
+    }
+
+    fn back(&mut self, core: &mut Core, accept: Accept) -> Option<Left> {
+        let Side::Seeking(seek) = &mut self.side else { return None };
+        let (mut link, _) = seek.joined.take()?;
+        if !self.spec.accepts(&accept, link.peer, &link.binding) {
+            link.send(core.now, &mut core.actions, &Frame::Leave);
+            core.close(link.id, true);
+            return Some(Left::HostLost);
+        }
+        link.send(core.now, &mut core.actions, &Frame::Ack);
+        for (&number, open) in &self.open {
+            let body = open.body.clone();
+            link.send(core.now, &mut core.actions, &Frame::Request { number, body });
+        }
+        let remote = link.remote;
+        if self.addresses.first() != Some(&remote) {
+            self.addresses.retain(|address| *address != remote);
+            self.addresses.insert(0, remote);
+            let addresses = ips(&self.addresses);
+            core.outputs.push_back(Output::SeatAddresses { seat: self.seat, addresses });
+        }
+        self.side = Side::Linked(link);
+        self.tell_key(core);
+        self.snapshot(core, accept.snapshot, Some(SessionEvent::Reconnected));
+        None
+    }
+
+    pub(super) fn seek_timeout(&mut self, core: &mut Core) -> Option<Left> {
+        let Side::Seeking(seek) = &mut self.side else { return None };
+        if seek.give_up <= core.now {
+            return Some(Left::HostLost);
+        }
+        if let Some((link, _)) = seek.joined.take_if(|(_, until)| *until <= core.now) {
+            core.close(link.id, false);
+        }
+        if seek.joined.is_none() && seek.next_round <= core.now {
+            self.seek_round(core);
+        }
+        None
+    }
+
+    /// Discovery heard the host at these addresses.
+    pub(in super::super) fn host_addresses(&mut self, core: &mut Core, addresses: &[SocketAddr]) {
+        for &address in addresses {
+            if !self.addresses.contains(&address) && self.addresses.len() < limits::ADDRESSES {
+                self.addresses.push(address);
+            }
+        }
+        if matches!(&self.side, Side::Seeking(seek) if seek.joined.is_none()) {
+            self.seek_round(core);
+        }
+    }
+
+    /// Discovery heard the host's signed goodbye: where no link says otherwise, that is the end.
+    #[must_use]
+    pub(in super::super) fn host_ended(&self) -> bool {
+        matches!(self.side, Side::Seeking(_))
+    }
+}
+
+/// The pause, a fifth more or less: members that lost one host together need not dial it together.
+fn spread(core: &mut Core, pause: Duration) -> Duration {
+    let part = core.rng.next_u32() % 401;
+    pause * (800 + part) / 1_000
+}

@@ -1,0 +1,528 @@
+//! Who is in: the control-channel half of the engine. Hosted sessions, seats at other hosts, and joins on their way there.
+//!
+//! Call order: any `handle_*` or command, then drain `poll_action`, `poll_output` and `poll_event` until each says
+//! `None`, then sleep until `poll_timeout`. A forgotten drain delays, it never corrupts. The composer passes discovery's
+//! findings in and these events out; neither half knows the other.
+
+mod core;
+mod document;
+mod doorman;
+mod host;
+mod join;
+mod links;
+mod member;
+mod publication;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+pub(crate) use self::join::Resolved;
+pub(crate) use self::publication::{Publication, SessionsEvent};
+
+use self::core::{Core, Derivation, Owner};
+use self::host::HostAuthority;
+use self::join::{JoinAttempt, JoinSpec, Outcome};
+use self::member::MemberSeat;
+use crate::proto::clock::Moment;
+use crate::proto::io::{Action, Answer, Command, JoinCommand, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId};
+use crate::proto::limits;
+use crate::proto::tuning::Tuning;
+use crate::types::{
+    AccountId, Error, ErrorKind, HostRequest, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot, UserEvent,
+};
+use crate::wire::frame::Request;
+
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    core: Core,
+    users: BTreeMap<AccountId, LocalUser>,
+    hosts: BTreeMap<SessionKey, HostAuthority>,
+    members: BTreeMap<SeatId, MemberSeat>,
+    joins: BTreeMap<RequestId, JoinAttempt>,
+    /// The host's own addresses, best first.
+    addresses: Vec<IpAddr>,
+    last_incarnation: u64,
+}
+
+impl Sessions {
+    /// `version` is the game's; the seed is the only randomness there is, so it must come from a secure source.
+    pub(crate) fn new(version: u32, tuning: Tuning, seed: [u8; 32]) -> Self {
+        Self {
+            core: Core::new(version, tuning, seed),
+            users: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            members: BTreeMap::new(),
+            joins: BTreeMap::new(),
+            addresses: Vec::new(),
+            last_incarnation: 0,
+        }
+    }
+
+    /// A user may host and join from now on. One that signs in again has its new name from then on.
+    pub(crate) fn sign_in(&mut self, user: LocalUser) {
+        if self.users.len() < limits::USERS || self.users.contains_key(&user.identity.account()) {
+            self.users.insert(user.identity.account(), user);
+        }
+    }
+
+    /// Ends the user's sessions and joins, then says so.
+    pub(crate) fn sign_out(&mut self, now: Moment, request: RequestId, account: AccountId) {
+        self.core.now = now;
+        if self.users.remove(&account).is_none() {
+            self.core.done(request, Err(Error::new(ErrorKind::NotFound, "this user is not signed in")));
+            return;
+        }
+        self.end_all(Some(account), &Left::SignedOut);
+        self.core.done(request, Ok(Answer::Unit));
+        self.core.outputs.push_back(Output::User { user: account, event: UserEvent::SignedOut });
+    }
+
+    /// Ends everything: members are told, goodbyes are asked for, every request is answered.
+    pub(crate) fn shutdown(&mut self, now: Moment) {
+        self.core.now = now;
+        self.end_all(None, &Left::Shutdown);
+        self.users.clear();
+    }
+
+    fn end_all(&mut self, account: Option<AccountId>, why: &Left) {
+        let ours = |other: AccountId| account.is_none() || account == Some(other);
+        let joins: Vec<_> =
+            self.joins.iter().filter(|(_, join)| ours(join.spec.account())).map(|(&request, _)| request).collect();
+        joins.into_iter().for_each(|request| self.cancel_now(request));
+        let members: Vec<_> = self.members.iter().filter(|(_, m)| ours(m.account())).map(|(&seat, _)| seat).collect();
+        for seat in members {
+            if let Some(member) = self.members.remove(&seat) {
+                member.leave(&mut self.core, why.clone());
+            }
+        }
+        let hosts: Vec<_> =
+            self.hosts.iter().filter(|(_, host)| ours(host.user.identity.account())).map(|(&key, _)| key).collect();
+        for key in hosts {
+            self.destroy(key, why.clone());
+        }
+    }
+
+    /// Makes a session. Answered with the seat once it listens; `unix_ms` only sorts its adverts.
+    pub(crate) fn host(
+        &mut self,
+        now: Moment,
+        request: RequestId,
+        account: AccountId,
+        what: HostRequest,
+        unix_ms: u64,
+    ) {
+        self.core.now = now;
+        let incarnation = unix_ms.max(self.last_incarnation + 1);
+        match self.new_host(request, account, what, incarnation) {
+            Ok(host) => {
+                self.last_incarnation = incarnation;
+                self.hosts.insert(host.key, host);
+            }
+            Err(error) => self.core.done(request, Err(error)),
+        }
+    }
+
+    fn new_host(
+        &mut self,
+        request: RequestId,
+        account: AccountId,
+        what: HostRequest,
+        incarnation: u64,
+    ) -> Result<HostAuthority, Error> {
+        self.check_name(account, &what.local_name)?;
+        let user = self.user(account)?.clone();
+        if self.hosts.len() >= limits::HOSTED {
+            let why = format!("this process hosts {} sessions, which is the most", limits::HOSTED);
+            return Err(Error::new(ErrorKind::InvalidState, why));
+        }
+        if let Some(id) = what.id.filter(|_| what.show_account) {
+            let key = SessionKey { id, founder: user.identity.public().into() };
+            if self.hosts.contains_key(&key) {
+                return Err(Error::new(ErrorKind::AlreadyExists, format!("this user hosts {id} already")));
+            }
+        }
+        HostAuthority::new(&mut self.core, request, user, what, incarnation)
+    }
+
+    fn user(&self, account: AccountId) -> Result<&LocalUser, Error> {
+        self.users.get(&account).ok_or_else(|| Error::new(ErrorKind::InvalidState, "this user is not signed in"))
+    }
+
+    /// Whether a user may host or join under this local name.
+    pub(crate) fn check_name(&self, account: AccountId, local_name: &str) -> Result<(), Error> {
+        self.user(account)?;
+        let hosted = self.hosts.values().any(|host| host.uses_name(account, local_name));
+        let member = self.members.values().any(|m| m.account() == account && m.local_name == local_name);
+        let join = self.joins.values().any(|j| j.spec.account() == account && j.local_name == local_name);
+        if hosted || member || join {
+            let why = format!("this user has a session named {local_name:?}; give this one another local name");
+            return Err(Error::new(ErrorKind::AlreadyExists, why));
+        }
+        Ok(())
+    }
+
+    /// The answer to `Action::Listen`: the port, or what the operating system said.
+    pub(crate) fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
+        self.core.now = now;
+        let Some(host) = self.hosts.get_mut(&session) else { return };
+        match result {
+            Ok(port) => host.listening(&mut self.core, port, &self.addresses),
+            Err(why) => {
+                let error = Error::new(ErrorKind::Io, format!("the session's port cannot be opened: {why}"));
+                host.fail(&mut self.core, error);
+                self.hosts.remove(&session);
+            }
+        }
+    }
+
+    /// The answer to `Action::Derive`.
+    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]) {
+        self.core.now = now;
+        match self.core.derivations.remove(&id) {
+            Some(Derivation::Host(session)) => {
+                if let Some(host) = self.hosts.get_mut(&session) {
+                    host.derived(&mut self.core, key);
+                }
+            }
+            Some(Derivation::Join(request)) => {
+                if let Some(join) = self.joins.get_mut(&request) {
+                    join.derived(&mut self.core, key);
+                    self.time_out_join(request);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Joins the session that discovery found for this command.
+    pub(crate) fn join(
+        &mut self,
+        now: Moment,
+        request: RequestId,
+        account: AccountId,
+        what: JoinCommand,
+        to: Resolved,
+    ) {
+        self.core.now = now;
+        match self.new_join(request, account, what, to) {
+            Ok(join) => {
+                self.joins.insert(request, join);
+                self.time_out_join(request);
+            }
+            Err(error) => self.core.done(request, Err(error)),
+        }
+    }
+
+    fn new_join(
+        &mut self,
+        request: RequestId,
+        account: AccountId,
+        what: JoinCommand,
+        to: Resolved,
+    ) -> Result<JoinAttempt, Error> {
+        self.check_name(account, &what.local_name)?;
+        let spec = JoinSpec {
+            user: self.user(account)?.clone(),
+            key: to.key,
+            host_key: to.host_key,
+            incarnation: to.incarnation,
+            nonce: self.core.random(),
+            peer_incarnation: u64::from_be_bytes(self.core.random()),
+            ticket: what.ticket,
+            attributes: what.attributes,
+            password_key: None,
+            rounds: self.core.tuning.password_rounds,
+        };
+        JoinAttempt::new(&mut self.core, request, what.local_name, spec, what.password, to)
+    }
+
+    /// The answer is not wanted any more: gives up a join, or a session that does not listen yet.
+    pub(crate) fn cancel(&mut self, now: Moment, request: RequestId) {
+        self.core.now = now;
+        self.cancel_now(request);
+        let opening = self.hosts.iter().find(|(_, host)| host.opening() == Some(request)).map(|(&key, _)| key);
+        if let Some(mut host) = opening.and_then(|key| self.hosts.remove(&key)) {
+            host.fail(&mut self.core, Error::new(ErrorKind::Cancelled, "the request was cancelled"));
+        }
+    }
+
+    fn cancel_now(&mut self, request: RequestId) {
+        if let Some(mut join) = self.joins.remove(&request) {
+            join.give_up(&mut self.core);
+            self.core.done(request, Err(Error::refused(Refusal::Cancelled)));
+        }
+    }
+
+    /// What a seat's user asks for: updates, phase, kicks, answers, messages, leave, destroy. Other commands are not for
+    /// this half of the engine and change nothing.
+    pub(crate) fn command(&mut self, now: Moment, command: Command) {
+        self.core.now = now;
+        match command {
+            Command::Update { request, seat, update, expected } => {
+                self.at_host(request, seat, |host, core| host.update(core, request, &update, expected));
+            }
+            Command::SetPhase { request, seat, phase } => {
+                self.at_host(request, seat, |host, core| host.set_phase(core, request, phase));
+            }
+            Command::Kick { request, seat, account, reason, ban } => {
+                self.at_host(request, seat, |host, core| host.kick(core, request, account, reason, ban));
+            }
+            Command::Unban { request, seat, account } => {
+                self.at_host(request, seat, |host, core| host.unban(core, request, account));
+            }
+            Command::Answer { seat, ask, verdict } => {
+                if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
+                    host.answer(&mut self.core, ask, verdict);
+                }
+            }
+            Command::UpdateMe { request, seat, update } => {
+                if let Some(member) = self.members.get_mut(&seat) {
+                    member.request(&mut self.core, request, Request::UpdateMe(*update));
+                } else {
+                    self.at_host(request, seat, |host, core| host.update_me(core, request, *update));
+                }
+            }
+            Command::Say { request, seat, data } => {
+                if let Some(member) = self.members.get_mut(&seat) {
+                    member.request(&mut self.core, request, Request::Say(data.to_vec()));
+                } else {
+                    self.at_host(request, seat, |host, core| host.say(core, request, &data));
+                }
+            }
+            Command::Leave { request, seat } => self.leave(request, seat),
+            Command::Destroy { request, seat } => {
+                let key = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key);
+                match key {
+                    Some(key) => {
+                        self.destroy(key, Left::Destroyed);
+                        self.core.done(request, Ok(Answer::Unit));
+                    }
+                    None => self.at_host(request, seat, |_, _| {}),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Only the host may; a seat that is no host's or none at all is told so.
+    fn at_host(&mut self, request: RequestId, seat: SeatId, run: impl FnOnce(&mut HostAuthority, &mut Core)) {
+        if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
+            run(host, &mut self.core);
+        } else if self.members.contains_key(&seat) {
+            let why = "only the session's host may do this";
+            self.core.done(request, Err(Error::new(ErrorKind::NotOwner, why)));
+        } else {
+            self.core.done(request, Err(Error::new(ErrorKind::Ended, "this seat has ended")));
+        }
+    }
+
+    /// A host that leaves ends its session: there is nobody to hand it to in this version. A seat that has ended before
+    /// has been left.
+    fn leave(&mut self, request: Option<RequestId>, seat: SeatId) {
+        if let Some(member) = self.members.remove(&seat) {
+            member.leave(&mut self.core, Left::Left);
+        } else if let Some(key) = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key) {
+            self.destroy(key, Left::Left);
+        }
+        if let Some(request) = request {
+            self.core.done(request, Ok(Answer::Unit));
+        }
+    }
+
+    fn destroy(&mut self, key: SessionKey, own: Left) {
+        if let Some(mut host) = self.hosts.remove(&key) {
+            host.destroy(&mut self.core, own);
+            self.core.owners.retain(|_, owner| *owner != Owner::Host(key));
+        }
+    }
+
+    /// What happened on a link.
+    pub(crate) fn handle_link(&mut self, now: Moment, event: LinkEvent) {
+        self.core.now = now;
+        if let LinkEvent::Incoming { link, session, remote } = event {
+            self.incoming(link, session, remote);
+            return;
+        }
+        match self.core.owners.get(&link_of(&event)).copied() {
+            Some(Owner::Host(key)) => {
+                if let Some(host) = self.hosts.get_mut(&key) {
+                    host.handle_link(&mut self.core, event);
+                }
+            }
+            Some(Owner::Join(request)) => {
+                if let Some(join) = self.joins.get_mut(&request) {
+                    let outcome = join.handle_link(&mut self.core, event);
+                    self.join_ended(request, outcome);
+                }
+            }
+            Some(Owner::Member(seat)) => {
+                if let Some(member) = self.members.get_mut(&seat) {
+                    let ended = member.handle_link(&mut self.core, event);
+                    self.member_ended(seat, ended);
+                }
+            }
+            // Closed by us before this came.
+            None => {}
+        }
+    }
+
+    fn incoming(&mut self, link: LinkId, session: SessionKey, remote: SocketAddr) {
+        if !self.hosts.contains_key(&session) {
+            self.core.close(link, false);
+            return;
+        }
+        let Core { doorman, tuning, now, .. } = &mut self.core;
+        let evicted = doorman.admit(*now, tuning, link, remote.ip());
+        self.core.owners.insert(link, Owner::Host(session));
+        if let Some(evicted) = evicted {
+            self.evict(evicted);
+        }
+    }
+
+    fn evict(&mut self, link: LinkId) {
+        match self.core.owners.get(&link).copied() {
+            Some(Owner::Host(key)) => {
+                if let Some(host) = self.hosts.get_mut(&key) {
+                    host.evict(&mut self.core, link);
+                }
+            }
+            _ => self.core.close(link, false),
+        }
+    }
+
+    fn join_ended(&mut self, request: RequestId, outcome: Option<Outcome>) {
+        let Some(outcome) = outcome else { return };
+        let Some(join) = self.joins.remove(&request) else { return };
+        match outcome {
+            Outcome::Failed(error) => self.core.done(request, Err(error)),
+            Outcome::Seated(seated) => {
+                let seat = self.core.seat_id();
+                self.core.owners.insert(seated.link.id, Owner::Member(seat));
+                let member = MemberSeat::new(&mut self.core, seat, request, join.local_name, join.spec, *seated);
+                self.members.insert(seat, member);
+            }
+        }
+    }
+
+    fn member_ended(&mut self, seat: SeatId, ended: Option<Left>) {
+        let Some(why) = ended else { return };
+        if let Some(member) = self.members.remove(&seat) {
+            member.end(&mut self.core, why);
+        }
+    }
+
+    /// The addresses under which others reach this machine, best first.
+    pub(crate) fn handle_addresses(&mut self, addresses: &[IpAddr]) {
+        if self.addresses == addresses {
+            return;
+        }
+        self.addresses = addresses.to_vec();
+        for host in self.hosts.values().filter(|host| host.opening().is_none()) {
+            let addresses = self.addresses.clone();
+            self.core.outputs.push_back(Output::SeatAddresses { seat: host.seat, addresses });
+        }
+    }
+
+    /// Discovery heard a session's host at these control addresses: members that look for it dial there.
+    pub(crate) fn handle_host_addresses(&mut self, now: Moment, key: SessionKey, addresses: &[SocketAddr]) {
+        self.core.now = now;
+        for member in self.members.values_mut().filter(|member| member.key == key) {
+            member.host_addresses(&mut self.core, addresses);
+        }
+    }
+
+    /// Discovery heard a session's signed end: members that look for its host need not any more.
+    pub(crate) fn handle_host_ended(&mut self, now: Moment, key: SessionKey) {
+        self.core.now = now;
+        let ended = |member: &MemberSeat| member.key == key && member.host_ended();
+        let seats: Vec<_> = self.members.iter().filter(|(_, m)| ended(m)).map(|(&seat, _)| seat).collect();
+        for seat in seats {
+            self.member_ended(seat, Some(Left::Destroyed));
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.core.now = now;
+        let late = self.poll_timeout().map(|at| now.since(at)).unwrap_or_default();
+        if late > self.core.tuning.stall {
+            self.hosts.values_mut().for_each(|host| host.excuse(now, late));
+            self.members.values_mut().for_each(|member| member.excuse(now, late));
+        }
+        for link in self.core.doorman.expired(now) {
+            self.evict(link);
+        }
+        for host in self.hosts.values_mut() {
+            host.handle_timeout(&mut self.core);
+        }
+        for seat in self.members.keys().copied().collect::<Vec<_>>() {
+            let ended = self.members.get_mut(&seat).and_then(|member| member.handle_timeout(&mut self.core));
+            self.member_ended(seat, ended);
+        }
+        for request in self.joins.keys().copied().collect::<Vec<_>>() {
+            self.time_out_join(request);
+        }
+    }
+
+    fn time_out_join(&mut self, request: RequestId) {
+        let outcome = self.joins.get_mut(&request).and_then(|join| join.handle_timeout(&mut self.core));
+        self.join_ended(request, outcome);
+    }
+
+    #[must_use]
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.core.actions.pop_front()
+    }
+
+    #[must_use]
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.core.outputs.pop_front()
+    }
+
+    #[must_use]
+    pub(crate) fn poll_event(&mut self) -> Option<SessionsEvent> {
+        self.core.events.pop_front()
+    }
+
+    #[must_use]
+    pub(crate) fn poll_timeout(&mut self) -> Option<Moment> {
+        let core = &self.core;
+        let hosts = self.hosts.values_mut().filter_map(|host| host.poll_timeout(core)).min();
+        let members = self.members.values().filter_map(|member| member.poll_timeout(core)).min();
+        let joins = self.joins.values().filter_map(JoinAttempt::poll_timeout).min();
+        [hosts, members, joins, core.doorman.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether any session is hosted here, or any seat held or sought elsewhere.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.hosts.is_empty() && self.members.is_empty() && self.joins.is_empty()
+    }
+}
+
+fn link_of(event: &LinkEvent) -> LinkId {
+    match event {
+        LinkEvent::Incoming { link, .. }
+        | LinkEvent::HelloBegun { link }
+        | LinkEvent::Open { link, .. }
+        | LinkEvent::Frame { link, .. }
+        | LinkEvent::Written { link, .. }
+        | LinkEvent::Closed { link, .. } => *link,
+    }
+}
+
+/// What a new seat is told first: the state, each member that was there, then its own arrival.
+fn first_events(snapshot: &std::sync::Arc<SessionSnapshot>, own: AccountId) -> Vec<SessionEvent> {
+    let joined = |member: &crate::types::Member, present_before| SessionEvent::MemberJoined {
+        member: member.clone(),
+        present_before,
+        revision: snapshot.revision,
+    };
+    let others = snapshot.members.iter().filter(|member| member.account != own);
+    let mine = snapshot.members.iter().filter(|member| member.account == own);
+    std::iter::once(SessionEvent::Joined { snapshot: snapshot.clone() })
+        .chain(others.map(|member| joined(member, true)))
+        .chain(mine.map(|member| joined(member, false)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! What the sessions tell discovery, through the composer.
+
+use crate::types::{Error, Identity, PublicFacts, SessionKey, SessionSnapshot};
+use crate::wire::datagram::{GoodbyeReason, budget_check};
+
+/// For discovery.
+#[derive(Debug, Clone)]
+pub(crate) enum SessionsEvent {
+    /// Advertise this session, or its new facts; only for listed sessions.
+    Publish(Box<Publication>),
+    /// Say goodbye for it: it has ended, or is hidden from now on.
+    Withdraw { key: SessionKey, reason: GoodbyeReason },
+    /// A member of ours does not hear this host: look for it.
+    HostSuspect { key: SessionKey },
+    /// A member of ours has proof that this host is gone.
+    HostDead { key: SessionKey },
+}
+
+/// All that an advert is made of, beside what discovery itself knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Publication {
+    pub(crate) key: SessionKey,
+    /// Signs the adverts; its key is the host key.
+    pub(crate) host: Identity,
+    pub(crate) id_derived: bool,
+    pub(crate) account_shown: bool,
+    pub(crate) salt: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) term: u32,
+    pub(crate) tcp_port: u16,
+    pub(crate) facts: PublicFacts,
+}
+
+/// What a stranger may know of a state: public attributes only.
+pub(crate) fn facts(state: &SessionSnapshot) -> PublicFacts {
+    PublicFacts {
+        name: state.name.clone(),
+        version: state.version,
+        revision: state.revision.number,
+        members: u16::try_from(state.members.len()).unwrap_or(u16::MAX),
+        max_members: state.max_members,
+        open_slots: state.open_slots(),
+        reserved_slots: state.reserved_slots,
+        policy: state.policy,
+        phase: state.phase,
+        password: state.password,
+        closed: state.closed,
+        locked: state.locked,
+        join_in_progress: state.join_in_progress,
+        dedicated: state.dedicated,
+        keywords: state.keywords.clone(),
+        attributes: state.attributes.visible_to(crate::types::Visibility::Public),
+        ports: state.ports.clone(),
+    }
+}
+
+/// Whether a state's public facts fit one advert.
+pub(super) fn check_budget(state: &SessionSnapshot) -> Result<(), Error> {
+    budget_check(&facts(state)).map_err(|over| {
+        Error::invalid(format!("the public attributes and keywords are {over} bytes over what one advert holds"))
+    })
+}
