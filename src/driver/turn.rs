@@ -140,12 +140,6 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
     }
 
     fn commands(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(stop) = &mut self.stop {
-            if Pin::new(stop).poll(cx).is_ready() {
-                self.stop = None;
-                self.end(ENDING_UNHELD);
-            }
-        }
         for _ in 0..COMMANDS {
             if self.ending.is_some() {
                 return false;
@@ -156,7 +150,14 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                     self.drain();
                 }
                 Poll::Ready(None) => self.end(ENDING_UNHELD),
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    // Only now: what was said before the handle was dropped still counts, a leave above all.
+                    if self.stop.as_mut().is_some_and(|stop| Pin::new(stop).poll(cx).is_ready()) {
+                        self.stop = None;
+                        self.end(ENDING_UNHELD);
+                    }
+                    return false;
+                }
             }
         }
         true

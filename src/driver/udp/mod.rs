@@ -223,7 +223,11 @@ impl Udp {
     ) {
         let reserve = *left / 2;
         let mut dead = Vec::new();
-        for (index, probe) in self.probes.iter().enumerate() {
+        for (index, probe) in self.probes.iter_mut().enumerate() {
+            if let Poll::Ready(error) = probe.open.poll_error(cx) {
+                *left = left.saturating_sub(1);
+                failures.push(failure(probe.via, probe.to, PathKind::Unicast, &error));
+            }
             // An answer, an error, and then nothing: a peer that floods waits for the next turn.
             for _ in 0..4 {
                 if *left <= reserve {

@@ -4,9 +4,13 @@
 //! here; it knows no tokio, so the same socket, duplicated, is registered with tokio for readiness, and tokio's `try_io`
 //! runs the read. That holds on Windows too, where mio arms the socket again after a read that would block.
 
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use socket_pktinfo::PktInfoUdpSocket;
@@ -35,10 +39,13 @@ pub(super) enum Place {
     Probe { via: Via, to: SocketAddr },
 }
 
+/// Resolves once a socket has an error.
+type Failing = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
 /// An open socket.
-#[derive(Debug)]
 pub(super) struct Open {
-    udp: UdpSocket,
+    udp: Arc<UdpSocket>,
+    failing: Option<Failing>,
     /// The same socket, where packet information is wanted.
     info: Option<PktInfoUdpSocket>,
     interface: u32,
@@ -57,12 +64,12 @@ impl Open {
 
     /// Sends now or says why not. Readiness is not asked: a socket that was just opened is not known to be writable yet.
     pub(super) fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-        SockRef::from(&self.udp).send_to(bytes, &to.into()).map(drop)
+        SockRef::from(&*self.udp).send_to(bytes, &to.into()).map(drop)
     }
 
     /// Sends to the peer this socket is connected to.
     pub(super) fn send_connected(&self, bytes: &[u8]) -> io::Result<()> {
-        SockRef::from(&self.udp).send(bytes).map(drop)
+        SockRef::from(&*self.udp).send(bytes).map(drop)
     }
 
     /// The next datagram; `Ok(None)` for one that is nothing (empty, or too long).
@@ -97,7 +104,7 @@ impl Open {
         let result = info.recv(buffer);
         match &result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match SockRef::from(&self.udp).peek(&mut [MaybeUninit::uninit(); 1]) {
+                match SockRef::from(&*self.udp).peek(&mut [MaybeUninit::uninit(); 1]) {
                     Err(peeked) if peeked.kind() == io::ErrorKind::WouldBlock => result,
                     _ => Err(io::ErrorKind::Interrupted.into()),
                 }
@@ -113,9 +120,31 @@ impl Open {
         Some(Arrival { interface, local, from, shared, bytes: bytes.to_vec() })
     }
 
+    /// An error that the system has for this socket, where it comes without anything to read: Linux tells of a port
+    /// unreachable so.
+    pub(super) fn poll_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            let udp = &self.udp;
+            let failing = self.failing.get_or_insert_with(|| {
+                let udp = Arc::clone(udp);
+                Box::pin(async move { udp.ready(Interest::ERROR).await.map(drop) })
+            });
+            let ready = ready!(failing.as_mut().poll(cx));
+            self.failing = None;
+            if let Err(error) = ready {
+                return Poll::Ready(error);
+            }
+            // Takes the readiness back.
+            let _blocks = self.udp.try_io(Interest::ERROR, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            if let Ok(Some(error)) = SockRef::from(&*self.udp).take_error() {
+                return Poll::Ready(error);
+            }
+        }
+    }
+
     /// Joins the beacon group on an interface.
     pub(super) fn join(&self, interface: &Interface, ports: &Ports) -> io::Result<()> {
-        let socket = SockRef::from(&self.udp);
+        let socket = SockRef::from(&*self.udp);
         let result = match interface.address {
             IpAddr::V4(address) => socket.join_multicast_v4(&ports.group_v4, &address),
             IpAddr::V6(_) => socket.join_multicast_v6(&ports.group_v6, interface.index),
@@ -129,16 +158,17 @@ impl Open {
 
     /// Leaves the group again; an address that is gone has left by itself.
     pub(super) fn leave(&self, interface: &Interface, ports: &Ports) {
-        let socket = SockRef::from(&self.udp);
+        let socket = SockRef::from(&*self.udp);
         let _left = match interface.address {
             IpAddr::V4(address) => socket.leave_multicast_v4(&ports.group_v4, &address),
             IpAddr::V6(_) => socket.leave_multicast_v6(&ports.group_v6, interface.index),
         };
     }
+}
 
-    #[cfg(test)]
-    pub(super) fn local_addr(&self) -> SocketAddr {
-        self.udp.local_addr().unwrap()
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("udp", &self.udp).finish_non_exhaustive()
     }
 }
 
@@ -170,7 +200,7 @@ fn plain(v6: bool, hops: u32) -> io::Result<Socket> {
 fn finish(socket: Socket, interface: u32, local: IpAddr) -> io::Result<Open> {
     // A wish: a small buffer loses datagrams in bursts, it does not break anything.
     let _wish = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    Ok(Open { udp: UdpSocket::from_std(socket.into())?, info: None, interface, local })
+    Ok(Open { udp: Arc::new(UdpSocket::from_std(socket.into())?), failing: None, info: None, interface, local })
 }
 
 fn interface_socket(interface: &Interface, ports: &Ports) -> io::Result<Open> {
@@ -215,7 +245,13 @@ fn probe(via: Via, to: SocketAddr) -> io::Result<Open> {
     let socket = plain(to.is_ipv6(), hops)?;
     socket.bind(&local.into())?;
     socket.connect(&to.into())?;
-    Ok(Open { udp: UdpSocket::from_std(socket.into())?, info: None, interface, local: local.ip() })
+    Ok(Open {
+        udp: Arc::new(UdpSocket::from_std(socket.into())?),
+        failing: None,
+        info: None,
+        interface,
+        local: local.ip(),
+    })
 }
 
 fn shared(v6: bool, ports: &Ports) -> io::Result<Open> {
@@ -244,5 +280,11 @@ fn shared(v6: bool, ports: &Ports) -> io::Result<Open> {
     info.bind(&local.into())?;
     // Not inherited by the duplicate on Windows.
     twin.set_nonblocking(true)?;
-    Ok(Open { udp: UdpSocket::from_std(twin)?, info: Some(info), interface: 0, local: local.ip() })
+    Ok(Open {
+        udp: Arc::new(UdpSocket::from_std(twin)?),
+        failing: None,
+        info: Some(info),
+        interface: 0,
+        local: local.ip(),
+    })
 }
