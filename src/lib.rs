@@ -1,5 +1,7 @@
 //! Host, find and join game sessions on a local network.
 #![allow(dead_code, unused_imports)] // while the floors above are built
+#[cfg(feature = "net")]
+mod driver;
 mod proto;
 mod types;
 mod wire;

@@ -1,0 +1,100 @@
+//! Password keys, derived off the driver's thread: one takes 0.15 s of a core.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::task::{Context, Poll};
+use std::thread;
+
+use ring::pbkdf2;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use crate::types::Password;
+
+/// Derivations that run at one time.
+const AT_ONCE: usize = 2;
+
+struct Job {
+    id: u64,
+    password: Password,
+    salt: [u8; 32],
+    rounds: NonZeroU32,
+}
+
+type Derived = (u64, Zeroizing<[u8; 32]>);
+
+pub(super) struct Derive {
+    waiting: VecDeque<Job>,
+    running: usize,
+    done: mpsc::UnboundedReceiver<Derived>,
+    sender: mpsc::UnboundedSender<Derived>,
+}
+
+impl Derive {
+    pub(super) fn new() -> Self {
+        let (sender, done) = mpsc::unbounded_channel();
+        Self { waiting: VecDeque::new(), running: 0, done, sender }
+    }
+
+    pub(super) fn start(&mut self, id: u64, password: Password, salt: [u8; 32], rounds: NonZeroU32) {
+        self.waiting.push_back(Job { id, password, salt, rounds });
+        self.fill();
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(u64, [u8; 32])> {
+        match self.done.poll_recv(cx) {
+            Poll::Ready(Some((id, key))) => {
+                self.running = self.running.saturating_sub(1);
+                self.fill();
+                Poll::Ready((id, *key))
+            }
+            // The sender is held here, so the channel never closes.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn fill(&mut self) {
+        while self.running < AT_ONCE {
+            let Some(job) = self.waiting.pop_front() else { return };
+            let (id, sender) = (job.id, self.sender.clone());
+            let work = move || {
+                let mut key = Zeroizing::new([0; 32]);
+                let password = job.password.as_bytes();
+                pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, job.rounds, &job.salt, password, &mut key[..]);
+                // Nobody waits any more: the driver is gone.
+                let _gone = sender.send((id, key));
+            };
+            match thread::Builder::new().name("lansession-key".into()).spawn(work) {
+                Ok(_) => self.running += 1,
+                Err(error) => {
+                    // The request runs into its own deadline; the next one tries a thread again.
+                    tracing::warn!(target: "lansession::driver", %error, "no thread to derive a password's key");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_derivation_comes_back_and_the_same_input_gives_the_same_key() {
+        let mut derive = Derive::new();
+        for id in 0..5 {
+            derive.start(id, Password::from("swordfish"), [7; 32], NonZeroU32::MIN);
+        }
+        assert_eq!(derive.running, AT_ONCE);
+        let mut done = Vec::new();
+        for _ in 0..5 {
+            done.push(poll_fn(|cx| derive.poll(cx)).await);
+        }
+        done.sort();
+        assert_eq!(done.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert!(done.iter().all(|(_, key)| *key == done[0].1));
+    }
+}

@@ -1,0 +1,69 @@
+//! The engine on real sockets: tokio on a thread of its own, one task that feeds the engine and drains it.
+//!
+//! No policy lives here. Commands, datagrams, link events, mDNS events, derived keys, interface changes and the engine's
+//! own deadline come in, each at most a batch per turn so that no source starves another; what the engine wants done is
+//! done at once and never waits.
+
+mod clock;
+mod derive;
+mod interfaces;
+mod links;
+mod machine;
+#[cfg(feature = "mdns")]
+mod mdns;
+mod quiet;
+mod runtime;
+mod tls;
+mod turn;
+mod udp;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+pub(crate) use machine::{CommandSource, Machine, OutputSink};
+pub(crate) use runtime::{DriverHandle, spawn};
+pub(crate) use turn::Driver;
+
+/// What the driver is told once.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The UDP port all processes share, for broadcasts, multicasts and typed addresses.
+    pub(crate) beacon_port: u16,
+    /// The UDP port of the sockets bound to one address, for firewalls; 0 takes a free one. Where it is in use (a second
+    /// process of this machine), a free one is taken too.
+    pub(crate) unicast_port: u16,
+    pub(crate) group_v4: Ipv4Addr,
+    pub(crate) group_v6: Ipv6Addr,
+    /// Only loopback interfaces, and listeners on loopback alone.
+    pub(crate) loopback_only: bool,
+    /// Names or addresses of the interfaces to use; empty: all.
+    pub(crate) interfaces: Vec<String>,
+    /// Whether to take part in mDNS at all (needs the feature too).
+    pub(crate) mdns: bool,
+    /// 5353, except in tests.
+    pub(crate) mdns_port: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            beacon_port: 0,
+            unicast_port: 0,
+            group_v4: Ipv4Addr::new(239, 255, 76, 83),
+            group_v6: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x4c, 0x414e),
+            loopback_only: false,
+            interfaces: Vec::new(),
+            mdns: true,
+            mdns_port: 5353,
+        }
+    }
+}
+
+impl Config {
+    /// Whether some interfaces of this machine are not to be used.
+    fn is_restricted(&self) -> bool {
+        self.loopback_only || !self.interfaces.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,644 @@
+//! Whole drivers on loopback, with fakes for the engine.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::proto::clock::Moment;
+use crate::proto::io::*;
+use crate::types::{HostKey, Identity, PathKind, SessionId, SessionKey};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone)]
+pub(super) enum Seen {
+    Arrival(Arrival),
+    Interfaces(Vec<Interface>),
+    Failure(SendFailure),
+    Link(LinkEvent),
+    Listening(Result<u16, String>),
+    Mdns(MdnsEvent),
+    Derived(u64),
+    Timeout,
+}
+
+#[derive(Default)]
+struct Script {
+    seen: Vec<Seen>,
+    actions: VecDeque<Action>,
+    transmits: VecDeque<Transmit>,
+    farewell: Vec<Transmit>,
+    due: Option<Moment>,
+    now: Moment,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<(Mutex<Script>, Condvar)>);
+
+impl Shared {
+    fn with<R>(&self, f: impl FnOnce(&mut Script) -> R) -> R {
+        f(&mut self.0.0.lock().unwrap())
+    }
+
+    fn saw(&self, seen: Seen) {
+        self.with(|script| script.seen.push(seen));
+        self.0.1.notify_all();
+    }
+}
+
+struct Fake(Shared);
+
+impl Machine for Fake {
+    fn handle_command(&mut self, now: Moment, _: Command) {
+        self.0.with(|script| script.now = now);
+    }
+    fn handle_arrival(&mut self, _: Moment, arrival: Arrival) {
+        self.0.saw(Seen::Arrival(arrival));
+    }
+    fn handle_interfaces(&mut self, _: Moment, interfaces: Vec<Interface>) {
+        self.0.saw(Seen::Interfaces(interfaces));
+    }
+    fn handle_send_failure(&mut self, _: Moment, failure: SendFailure) {
+        self.0.saw(Seen::Failure(failure));
+    }
+    fn handle_link(&mut self, _: Moment, event: LinkEvent) {
+        self.0.saw(Seen::Link(event));
+    }
+    fn handle_listening(&mut self, _: Moment, _: SessionKey, result: Result<u16, String>) {
+        self.0.saw(Seen::Listening(result));
+    }
+    fn handle_mdns(&mut self, _: Moment, event: MdnsEvent) {
+        self.0.saw(Seen::Mdns(event));
+    }
+    fn handle_derived(&mut self, _: Moment, id: u64, _: [u8; 32]) {
+        self.0.saw(Seen::Derived(id));
+    }
+    fn handle_timeout(&mut self, now: Moment) {
+        if self.0.with(|script| script.due.is_some_and(|due| due <= now) && script.due.take().is_some()) {
+            self.0.saw(Seen::Timeout);
+        }
+    }
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.0.with(|script| script.transmits.pop_front())
+    }
+    fn poll_action(&mut self) -> Option<Action> {
+        self.0.with(|script| script.actions.pop_front())
+    }
+    fn poll_output(&mut self) -> Option<Output> {
+        None
+    }
+    fn poll_timeout(&mut self) -> Option<Moment> {
+        self.0.with(|script| script.due)
+    }
+    fn farewell(&mut self) -> Vec<Transmit> {
+        self.0.with(|script| std::mem::take(&mut script.farewell))
+    }
+}
+
+struct Nudges(Mutex<mpsc::UnboundedReceiver<()>>);
+
+impl CommandSource for Nudges {
+    fn poll_command(&self, cx: &mut Context<'_>) -> Poll<Option<Command>> {
+        let nudge = self.0.lock().unwrap().poll_recv(cx);
+        nudge.map(|nudge| nudge.map(|()| Command::Diagnose { request: RequestId(0) }))
+    }
+}
+
+struct Nowhere;
+
+impl OutputSink for Nowhere {
+    fn deliver(&mut self, _: Output) {}
+}
+
+/// A driver with a fake engine that does what the test says.
+pub(super) struct Node {
+    shared: Shared,
+    nudge: mpsc::UnboundedSender<()>,
+    handle: Option<DriverHandle>,
+    read: usize,
+}
+
+pub(super) fn config(beacon_port: u16) -> Config {
+    Config { beacon_port, loopback_only: true, mdns: false, ..Config::default() }
+}
+
+impl Node {
+    pub(super) fn new(config: Config) -> Self {
+        let shared = Shared::default();
+        let (nudge, nudges) = mpsc::unbounded_channel();
+        let handle = spawn(Fake(shared.clone()), config, Nudges(Mutex::new(nudges)), Nowhere).unwrap();
+        Self { shared, nudge, handle: Some(handle), read: 0 }
+    }
+
+    pub(super) fn act(&self, action: Action) {
+        self.shared.with(|script| script.actions.push_back(action));
+        self.nudge.send(()).unwrap();
+    }
+
+    fn send(&self, transmit: Transmit) {
+        self.shared.with(|script| script.transmits.push_back(transmit));
+        self.nudge.send(()).unwrap();
+    }
+
+    /// The next thing the engine saw of which `pick` makes something; what comes before it is skipped.
+    pub(super) fn next<R>(&mut self, mut pick: impl FnMut(&Seen) -> Option<R>) -> R {
+        self.try_next(WAIT, &mut pick).expect("what the test waits for did not come")
+    }
+
+    fn try_next<R>(&mut self, wait: Duration, mut pick: impl FnMut(&Seen) -> Option<R>) -> Option<R> {
+        let until = Instant::now() + wait;
+        let (script, changed) = &*self.shared.0;
+        let mut script = script.lock().unwrap();
+        loop {
+            while self.read < script.seen.len() {
+                self.read += 1;
+                if let Some(found) = pick(&script.seen[self.read - 1]) {
+                    return Some(found);
+                }
+            }
+            let left = until.checked_duration_since(Instant::now())?;
+            script = changed.wait_timeout(script, left).unwrap().0;
+        }
+    }
+
+    fn open_sockets(&mut self) -> Vec<Interface> {
+        self.act(Action::Sockets { open: true });
+        self.next(|seen| if let Seen::Interfaces(list) = seen { Some(list.clone()) } else { None })
+    }
+
+    fn arrival(&mut self, bytes: &[u8]) -> Arrival {
+        self.next(|seen| match seen {
+            Seen::Arrival(arrival) if arrival.bytes == bytes => Some(arrival.clone()),
+            _ => None,
+        })
+    }
+
+    fn listen(&mut self, session: SessionKey, key: &Identity, port: u16) -> u16 {
+        self.act(Action::Listen { session, key: key.clone(), port });
+        self.next(|seen| if let Seen::Listening(result) = seen { Some(result.clone().unwrap()) } else { None })
+    }
+
+    fn dial(&self, link: u64, port: u16, expect: Option<HostKey>, seed: u8) {
+        let identity = identity(seed);
+        self.act(Action::Dial { link: LinkId(link), to: ([127, 0, 0, 1], port).into(), expect, identity });
+    }
+
+    fn opened(&mut self) -> LinkId {
+        self.next(|seen| match seen {
+            Seen::Link(LinkEvent::Open { link, .. }) => Some(*link),
+            Seen::Link(LinkEvent::Closed { why, .. }) => panic!("closed: {why:?}"),
+            _ => None,
+        })
+    }
+
+    fn closed(&mut self) -> Closed {
+        self.next(|seen| if let Seen::Link(LinkEvent::Closed { why, .. }) = seen { Some(*why) } else { None })
+    }
+
+    fn frame(&mut self) -> (u8, bool, Vec<u8>) {
+        self.next(|seen| match seen {
+            Seen::Link(LinkEvent::Frame { kind, more, payload, .. }) => Some((*kind, *more, payload.clone())),
+            _ => None,
+        })
+    }
+}
+
+pub(super) fn identity(seed: u8) -> Identity {
+    Identity::from_seed([seed; 32]).unwrap()
+}
+
+fn host_key(seed: u8) -> HostKey {
+    HostKey::from(identity(seed).public())
+}
+
+pub(super) fn session(n: u8) -> SessionKey {
+    SessionKey { id: SessionId::from_bytes([n; 16]), founder: host_key(n) }
+}
+
+fn frame(kind: u8, more: bool, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = u16::try_from(payload.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend([kind, u8::from(more)]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// A UDP port that nobody has, for a beacon port.
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn loopback(list: &[Interface]) -> Via {
+    let lo = list.iter().find(|i| i.address == IpAddr::from([127, 0, 0, 1])).unwrap();
+    Via::Interface { index: lo.index, address: lo.address }
+}
+
+fn transmit(via: Via, to: impl Into<SocketAddr>, path: PathKind, bytes: &[u8]) -> Transmit {
+    Transmit { via, to: to.into(), path, bytes: bytes.into() }
+}
+
+/// A host and a joiner with a link between them.
+fn linked() -> (Node, Node, LinkId, LinkId) {
+    let (mut host, mut joiner) = (Node::new(config(0)), Node::new(config(0)));
+    let port = host.listen(session(2), &identity(2), 0);
+    joiner.dial(2, port, Some(host_key(2)), 1);
+    let at_joiner = joiner.opened();
+    let at_host = host.opened();
+    (host, joiner, at_host, at_joiner)
+}
+
+#[test]
+fn a_link_opens_in_order_and_frames_go_both_ways() {
+    let (mut host, mut joiner) = (Node::new(config(0)), Node::new(config(0)));
+    let port = host.listen(session(2), &identity(2), 0);
+    joiner.dial(2, port, Some(host_key(2)), 1);
+    let (link, peer, binding) = joiner.next(|seen| match seen {
+        Seen::Link(LinkEvent::Open { link, peer, binding, fallback: false, .. }) => Some((*link, *peer, *binding)),
+        _ => None,
+    });
+    assert_eq!((link, peer), (LinkId(2), identity(2).public()));
+    let mut order = Vec::new();
+    let accepted = host.next(|seen| match seen {
+        Seen::Link(LinkEvent::Incoming { link, session: to, .. }) => {
+            assert_eq!(*to, session(2));
+            order.push(*link);
+            None
+        }
+        Seen::Link(LinkEvent::HelloBegun { link }) => {
+            order.push(*link);
+            None
+        }
+        Seen::Link(LinkEvent::Open { link, peer, binding: theirs, .. }) => {
+            assert_eq!((*peer, *theirs), (identity(1).public(), binding));
+            Some(*link)
+        }
+        _ => None,
+    });
+    assert_eq!(order, [accepted, accepted]);
+    assert_eq!(accepted.0 % 2, 1);
+
+    let long = vec![7; 65_535];
+    joiner.act(Action::Send { link, bytes: frame(1, false, b"hello") });
+    joiner.act(Action::Send { link, bytes: frame(2, true, &long) });
+    joiner.act(Action::Send { link, bytes: frame(3, false, b"") });
+    assert_eq!(host.frame(), (1, false, b"hello".to_vec()));
+    assert_eq!(host.frame(), (2, true, long));
+    assert_eq!(host.frame(), (3, false, Vec::new()));
+    let mut written = 0;
+    while written < 9 + 65_539 + 4 {
+        written += joiner.next(|seen| match seen {
+            Seen::Link(LinkEvent::Written { bytes, .. }) => Some(*bytes),
+            _ => None,
+        });
+    }
+    host.act(Action::Send { link: accepted, bytes: frame(4, false, b"welcome") });
+    assert_eq!(joiner.frame(), (4, false, b"welcome".to_vec()));
+}
+
+#[test]
+fn last_words_come_before_a_flushed_close() {
+    let (host, mut joiner, at_host, at_joiner) = linked();
+    let mut host = host;
+    // The joiner's own bytes lie unread at the host: they must not turn its close into a reset.
+    for _ in 0..20 {
+        joiner.act(Action::Send { link: at_joiner, bytes: frame(1, false, &[0; 60_000]) });
+    }
+    host.act(Action::Send { link: at_host, bytes: frame(9, false, b"refused") });
+    host.act(Action::Close { link: at_host, flush: true });
+    assert_eq!(joiner.frame(), (9, false, b"refused".to_vec()));
+    assert_eq!(joiner.closed(), Closed::ByPeer);
+    assert_eq!(host.closed(), Closed::ByUs);
+}
+
+#[test]
+fn an_immediate_close_is_told_once() {
+    let (mut host, mut joiner, at_host, _) = linked();
+    host.act(Action::Close { link: at_host, flush: false });
+    host.act(Action::Close { link: at_host, flush: true });
+    assert_eq!(host.closed(), Closed::ByUs);
+    assert_eq!(joiner.closed(), Closed::ByPeer);
+    let again = host.try_next(Duration::from_millis(100), |seen| matches!(seen, Seen::Link(_)).then_some(()));
+    assert!(again.is_none());
+}
+
+#[test]
+fn a_flush_to_a_peer_that_takes_nothing_ends_within_its_second() {
+    let mut host = Node::new(config(0));
+    let port = host.listen(session(2), &identity(2), 0);
+    // A peer that finishes the handshake and then reads nothing more.
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let name = rustls::pki_types::ServerName::IpAddress(IpAddr::from([127, 0, 0, 1]).into());
+    let mut tls = rustls::ClientConnection::new(tls::client(&identity(1), None).unwrap(), name).unwrap();
+    while tls.is_handshaking() || tls.wants_write() {
+        tls.complete_io(&mut socket).unwrap();
+    }
+    let link = host.opened();
+    for _ in 0..400 {
+        host.act(Action::Send { link, bytes: frame(1, false, &[0; 60_000]) });
+    }
+    let begun = Instant::now();
+    host.act(Action::Close { link, flush: true });
+    assert_eq!(host.closed(), Closed::ByUs);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_wrong_key_a_closed_port_and_a_silent_refusal_are_told_apart() {
+    let (mut host, mut joiner) = (Node::new(config(0)), Node::new(config(0)));
+    let port = host.listen(session(2), &identity(2), 0);
+    joiner.dial(2, port, Some(host_key(3)), 1);
+    assert_eq!(joiner.closed(), Closed::WrongKey);
+    assert_eq!(host.closed(), Closed::Handshake);
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    joiner.dial(4, unused, None, 1);
+    assert_eq!(joiner.closed(), Closed::Refused);
+}
+
+#[test]
+fn garbage_and_tls_1_2_are_turned_away() {
+    let mut host = Node::new(config(0));
+    let port = host.listen(session(2), &identity(2), 0);
+    let mut garbage = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let closed = host.next(|seen| match seen {
+        Seen::Link(LinkEvent::HelloBegun { .. }) => panic!("that was no hello"),
+        Seen::Link(LinkEvent::Closed { why, .. }) => Some(*why),
+        _ => None,
+    });
+    assert_eq!(closed, Closed::Handshake);
+
+    // A TLS 1.2 hello: version 3.3, 32 random bytes, no session, ECDHE-ECDSA-AES128-GCM, no compression, no extensions.
+    let mut hello = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0xc0, 0x2b, 1, 0]);
+    hello[4] = u8::try_from(hello.len() - 5).unwrap();
+    hello[8] = u8::try_from(hello.len() - 9).unwrap();
+    let mut old = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    old.write_all(&hello).unwrap();
+    assert_eq!(host.closed(), Closed::Handshake);
+    let mut answer = Vec::new();
+    let _reset = old.read_to_end(&mut answer);
+    // At most an alert.
+    assert!(answer.is_empty() || answer[0] == 0x15, "{answer:?}");
+}
+
+#[test]
+fn a_frame_with_unknown_flags_ends_the_link() {
+    let (mut host, joiner, _, at_joiner) = linked();
+    joiner.act(Action::Send { link: at_joiner, bytes: vec![0, 0, 1, 0x80] });
+    assert_eq!(host.closed(), Closed::Protocol);
+}
+
+#[test]
+fn two_hundred_silent_connections_do_not_hold_up_a_dial() {
+    let (mut host, mut joiner) = (Node::new(config(0)), Node::new(config(0)));
+    let port = host.listen(session(2), &identity(2), 0);
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    joiner.dial(2, port, Some(host_key(2)), 1);
+    joiner.opened();
+    host.opened();
+    drop(silent);
+}
+
+#[test]
+fn a_flooding_peer_does_not_hold_up_another() {
+    let (mut host, flooder, _, flood) = linked();
+    let port = host.listen(session(3), &identity(3), 0);
+    for _ in 0..300 {
+        flooder.act(Action::Send { link: flood, bytes: frame(1, false, &[0; 65_000]) });
+    }
+    let mut joiner = Node::new(config(0));
+    joiner.dial(2, port, Some(host_key(3)), 1);
+    let link = joiner.opened();
+    joiner.act(Action::Send { link, bytes: frame(5, false, b"me too") });
+    host.next(|seen| match seen {
+        Seen::Link(LinkEvent::Frame { kind: 5, .. }) => Some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn a_port_in_use_is_an_error_and_unlisten_frees_it() {
+    let mut host = Node::new(config(0));
+    let port = host.listen(session(2), &identity(2), 0);
+    host.act(Action::Listen { session: session(3), key: identity(3), port });
+    let refused = host.next(|seen| if let Seen::Listening(result) = seen { Some(result.clone()) } else { None });
+    assert!(refused.is_err());
+    host.act(Action::Unlisten { session: session(2) });
+    assert_eq!(host.listen(session(3), &identity(3), port), port);
+    // Both families on one port.
+    assert!(TcpStream::connect(("::1", port)).is_ok());
+}
+
+#[test]
+fn broadcast_and_multicast_reach_every_driver_on_the_beacon_port() {
+    let port = free_port();
+    let (mut a, mut b) = (Node::new(config(port)), Node::new(config(port)));
+    let list = a.open_sockets();
+    b.open_sockets();
+    let via = loopback(&list);
+    a.send(transmit(via, ([127, 255, 255, 255], port), PathKind::DirectedBroadcast, b"broadcast"));
+    a.send(transmit(via, ([239, 255, 76, 83], port), PathKind::Ipv4Multicast, b"multicast"));
+    for node in [&mut a, &mut b] {
+        for bytes in [&b"broadcast"[..], b"multicast"] {
+            let arrival = node.arrival(bytes);
+            assert!(arrival.shared);
+            let Via::Interface { index, .. } = via else { panic!() };
+            assert_eq!(arrival.interface, index);
+        }
+    }
+}
+
+#[test]
+fn a_unicast_answer_reaches_the_asker_alone() {
+    let port = free_port();
+    let (mut a, mut b) = (Node::new(config(port)), Node::new(config(port)));
+    let via = loopback(&a.open_sockets());
+    b.open_sockets();
+    a.send(transmit(via, ([127, 255, 255, 255], port), PathKind::DirectedBroadcast, b"question"));
+    let question = b.arrival(b"question");
+    b.send(transmit(via, question.from, PathKind::Unicast, b"answer"));
+    let answer = a.arrival(b"answer");
+    assert!(!answer.shared);
+    assert_eq!(answer.local, IpAddr::from([127, 0, 0, 1]));
+    let stray = b.try_next(Duration::from_millis(50), |seen| match seen {
+        Seen::Arrival(arrival) if arrival.bytes == b"answer" => Some(()),
+        _ => None,
+    });
+    assert!(stray.is_none());
+}
+
+#[test]
+fn routed_and_ipv6_sends_arrive() {
+    let mut a = Node::new(config(free_port()));
+    let list = a.open_sockets();
+    for (bind, via) in [
+        ("127.0.0.1:0", Some(Via::Routed)),
+        ("[::1]:0", Some(Via::Routed)),
+        (
+            "[::1]:0",
+            list.iter().find(|i| i.address.is_ipv6()).map(|i| Via::Interface { index: i.index, address: i.address }),
+        ),
+    ] {
+        let Some(via) = via else { continue };
+        let peer = UdpSocket::bind(bind).unwrap();
+        peer.set_read_timeout(Some(WAIT)).unwrap();
+        a.send(transmit(via, peer.local_addr().unwrap(), PathKind::Unicast, b"typed"));
+        let mut buffer = [0; 16];
+        let (length, from) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"typed");
+        peer.send_to(b"back", from).unwrap();
+        assert!(!a.arrival(b"back").shared);
+    }
+}
+
+#[test]
+fn a_killed_host_is_noticed_by_the_probe() {
+    let mut a = Node::new(config(free_port()));
+    let via = loopback(&a.open_sockets());
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = peer.local_addr().unwrap();
+    peer.set_read_timeout(Some(WAIT)).unwrap();
+    let probe = [7; 176];
+    a.send(transmit(via, to, PathKind::Unicast, &probe));
+    let (_, from) = peer.recv_from(&mut [0; 512]).unwrap();
+    peer.send_to(b"alive", from).unwrap();
+    let alive = a.arrival(b"alive");
+    assert_eq!((alive.from, alive.shared), (to, false));
+    drop(peer);
+    a.send(transmit(via, to, PathKind::Unicast, &probe));
+    let failure = a.next(|seen| if let Seen::Failure(failure) = seen { Some(failure.clone()) } else { None });
+    assert!(failure.unreachable, "{failure:?}");
+    assert_eq!((failure.to, failure.via), (to, via));
+}
+
+#[test]
+fn an_empty_datagram_hides_nothing_behind_it() {
+    let port = free_port();
+    let mut a = Node::new(config(port));
+    a.open_sockets();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for round in 0..20_u8 {
+        sender.send_to(&[], ("127.0.0.1", port)).unwrap();
+        sender.send_to(&[round; 3], ("127.0.0.1", port)).unwrap();
+        sender.send_to(&[round; 3_000], ("127.0.0.1", port)).unwrap();
+    }
+    for round in 0..20_u8 {
+        assert!(a.arrival(&[round; 3]).shared);
+    }
+}
+
+#[test]
+fn a_send_by_an_interface_that_is_gone_fails_without_harm() {
+    let mut a = Node::new(config(free_port()));
+    let via = loopback(&a.open_sockets());
+    let gone = Via::Interface { index: 9_999, address: [10, 9, 9, 9].into() };
+    a.send(transmit(gone, ([127, 0, 0, 1], 9), PathKind::Unicast, b"x"));
+    let failure = a.next(|seen| if let Seen::Failure(failure) = seen { Some(failure.clone()) } else { None });
+    assert!(!failure.unreachable);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    a.send(transmit(via, peer.local_addr().unwrap(), PathKind::Unicast, b"y"));
+    peer.set_read_timeout(Some(WAIT)).unwrap();
+    assert_eq!(peer.recv(&mut [0; 8]).unwrap(), 1);
+}
+
+#[test]
+fn timers_go_off_and_keys_are_derived() {
+    let mut node = Node::new(config(0));
+    node.act(Action::Derive { id: 7, password: "swordfish".into(), salt: [1; 32], rounds: std::num::NonZeroU32::MIN });
+    node.next(|seen| matches!(seen, Seen::Derived(7)).then_some(()));
+    node.shared.with(|script| script.due = Some(script.now + Duration::from_millis(30)));
+    node.nudge.send(()).unwrap();
+    node.next(|seen| matches!(seen, Seen::Timeout).then_some(()));
+}
+
+#[test]
+fn a_dropped_driver_says_goodbye() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(WAIT)).unwrap();
+    let to = peer.local_addr().unwrap();
+    let goodbye = |node: &mut Node| {
+        let via = loopback(&node.open_sockets());
+        node.shared.with(|script| script.farewell = vec![transmit(via, to, PathKind::Unicast, b"goodbye")]);
+    };
+    let mut node = Node::new(config(free_port()));
+    goodbye(&mut node);
+    drop(node.handle.take());
+    assert_eq!(peer.recv(&mut [0; 64]).unwrap(), 7);
+
+    // On a foreign runtime that is torn down under it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let shared = Shared::default();
+    let (nudge, nudges) = mpsc::unbounded_channel();
+    let driver = Driver::new(Fake(shared.clone()), config(free_port()), Nudges(Mutex::new(nudges)), Nowhere);
+    let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver.run());
+    runtime.spawn(future);
+    shared.with(|script| script.actions.push_back(Action::Sockets { open: true }));
+    nudge.send(()).unwrap();
+    runtime.block_on(async {
+        while shared.with(|script| script.seen.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    });
+    let list = shared.with(|script| match &script.seen[0] {
+        Seen::Interfaces(list) => list.clone(),
+        other => panic!("{other:?}"),
+    });
+    let farewell = vec![transmit(loopback(&list), to, PathKind::Unicast, b"bye")];
+    shared.with(|script| script.farewell = farewell);
+    drop(runtime);
+    assert_eq!(peer.recv(&mut [0; 64]).unwrap(), 3);
+}
+
+#[test]
+fn queued_words_leave_before_the_driver_does() {
+    let (mut host, mut joiner, _, at_joiner) = linked();
+    joiner.act(Action::Send { link: at_joiner, bytes: frame(6, false, b"leave") });
+    joiner.act(Action::Stop);
+    drop(joiner.handle.take());
+    assert_eq!(host.frame(), (6, false, b"leave".to_vec()));
+    assert_eq!(host.closed(), Closed::ByPeer);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn fifty_drivers_leave_no_thread_and_no_descriptor_behind() {
+    // Alone in a process: other tests open descriptors too.
+    const FLAG: &str = "LANSESSION_DRIVER_LEAK_TEST";
+    if std::env::var_os(FLAG).is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "driver::tests::fifty_drivers_leave_no_thread_and_no_descriptor_behind"])
+            .env(FLAG, "1")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    let count = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
+    let cycle = |n: u8| {
+        let mut node = Node::new(config(free_port()));
+        let via = loopback(&node.open_sockets());
+        let port = node.listen(session(2), &identity(2), 0);
+        node.dial(2, port, Some(host_key(2)), 1);
+        node.opened();
+        node.opened();
+        node.send(transmit(via, ([127, 0, 0, 1], 9), PathKind::Unicast, &[n; 176]));
+        let begun = Instant::now();
+        drop(node);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    };
+    cycle(0);
+    let before = (count("fd"), count("task"));
+    for n in 1..50 {
+        cycle(n);
+    }
+    assert_eq!((count("fd"), count("task")), before);
+}
