@@ -2,7 +2,9 @@
 #![allow(dead_code, unused_imports)] // while the floors above are built
 #[cfg(feature = "net")]
 mod driver;
+mod handle;
 mod proto;
 mod types;
 mod wire;
+pub use handle::*;
 pub use types::*;

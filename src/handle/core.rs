@@ -1,0 +1,522 @@
+//! What stands between the handles and whoever drives the engine: commands one way, outputs the other.
+//!
+//! Lock order: core, then seat, then queue, cell or slot. Wakers are woken and claims dropped with no lock held: both run
+//! other people's code.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::backend::Drive;
+use super::deliver::close_all;
+use super::inbox::Inbox;
+use super::pending::{Outcome, Pending, Slot, Ticket};
+use super::queue::Queue;
+use super::seat::{SeatCell, SeatClaim};
+use crate::proto::io::{Command, Output, RequestId, SeatId};
+use crate::proto::limits;
+use crate::types::{
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, LanEvent, Result, SessionId, UserEvent,
+};
+
+/// Commands that wait for the driver before requests fail; about 300 bytes each.
+const COMMANDS: usize = 4_096;
+
+/// One `Lan`'s state, shared by its handles and its driver.
+pub(crate) struct Core {
+    inner: Mutex<Inner>,
+    /// Something came into the inbox of frame mode, or the end.
+    staged: Condvar,
+    drive: Option<Arc<dyn Drive>>,
+    this: OnceLock<Weak<Core>>,
+}
+
+pub(super) struct Inner {
+    commands: VecDeque<Command>,
+    command_waker: Option<Waker>,
+    notifier: Option<Arc<dyn Fn() + Send + Sync>>,
+    last_request: u64,
+    last_browser: u64,
+    last_sign_in: u64,
+    pub(super) requests: BTreeMap<RequestId, Waiter>,
+    pub(super) users: BTreeMap<AccountId, SignedIn>,
+    pub(super) seats: BTreeMap<SeatId, Arc<SeatCell>>,
+    pub(super) browsers: BTreeMap<BrowserId, Listing>,
+    /// The last find of each user, and of nobody.
+    pub(super) finds: BTreeMap<Option<AccountId>, Vec<Found>>,
+    pub(super) events: Vec<Weak<Queue<Event>>>,
+    /// `Some` in frame mode.
+    pub(super) inbox: Option<Inbox>,
+    pub(super) closing: bool,
+    pub(super) stopped: bool,
+    pub(super) closed_told: bool,
+}
+
+/// Who waits for an answer.
+pub(super) struct Waiter {
+    /// `None` where the request was detached.
+    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) kind: Kind,
+}
+
+/// What a request is, as far as its end goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Runs on when its answer is dropped.
+    Plain,
+    /// Is given up when its answer is dropped.
+    Opening,
+    Find(Option<AccountId>),
+    SignOut(AccountId),
+    /// Succeeds when everything stops.
+    Close,
+}
+
+/// A signed-in user.
+#[derive(Debug)]
+pub(super) struct SignedIn {
+    /// Tells a later sign-in of the same account from this one.
+    pub(super) generation: u64,
+    pub(super) leaving: bool,
+    /// No handle is left; kept seats still need it.
+    pub(super) orphan: bool,
+    pub(super) events: Vec<Weak<Queue<UserEvent>>>,
+}
+
+/// A browser's list.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) list: Arc<[Found]>,
+    pub(super) events: Vec<Weak<Queue<BrowserEvent>>>,
+}
+
+/// What is to be done once the lock is released.
+#[derive(Default)]
+pub(super) struct After {
+    pub(super) wakers: Vec<Waker>,
+    pub(super) claims: Vec<SeatClaim>,
+    pub(super) slots: Vec<Arc<Slot>>,
+    notify: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl After {
+    fn run(self) {
+        let Self { wakers, claims, slots, notify } = self;
+        wakers.into_iter().for_each(Waker::wake);
+        if let Some(notify) = notify {
+            notify();
+        }
+        drop((claims, slots));
+    }
+}
+
+impl Inner {
+    /// Queues a command that no bound may refuse: what ends things.
+    pub(super) fn command(&mut self, after: &mut After, command: Command) {
+        if self.stopped {
+            return;
+        }
+        self.commands.push_back(command);
+        after.wakers.extend(self.command_waker.take());
+        after.notify = self.notifier.clone();
+    }
+
+    pub(super) fn draw_request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+
+    fn admit(&self) -> Result<()> {
+        if self.stopped || self.closing {
+            return Err(stopped());
+        }
+        if self.commands.len() >= COMMANDS {
+            let why = format!("{COMMANDS} requests wait already; the driver does not keep up or is not driven");
+            return Err(Error::new(ErrorKind::TooManyRequests, why));
+        }
+        Ok(())
+    }
+
+    fn admit_query(&self) -> Result<()> {
+        let finds = self.requests.values().filter(|waiter| matches!(waiter.kind, Kind::Find(_))).count();
+        if finds + self.browsers.len() >= limits::QUERIES {
+            let why = format!("{} finds and browsers run already", limits::QUERIES);
+            return Err(Error::new(ErrorKind::TooManyRequests, why));
+        }
+        Ok(())
+    }
+
+    /// Signs a user out whose last handle is gone, once no kept seat needs it.
+    pub(super) fn sign_out_orphan(&mut self, after: &mut After, account: AccountId) {
+        let Some(user) = self.users.get(&account) else { return };
+        let kept = |cell: &Arc<SeatCell>| {
+            let seat = cell.lock();
+            seat.user == account && seat.keep && seat.ended.is_none()
+        };
+        if !user.orphan || self.seats.values().any(kept) {
+            return;
+        }
+        if !user.leaving {
+            let request = self.draw_request();
+            self.command(after, Command::SignOut { request, account });
+        }
+        self.users.remove(&account);
+    }
+}
+
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Stopped, "the Lan was closed")
+}
+
+// ---------------------------------------------------------------------------------- for the driver, the virtual LAN
+
+impl Core {
+    pub(crate) fn new(drive: Option<Arc<dyn Drive>>, frames: bool) -> Arc<Self> {
+        let inner = Inner {
+            commands: VecDeque::new(),
+            command_waker: None,
+            notifier: None,
+            last_request: 0,
+            last_browser: 0,
+            last_sign_in: 0,
+            requests: BTreeMap::new(),
+            users: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            browsers: BTreeMap::new(),
+            finds: BTreeMap::new(),
+            events: Vec::new(),
+            inbox: frames.then(Inbox::default),
+            closing: false,
+            stopped: false,
+            closed_told: false,
+        };
+        let core = Arc::new(Self { inner: Mutex::new(inner), staged: Condvar::new(), drive, this: OnceLock::new() });
+        let _ = core.this.set(Arc::downgrade(&core));
+        core
+    }
+
+    /// The next command. `Ready(None)` once [`stopped`](Self::stopped) was called.
+    pub(crate) fn poll_command(&self, cx: &mut Context<'_>) -> Poll<Option<Command>> {
+        let mut inner = self.lock();
+        if let Some(command) = inner.commands.pop_front() {
+            return Poll::Ready(Some(command));
+        }
+        if inner.stopped {
+            return Poll::Ready(None);
+        }
+        inner.command_waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The next command, if there is one.
+    pub(crate) fn take_command(&self) -> Option<Command> {
+        self.lock().commands.pop_front()
+    }
+
+    /// Calls this after each command that is queued, with no lock held; beside the waker of `poll_command`.
+    pub(crate) fn on_command(&self, notify: Box<dyn Fn() + Send + Sync>) {
+        self.lock().notifier = Some(Arc::from(notify));
+    }
+
+    /// The driver has ended, politely or not: completes every request with `Stopped`, ends every seat that has not ended
+    /// with `Left::Shutdown`, and every subscription. Idempotent.
+    pub(crate) fn stopped(&self) {
+        self.with(|inner, after| {
+            if inner.stopped {
+                return;
+            }
+            inner.stopped = true;
+            inner.commands.clear();
+            inner.notifier = None;
+            after.wakers.extend(inner.command_waker.take());
+            for (_, waiter) in std::mem::take(&mut inner.requests) {
+                let end = if waiter.kind == Kind::Close { Ok(Outcome::Unit) } else { Err(stopped()) };
+                if let Some(slot) = waiter.slot {
+                    after.wakers.extend(slot.fill(end));
+                    after.slots.push(slot);
+                }
+            }
+            inner.accept_stop(after);
+        });
+        self.staged.notify_all();
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------- for the handles
+
+impl Core {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `f` under the lock, and what it puts into `After` without.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Inner, &mut After) -> R) -> R {
+        let mut after = After::default();
+        let result = f(&mut self.lock(), &mut after);
+        after.run();
+        result
+    }
+
+    pub(super) fn staged(&self) -> &Condvar {
+        &self.staged
+    }
+
+    pub(super) fn this(&self) -> Option<Arc<Self>> {
+        self.this.get().and_then(Weak::upgrade)
+    }
+
+    pub(crate) fn drive(&self) -> Option<&Arc<dyn Drive>> {
+        self.drive.as_ref()
+    }
+
+    /// Starts a request. `finish` makes the answer, in the hands of whoever waits.
+    pub(super) fn request<T>(
+        self: &Arc<Self>,
+        kind: Kind,
+        command: impl FnOnce(RequestId) -> Command,
+        finish: impl FnOnce(Outcome) -> Result<T> + Send + Sync + 'static,
+    ) -> Pending<T> {
+        let ticket = self.with(|inner, after| {
+            if kind != Kind::Close {
+                inner.admit()?;
+            }
+            if matches!(kind, Kind::Find(_)) {
+                inner.admit_query()?;
+            }
+            let request = inner.draw_request();
+            let slot = Arc::new(Slot::default());
+            inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
+            match kind {
+                Kind::Close => inner.closing = true,
+                Kind::SignOut(account) => {
+                    if let Some(user) = inner.users.get_mut(&account) {
+                        user.leaving = true;
+                    }
+                }
+                Kind::Plain | Kind::Opening | Kind::Find(_) => {}
+            }
+            inner.command(after, command(request));
+            Ok(Ticket { core: Arc::clone(self), request, slot })
+        });
+        match ticket {
+            Ok(ticket) => Pending::new(ticket, finish),
+            Err(error) => Pending::ready_with(Err(error)),
+        }
+    }
+
+    /// Queues a command that has no answer and that a bound may refuse.
+    pub(super) fn tell(&self, command: Command) -> Result<()> {
+        self.with(|inner, after| {
+            inner.admit()?;
+            inner.command(after, command);
+            Ok(())
+        })
+    }
+
+    /// The answer is not wanted any more.
+    pub(super) fn forget(&self, request: RequestId) {
+        self.with(|inner, after| {
+            let Some(waiter) = inner.requests.get(&request) else { return };
+            if waiter.slot.is_none() {
+                return;
+            }
+            let cancels = matches!(waiter.kind, Kind::Opening | Kind::Find(_));
+            after.slots.extend(inner.requests.remove(&request).and_then(|waiter| waiter.slot));
+            if cancels {
+                inner.command(after, Command::Cancel { request });
+            }
+        });
+    }
+
+    /// Nobody waits any more; `late` takes an answer that is there already.
+    pub(super) fn detach(&self, request: RequestId, late: impl FnOnce() -> Option<Result<Outcome>>) {
+        let waits = self.with(|inner, after| match inner.requests.get_mut(&request) {
+            Some(waiter) => {
+                after.slots.extend(waiter.slot.take());
+                true
+            }
+            None => false,
+        });
+        if waits {
+            return;
+        }
+        match late() {
+            Some(Ok(Outcome::Seat(claim))) => claim.keep(),
+            Some(Err(error)) => self.with(|inner, after| inner.trouble(after, &error)),
+            Some(Ok(_)) | None => {}
+        }
+    }
+
+    /// One claim on a seat fewer.
+    pub(super) fn release(&self, id: SeatId) {
+        self.with(|inner, after| {
+            let Some(cell) = inner.seats.get(&id) else { return };
+            let mut seat = cell.lock();
+            seat.claims = seat.claims.saturating_sub(1);
+            if seat.claims > 0 {
+                return;
+            }
+            let ended = seat.ended.is_some() || inner.stopped;
+            let leaves = !ended && !seat.keep && !seat.leaving;
+            seat.leaving |= leaves;
+            drop(seat);
+            if ended {
+                inner.seats.remove(&id);
+            } else if leaves {
+                inner.command(after, Command::Leave { request: None, seat: id });
+            }
+        });
+    }
+
+    /// Claims the first seat that fits.
+    pub(super) fn claims(&self, fits: impl Fn(&super::seat::Seat) -> bool) -> Vec<SeatClaim> {
+        let Some(this) = self.this() else { return Vec::new() };
+        self.with(|inner, _| {
+            let fitting = inner.seats.iter().filter_map(|(&id, cell)| {
+                let mut seat = cell.lock();
+                if !fits(&seat) {
+                    return None;
+                }
+                seat.claims = seat.claims.saturating_add(1);
+                drop(seat);
+                Some(SeatClaim::counted(Arc::clone(&this), id, Arc::clone(cell)))
+            });
+            fitting.collect()
+        })
+    }
+
+    pub(super) fn sign_in(&self, account: AccountId, command: Command) -> Result<u64> {
+        self.with(|inner, after| {
+            inner.admit()?;
+            if inner.users.get(&account).is_some_and(|user| !user.leaving) {
+                let why = format!("account {account:?} is signed in already");
+                return Err(Error::new(ErrorKind::AlreadyExists, why));
+            }
+            if inner.users.values().filter(|user| !user.leaving).count() >= limits::USERS {
+                let why = format!("{} users are signed in already", limits::USERS);
+                return Err(Error::new(ErrorKind::TooManyRequests, why));
+            }
+            inner.last_sign_in += 1;
+            let generation = inner.last_sign_in;
+            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new() };
+            if let Some(former) = inner.users.insert(account, user) {
+                close_all(&former.events, after);
+            }
+            inner.command(after, command);
+            Ok(generation)
+        })
+    }
+
+    /// Whether this sign-in still stands.
+    pub(super) fn check_user(&self, account: AccountId, generation: u64) -> Result<()> {
+        let inner = self.lock();
+        if inner.stopped || inner.closing {
+            return Err(stopped());
+        }
+        match inner.users.get(&account) {
+            Some(user) if user.generation == generation && !user.leaving => Ok(()),
+            _ => Err(Error::new(ErrorKind::InvalidState, "the user has signed out")),
+        }
+    }
+
+    /// The user's last handle is gone.
+    pub(super) fn user_dropped(&self, account: AccountId, generation: u64) {
+        self.with(|inner, after| {
+            if let Some(user) = inner.users.get_mut(&account) {
+                if user.generation == generation {
+                    user.orphan = true;
+                    inner.sign_out_orphan(after, account);
+                }
+            }
+        });
+    }
+
+    pub(super) fn open_browser(&self, command: impl FnOnce(BrowserId) -> Command) -> Result<BrowserId> {
+        self.with(|inner, after| {
+            inner.admit()?;
+            inner.admit_query()?;
+            inner.last_browser += 1;
+            let browser = BrowserId(inner.last_browser);
+            inner.browsers.insert(browser, Listing { list: Arc::from([]), events: Vec::new() });
+            inner.command(after, command(browser));
+            Ok(browser)
+        })
+    }
+
+    pub(super) fn close_browser(&self, browser: BrowserId) {
+        self.with(|inner, after| {
+            let Some(listing) = inner.browsers.remove(&browser) else { return };
+            close_all(&listing.events, after);
+            inner.command(after, Command::CloseBrowser { browser });
+        });
+    }
+
+    pub(super) fn list(&self, browser: BrowserId) -> Arc<[Found]> {
+        self.lock().browsers.get(&browser).map_or_else(|| Arc::from([]), |listing| Arc::clone(&listing.list))
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        let inner = self.lock();
+        inner.closing || inner.stopped
+    }
+
+    /// The last `Lan` handle is gone.
+    pub(super) fn close_unheard(&self) {
+        self.with(|inner, after| {
+            if !inner.closing {
+                inner.closing = true;
+                let request = inner.draw_request();
+                inner.command(after, Command::Close { request });
+            }
+        });
+    }
+
+    /// What is known of a session: one's own, a listed one, one of the last finds.
+    pub(super) fn known(&self, id: SessionId) -> Option<Found> {
+        let inner = self.lock();
+        let fits = |found: &&Found| found.id() == id;
+        let listed = inner.browsers.values().find_map(|listing| listing.list.iter().find(fits));
+        let found = listed.or_else(|| inner.finds.values().find_map(|list| list.iter().find(fits)));
+        found.cloned().or_else(|| {
+            inner.seats.values().find_map(|cell| {
+                let seat = cell.lock();
+                (seat.snapshot.key.id == id && seat.ended.is_none()).then(|| seat.as_found())
+            })
+        })
+    }
+
+    /// Waits until frame mode has something staged or all has stopped, at most so long.
+    pub(crate) fn wait_staged(&self, longest: Duration) {
+        let idle = |inner: &mut Inner| !inner.stopped && inner.inbox.as_ref().is_some_and(Inbox::is_empty);
+        drop(self.staged.wait_timeout_while(self.lock(), longest, idle));
+    }
+
+    pub(crate) fn has_staged(&self) -> bool {
+        self.lock().inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
+    }
+}
+
+impl Inner {
+    pub(super) fn trouble(&mut self, after: &mut After, error: &Error) {
+        let text = format!("a request that nobody waited for failed: {error}");
+        self.accept(after, Output::Lan(LanEvent::Trouble(text)));
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.lock();
+        f.debug_struct("Core")
+            .field("users", &inner.users.len())
+            .field("seats", &inner.seats.len())
+            .field("browsers", &inner.browsers.len())
+            .field("stopped", &inner.stopped)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! Frame mode's inbox: what came since the last update and is not to be seen before the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::proto::io::{Output, SeatId};
+use crate::types::{BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent};
+
+/// Outputs that wait for an update before they are folded; a game that loads a level for a minute does not update.
+const STAGED: usize = 4_096;
+/// Of events of the whole, how many are left by a fold.
+const WHOLE: usize = 64;
+
+/// One thing to apply at the next update.
+#[derive(Debug)]
+pub(super) enum Staged {
+    /// Tell of a new seat.
+    Announce(SeatId),
+    /// Neither `Done` nor `SeatOpened`.
+    Output(Output),
+    Stop,
+}
+
+/// Bounded: beyond [`STAGED`] outputs, events are dropped and counted as for a slow reader, states keep their latest.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    staged: Vec<Staged>,
+    /// What the last fold left: folding again before it has doubled would gain little.
+    folded: usize,
+}
+
+impl Inbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.staged.is_empty()
+    }
+
+    pub(super) fn push(&mut self, staged: Staged) {
+        self.staged.push(staged);
+        if self.staged.len() > STAGED.saturating_add(self.folded) {
+            self.staged = Fold::over(std::mem::take(&mut self.staged));
+            self.folded = self.staged.len();
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Staged> {
+        self.folded = 0;
+        std::mem::take(&mut self.staged)
+    }
+}
+
+#[derive(Default)]
+struct Fold {
+    announced: Vec<SeatId>,
+    seats: BTreeMap<SeatId, SeatFold>,
+    browsers: BTreeMap<BrowserId, BrowserFold>,
+    rest: Vec<Staged>,
+    whole: Vec<LanEvent>,
+    missed: u64,
+    stop: bool,
+}
+
+#[derive(Default)]
+struct SeatFold {
+    missed: u64,
+    snapshot: Option<Arc<SessionSnapshot>>,
+    left: Option<SessionEvent>,
+    /// The latest keys and addresses.
+    keys: Option<Output>,
+    addresses: Option<Output>,
+}
+
+#[derive(Default)]
+struct BrowserFold {
+    missed: u64,
+    list: Option<Arc<[Found]>>,
+    /// Found since the last update, so nobody was told.
+    untold: BTreeSet<SessionKey>,
+    lost: BTreeSet<SessionKey>,
+}
+
+impl Fold {
+    fn over(staged: Vec<Staged>) -> Vec<Staged> {
+        let mut fold = Self::default();
+        staged.into_iter().for_each(|staged| fold.take(staged));
+        fold.finish()
+    }
+
+    fn take(&mut self, staged: Staged) {
+        match staged {
+            Staged::Announce(seat) => self.announced.push(seat),
+            Staged::Stop => self.stop = true,
+            Staged::Output(Output::Seat { seat, events, snapshot }) => {
+                let fold = self.seats.entry(seat).or_default();
+                fold.snapshot = snapshot.or(fold.snapshot.take());
+                for event in events {
+                    match event {
+                        SessionEvent::Left { .. } => fold.left = Some(event),
+                        SessionEvent::Lagged { missed } => fold.missed = fold.missed.saturating_add(missed),
+                        _ => fold.missed = fold.missed.saturating_add(1),
+                    }
+                }
+            }
+            Staged::Output(output @ Output::SeatKeys { seat, .. }) => {
+                self.seats.entry(seat).or_default().keys = Some(output);
+            }
+            Staged::Output(output @ Output::SeatAddresses { seat, .. }) => {
+                self.seats.entry(seat).or_default().addresses = Some(output);
+            }
+            Staged::Output(Output::Browser { browser, list, events }) => {
+                let fold = self.browsers.entry(browser).or_default();
+                fold.list = Some(list);
+                for event in events {
+                    fold.missed = fold.missed.saturating_add(1);
+                    match event {
+                        BrowserEvent::Found(found) => {
+                            fold.untold.insert(found.key());
+                        }
+                        BrowserEvent::Lost(key) => {
+                            if !fold.untold.remove(&key) && fold.lost.insert(key) {
+                                fold.missed = fold.missed.saturating_sub(1);
+                            }
+                        }
+                        BrowserEvent::Updated { .. } | BrowserEvent::Lagged { .. } => {}
+                    }
+                }
+            }
+            Staged::Output(Output::Lan(event)) => {
+                self.whole.push(event);
+                if self.whole.len() > WHOLE {
+                    self.whole.remove(0);
+                    self.missed = self.missed.saturating_add(1);
+                }
+            }
+            Staged::Output(output @ Output::User { event: UserEvent::SignedOut, .. }) => {
+                self.rest.push(Staged::Output(output));
+            }
+            // These are applied when they come.
+            Staged::Output(Output::Done { .. } | Output::SeatOpened(_)) => {}
+        }
+    }
+
+    fn finish(self) -> Vec<Staged> {
+        let mut staged: Vec<Staged> = self.announced.into_iter().map(Staged::Announce).collect();
+        for (seat, fold) in self.seats {
+            let mut events = Vec::new();
+            if fold.missed > 0 {
+                events.push(SessionEvent::Lagged { missed: fold.missed });
+                let again = fold.snapshot.clone();
+                events.extend(again.map(|snapshot| SessionEvent::Joined { snapshot }));
+            }
+            events.extend(fold.left);
+            staged.extend(fold.keys.into_iter().chain(fold.addresses).map(Staged::Output));
+            staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
+        }
+        for (browser, fold) in self.browsers {
+            let mut events = Vec::new();
+            if fold.missed > 0 {
+                events.push(BrowserEvent::Lagged { missed: fold.missed });
+            }
+            events.extend(fold.lost.into_iter().map(BrowserEvent::Lost));
+            if let Some(list) = fold.list {
+                staged.push(Staged::Output(Output::Browser { browser, list, events }));
+            }
+        }
+        staged.extend(self.rest);
+        if self.missed > 0 {
+            staged.push(Staged::Output(Output::Lan(LanEvent::Lagged(self.missed))));
+        }
+        staged.extend(self.whole.into_iter().map(|event| Staged::Output(Output::Lan(event))));
+        if self.stop {
+            staged.push(Staged::Stop);
+        }
+        staged
+    }
+}

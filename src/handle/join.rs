@@ -1,0 +1,161 @@
+//! All of a join: whom, and with what.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::io::{JoinCommand, JoinTarget};
+use crate::proto::limits;
+use crate::types::{
+    Attributes, Error, Found, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, Value, Visibility,
+};
+
+/// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link or an
+/// address; nothing is sent before [`User::join`](crate::User::join), which also checks the values.
+///
+/// ```
+/// use lansession::{JoinRequest, RoomCode};
+/// let code: RoomCode = "K7Q-F2M".parse()?;
+/// let request = JoinRequest::from(code).local_name("party").password("swordfish").attr("team", "red");
+/// assert!(!format!("{request:?}").contains("swordfish"));
+/// # Ok::<(), lansession::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[doc(alias = "FJoinSession")]
+pub struct JoinRequest {
+    target: JoinTarget,
+    local_name: String,
+    password: Option<Password>,
+    ticket: Vec<u8>,
+    attributes: Attributes,
+    timeout: Duration,
+    problem: Option<Error>,
+}
+
+impl JoinRequest {
+    fn new(target: JoinTarget) -> Self {
+        Self {
+            target,
+            local_name: "game".into(),
+            password: None,
+            ticket: Vec::new(),
+            attributes: Attributes::new(),
+            timeout: Duration::from_secs(5),
+            problem: None,
+        }
+    }
+
+    /// The name by which this process knows the session, `game` by default; a user's second session needs another.
+    #[must_use]
+    #[doc(alias = "SessionName")]
+    pub fn local_name(mut self, name: impl Into<String>) -> Self {
+        self.local_name = name.into();
+        self
+    }
+
+    /// The session's password. It is not sent; that one knows it is proved.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Password>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Bytes for the host's own check of joiners, at most 1,024: an entitlement, a login of the embedding service.
+    #[must_use]
+    pub fn ticket(mut self, ticket: impl Into<Vec<u8>>) -> Self {
+        self.ticket = ticket.into();
+        self
+    }
+
+    /// An attribute of one's own seat, which members see.
+    #[must_use]
+    pub fn attr(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        if let Err(error) = self.attributes.set_with(name, value, Visibility::Members) {
+            self.problem.get_or_insert(error);
+        }
+        self
+    }
+
+    /// How long the whole join may take: 5 s by default, 100 ms to 60 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    pub(super) fn into_command(self) -> Result<JoinCommand> {
+        let Self { target, local_name, password, ticket, attributes, timeout, problem } = self;
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
+        check_local_name(&local_name)?;
+        check_password(password.as_ref())?;
+        if ticket.len() > limits::TICKET {
+            let over = ticket.len() - limits::TICKET;
+            return Err(Error::invalid(format!("the ticket is {over} bytes over its {}", limits::TICKET)));
+        }
+        if timeout < Duration::from_millis(100) || timeout > Duration::from_secs(60) {
+            let why = format!("the timeout of a join is {} ms, it must be 100 to 60000", timeout.as_millis());
+            return Err(Error::invalid(why));
+        }
+        if let JoinTarget::Address(address) = target {
+            if address.port() == 0 || address.ip().is_unspecified() {
+                return Err(Error::invalid(format!("{address} is no address to join at: it needs a host and a port")));
+            }
+        }
+        attributes.check()?;
+        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout })
+    }
+}
+
+pub(super) fn check_local_name(name: &str) -> Result<()> {
+    crate::types::check_name("the local name", name, SessionSettings::MAX_NAME)
+}
+
+pub(super) fn check_password(password: Option<&Password>) -> Result<()> {
+    match password {
+        Some(password) if password.as_bytes().is_empty() => Err(Error::invalid("the password is empty")),
+        _ => Ok(()),
+    }
+}
+
+impl From<&Found> for JoinRequest {
+    fn from(found: &Found) -> Self {
+        Self::new(JoinTarget::Found(found.clone()))
+    }
+}
+
+impl From<Found> for JoinRequest {
+    fn from(found: Found) -> Self {
+        Self::new(JoinTarget::Found(found))
+    }
+}
+
+impl From<SessionId> for JoinRequest {
+    fn from(id: SessionId) -> Self {
+        Self::new(JoinTarget::Id(id))
+    }
+}
+
+impl From<RoomCode> for JoinRequest {
+    fn from(code: RoomCode) -> Self {
+        Self::new(JoinTarget::Code(code))
+    }
+}
+
+impl From<JoinLink> for JoinRequest {
+    fn from(link: JoinLink) -> Self {
+        Self::new(JoinTarget::Link(link))
+    }
+}
+
+impl From<&JoinLink> for JoinRequest {
+    fn from(link: &JoinLink) -> Self {
+        Self::new(JoinTarget::Link(link.clone()))
+    }
+}
+
+impl From<SocketAddr> for JoinRequest {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(JoinTarget::Address(address))
+    }
+}

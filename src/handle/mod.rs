@@ -1,0 +1,33 @@
+//! What a user holds: handles, answers, events. Knows no runtime, no socket, no clock of its own.
+//!
+//! A [`Core`](core::Core) stands between the handles and whoever drives the engine: handles queue commands, the driver or
+//! the virtual LAN takes them and delivers outputs. So the same handles work over real sockets and in a game's tests.
+
+pub(crate) mod backend;
+mod browser;
+mod builder;
+pub(crate) mod core;
+mod deliver;
+mod events;
+mod inbox;
+mod join;
+mod lan;
+mod pending;
+mod queue;
+mod seat;
+mod session;
+mod user;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use browser::Browser;
+pub use builder::{LanBuilder, Preset};
+pub use events::{Events, Next};
+pub use join::JoinRequest;
+pub use lan::Lan;
+pub use pending::Pending;
+pub use session::Session;
+pub use user::User;
+pub use watch::{Changed, Watch};

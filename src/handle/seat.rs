@@ -1,0 +1,188 @@
+//! One local user's seat as the core keeps it, and the counted hold that handles have on it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::core::Core;
+use super::queue::Queue;
+use super::watch::Cell;
+use crate::proto::io::{SeatId, SeatOpened};
+use crate::types::{
+    AccountId, Found, FoundAddress, FoundData, Left, PublicFacts, SessionEvent, SessionSnapshot, Source, Sources,
+    Visibility,
+};
+
+/// What is known of a seat.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) user: AccountId,
+    pub(super) local_name: String,
+    pub(super) is_host: bool,
+    pub(super) control_port: u16,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) keys: Vec<(AccountId, [u8; 32])>,
+    pub(super) snapshot: Arc<SessionSnapshot>,
+    /// Claims in the hands of users; 1 for the answer that is still on its way.
+    pub(super) claims: usize,
+    pub(super) unclaimed: bool,
+    /// Stays without any claim.
+    pub(super) keep: bool,
+    /// Somebody asked to leave or destroy.
+    pub(super) leaving: bool,
+    pub(super) ended: Option<Left>,
+    /// Its first events were queued, or in frame mode staged.
+    pub(super) announced: bool,
+    /// They have been told.
+    pub(super) told: bool,
+    /// The engine's first events have come.
+    pub(super) heard: bool,
+    pub(super) events: Vec<Weak<Queue<SessionEvent>>>,
+    pub(super) watches: Vec<Weak<Cell<SessionSnapshot>>>,
+}
+
+impl Seat {
+    pub(super) fn new(opened: SeatOpened) -> Self {
+        let SeatOpened { seat: _, user, local_name, is_host, host_addresses, control_port, snapshot } = opened;
+        Self {
+            user,
+            local_name,
+            is_host,
+            control_port,
+            addresses: host_addresses,
+            keys: Vec::new(),
+            snapshot,
+            claims: 1,
+            unclaimed: true,
+            keep: false,
+            leaving: false,
+            ended: None,
+            announced: false,
+            told: false,
+            heard: false,
+            events: Vec::new(),
+            watches: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.ended.is_none() && !self.leaving
+    }
+
+    /// What a subscription starts with: no gap between the state and the first change.
+    pub(super) fn opening(&self) -> Vec<SessionEvent> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let revision = snapshot.revision;
+        let present = snapshot.members.iter().cloned().map(|member| SessionEvent::MemberJoined {
+            member,
+            present_before: true,
+            revision,
+        });
+        let mut events = vec![SessionEvent::Joined { snapshot: Arc::clone(&snapshot) }];
+        events.extend(present);
+        events
+    }
+
+    /// The host's control addresses, best first.
+    pub(super) fn control_addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().map(|&ip| SocketAddr::new(ip, self.control_port)).collect()
+    }
+
+    /// The session as a finder would list it; what `Lan::known` says of own and joined ones.
+    pub(super) fn as_found(&self) -> Found {
+        let state = &*self.snapshot;
+        let mut sources = Sources::default();
+        sources.insert(Source::Direct);
+        Found::new(FoundData {
+            key: state.key,
+            host_key: state.host_key,
+            incarnation: 0,
+            term: state.revision.term,
+            facts: PublicFacts {
+                name: state.name.clone(),
+                version: state.version,
+                revision: state.revision.number,
+                members: u16::try_from(state.members.len()).unwrap_or(u16::MAX),
+                max_members: state.max_members,
+                open_slots: state.open_slots(),
+                reserved_slots: state.reserved_slots,
+                policy: state.policy,
+                phase: state.phase,
+                password: state.password,
+                closed: state.closed,
+                locked: state.locked,
+                join_in_progress: state.join_in_progress,
+                dedicated: state.dedicated,
+                keywords: state.keywords.clone(),
+                attributes: state.attributes.visible_to(Visibility::Public),
+                ports: state.ports.clone(),
+            },
+            major: 1,
+            incompatible: false,
+            our_version: state.version,
+            addresses: self.control_addresses().into_iter().map(|addr| FoundAddress::new(addr, None)).collect(),
+            sources,
+            confirmed: true,
+            silent: false,
+        })
+    }
+}
+
+/// A seat under its lock, which is taken after the core's and before any queue's.
+#[derive(Debug)]
+pub(super) struct SeatCell(Mutex<Seat>);
+
+impl SeatCell {
+    pub(super) fn new(seat: Seat) -> Self {
+        Self(Mutex::new(seat))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Seat> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One hold on a seat. The seat is left when the last one is dropped, unless it is kept.
+#[derive(Debug)]
+pub(super) struct SeatClaim {
+    core: Arc<Core>,
+    id: SeatId,
+    cell: Arc<SeatCell>,
+}
+
+impl SeatClaim {
+    /// For a claim that has been counted.
+    pub(super) fn counted(core: Arc<Core>, id: SeatId, cell: Arc<SeatCell>) -> Self {
+        Self { core, id, cell }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(super) fn id(&self) -> SeatId {
+        self.id
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Seat> {
+        self.cell.lock()
+    }
+
+    pub(super) fn keep(&self) {
+        self.lock().keep = true;
+    }
+}
+
+impl Clone for SeatClaim {
+    fn clone(&self) -> Self {
+        let mut seat = self.lock();
+        seat.claims = seat.claims.saturating_add(1);
+        drop(seat);
+        Self { core: Arc::clone(&self.core), id: self.id, cell: Arc::clone(&self.cell) }
+    }
+}
+
+impl Drop for SeatClaim {
+    fn drop(&mut self) {
+        self.core.release(self.id);
+    }
+}

@@ -1,0 +1,236 @@
+//! A signed-in local user: hosts, joins, finds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::browser::Browser;
+use super::core::Kind;
+use super::events::Events;
+use super::join::{JoinRequest, check_local_name, check_password};
+use super::lan::{Lan, unit};
+use super::pending::{Outcome, Pending, unfit};
+use super::seat::Seat;
+use super::session::Session;
+use crate::proto::io::{Command, RequestId};
+use crate::types::{AccountId, Error, ErrorKind, Found, HostRequest, Result, SessionId, SessionQuery, UserEvent};
+
+/// A local user, from [`Lan::sign_in`]. Cheap to clone; sessions and browsers keep it. When the last of these handles is
+/// dropped the user is signed out.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use lansession::{Lan, Preset, SessionSettings};
+/// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+/// let ada = lan.sign_in("Ada")?;
+/// let room = ada.host(SessionSettings::new("Ada's room")).wait(Duration::from_secs(5))?;
+/// assert_eq!(ada.session_named("game").unwrap().id(), room.id());
+/// # Ok::<(), lansession::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct User(Arc<Inner>);
+
+struct Inner {
+    account: AccountId,
+    name: String,
+    generation: u64,
+    lan: Lan,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.lan.core().user_dropped(self.account, self.generation);
+    }
+}
+
+impl User {
+    pub(super) fn new(lan: Lan, account: AccountId, name: String, generation: u64) -> Self {
+        Self(Arc::new(Inner { account, name, generation, lan }))
+    }
+
+    pub(super) fn lan(&self) -> &Lan {
+        &self.0.lan
+    }
+
+    /// The user's account.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        self.0.account
+    }
+
+    /// The display name it signed in with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Makes a session, seats this user in it unless it is dedicated, and advertises it if it is listed.
+    ///
+    /// The session ends when the last [`Session`] handle of this seat is dropped, or with [`Session::destroy`].
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming the value and its bound, `AlreadyExists` where this user has a session of that local name,
+    /// `Io` where its port cannot be had, `InvalidState` after a sign-out, `Stopped`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::{ErrorKind, Lan, Preset, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let ada = lan.sign_in("Ada")?;
+    /// let settings = SessionSettings::new("Ada's room").max_members(4).attr("map", "dust").port("game", 7777);
+    /// let room = ada.host(settings).wait(Duration::from_secs(5))?;
+    /// assert!(room.is_host());
+    /// assert_eq!(room.snapshot().members[0].name, "Ada");
+    ///
+    /// let refused = ada.host(SessionSettings::new("")).wait(Duration::from_secs(5));
+    /// assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    #[doc(alias = "CreateSession")]
+    pub fn host(&self, request: impl Into<HostRequest>) -> Pending<Session> {
+        self.host_as(request.into())
+    }
+
+    fn host_as(&self, what: HostRequest) -> Pending<Session> {
+        let checked = what.settings.check().and_then(|()| check_password(what.password.as_ref()));
+        if let Err(error) = checked.and_then(|()| self.check_seat_name(&what.local_name)) {
+            return Pending::ready_with(Err(error));
+        }
+        let account = self.id();
+        self.open(|request| Command::Host { request, account, what: Box::new(what) })
+    }
+
+    /// Joins a session: an entry of a list, an id, a room code, a link, an address.
+    ///
+    /// # Errors
+    /// [`Error::refusal`](crate::Error::refusal) says why the host or the network refused. `InvalidArgument` naming the
+    /// value and its bound, `AlreadyExists` where this user has a session of that local name, `InvalidState` after a
+    /// sign-out, `Stopped`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::{Lan, Preset, SessionQuery, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// # let five = Duration::from_secs(5);
+    /// let room = ada.host(SessionSettings::new("Ada's room")).wait(five)?;
+    /// let found = bob.find(SessionQuery::new().enough(1)).wait(five)?;
+    /// let seat = bob.join(&found[0]).wait(five)?;
+    /// assert_eq!(seat.id(), room.id());
+    /// assert_eq!(seat.snapshot().members.len(), 2);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    #[doc(alias = "JoinSession")]
+    #[doc(alias = "RegisterPlayers")]
+    pub fn join(&self, request: impl Into<JoinRequest>) -> Pending<Session> {
+        self.join_as(request.into())
+    }
+
+    fn join_as(&self, request: JoinRequest) -> Pending<Session> {
+        let command = request.into_command();
+        match command.and_then(|what| self.check_seat_name(&what.local_name).map(|()| what)) {
+            Err(error) => Pending::ready_with(Err(error)),
+            Ok(what) => {
+                let account = self.id();
+                self.open(|request| Command::Join { request, account, what: Box::new(what) })
+            }
+        }
+    }
+
+    /// Finds sessions, once, with this user's rights; see [`Lan::find`].
+    ///
+    /// # Errors
+    /// As [`Lan::find`], and `InvalidState` after a sign-out.
+    #[doc(alias = "FindSessions")]
+    #[doc(alias = "CancelFindSessions")]
+    pub fn find(&self, query: impl Into<SessionQuery>) -> Pending<Vec<Found>> {
+        match self.check() {
+            Err(error) => Pending::ready_with(Err(error)),
+            Ok(()) => self.lan().find_as(query.into(), Kind::Find(Some(self.id()))),
+        }
+    }
+
+    /// Keeps a live list of sessions, with this user's rights; see [`Lan::browse`].
+    ///
+    /// # Errors
+    /// As [`Lan::browse`], and `InvalidState` after a sign-out.
+    pub fn browse(&self, query: impl Into<SessionQuery>) -> Result<Browser> {
+        self.check()?;
+        Browser::open(self.lan(), Some(self.clone()), query.into())
+    }
+
+    /// The sessions in which this user has a seat, in the order in which it took them.
+    #[must_use]
+    #[doc(alias = "GetAllSessions")]
+    pub fn sessions(&self) -> Vec<Session> {
+        self.seats(|_| true)
+    }
+
+    /// The session of that id, where this user has a seat in it; [`Lan::known`] knows others.
+    #[must_use]
+    #[doc(alias = "GetSessionById")]
+    pub fn session(&self, id: SessionId) -> Option<Session> {
+        self.seats(|seat| seat.snapshot.key.id == id).into_iter().next()
+    }
+
+    /// The session that this user knows by that local name.
+    #[must_use]
+    #[doc(alias = "GetSessionByName")]
+    pub fn session_named(&self, local_name: &str) -> Option<Session> {
+        self.seats(|seat| seat.local_name == local_name).into_iter().next()
+    }
+
+    /// What happens to this user, outside of its sessions.
+    pub fn events(&self) -> Events<UserEvent> {
+        let core = self.lan().core();
+        Events::new(core.subscribe_user(self.id(), self.0.generation), core.drive().cloned())
+    }
+
+    /// Leaves and ends this user's sessions, then signs it out.
+    ///
+    /// # Errors
+    /// `InvalidState` where it has signed out, `Stopped` after a close.
+    pub fn sign_out(&self) -> Pending<()> {
+        match self.check() {
+            Err(error) => Pending::ready_with(Err(error)),
+            Ok(()) => {
+                let account = self.id();
+                let command = |request| Command::SignOut { request, account };
+                self.lan().core().request(Kind::SignOut(account), command, unit)
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.lan().core().check_user(self.id(), self.0.generation)
+    }
+
+    fn check_seat_name(&self, name: &str) -> Result<()> {
+        self.check()?;
+        check_local_name(name)?;
+        if self.session_named(name).is_some() {
+            let why = format!("{} has a session named {name:?} already; set another local_name", self.name());
+            return Err(Error::new(ErrorKind::AlreadyExists, why));
+        }
+        Ok(())
+    }
+
+    fn open(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Session> {
+        let user = self.clone();
+        self.lan().core().request(Kind::Opening, command, move |outcome| match outcome {
+            Outcome::Seat(claim) => Ok(Session::new(claim, user)),
+            other => Err(unfit(&other)),
+        })
+    }
+
+    fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
+        let account = self.id();
+        let claims = self.lan().core().claims(|seat| seat.user == account && seat.is_live() && fits(seat));
+        claims.into_iter().map(|claim| Session::new(claim, self.clone())).collect()
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
