@@ -1,6 +1,8 @@
 //! Host, find and join game sessions on a local network.
 #![allow(dead_code, unused_imports)] // while the floors above are built
 mod proto;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod types;
 mod wire;
 pub use types::*;
