@@ -53,8 +53,7 @@ impl Backend for Virtual {
     }
 
     fn loopback_port(&self) -> Result<u16> {
-        // All on one virtual LAN that ask for it are to meet, and nobody else can be met there.
-        Ok(47_000)
+        Ok(self.shared()?.lock().loopback_port())
     }
 
     fn drive(&self) -> Option<Arc<dyn Drive>> {

@@ -149,6 +149,7 @@ pub(crate) struct World {
     pub(super) transcript: Transcript,
     /// Outputs delivered so far.
     delivered: u64,
+    next_port: u16,
 }
 
 impl World {
@@ -169,6 +170,7 @@ impl World {
             traffic: Traffic::default(),
             transcript: Transcript::default(),
             delivered: 0,
+            next_port: 20_000,
         }
     }
 
@@ -181,6 +183,12 @@ impl World {
         let mut bytes = [0; 32];
         self.rng.fill_bytes(&mut bytes);
         bytes
+    }
+
+    /// A beacon port that no other process has by itself.
+    pub(crate) fn loopback_port(&mut self) -> u16 {
+        self.next_port = self.next_port.checked_add(1).filter(|&port| port < 32_768).unwrap_or(20_000);
+        self.next_port
     }
 
     pub(crate) fn unix_ms(&self) -> u64 {
