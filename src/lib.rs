@@ -4,6 +4,8 @@
 mod driver;
 mod handle;
 mod proto;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod types;
 mod wire;
 pub use handle::*;

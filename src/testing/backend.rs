@@ -1,0 +1,155 @@
+//! Where the handles meet the world: a network to stand on, a clock to turn, an engine to run.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use super::Shared;
+use super::machine::{Machine, Users};
+use super::world::InterfaceFilter;
+use crate::handle::backend::{Backend, Drive, InterfaceChoice, LanConfig};
+use crate::handle::core::Core;
+use crate::proto::clock::Moment;
+use crate::proto::engine::{Engine, EngineConfig};
+use crate::proto::io::{
+    Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit,
+};
+use crate::types::{Error, ErrorKind, Identity, Result, SessionKey};
+
+pub(super) fn backend(shared: &Arc<Shared>, node: usize) -> Arc<dyn Backend> {
+    Arc::new(Virtual { shared: Arc::downgrade(shared), node })
+}
+
+/// One node as handles see it. Weak: a handle that outlives the LAN keeps nothing of it.
+struct Virtual {
+    shared: Weak<Shared>,
+    node: usize,
+}
+
+impl Virtual {
+    fn shared(&self) -> Result<Arc<Shared>> {
+        self.shared.upgrade().ok_or_else(|| Error::new(ErrorKind::Stopped, "the virtual LAN is gone"))
+    }
+}
+
+impl Backend for Virtual {
+    fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
+        let shared = self.shared()?;
+        let mut world = shared.lock();
+        if world.is_crashed(self.node) {
+            return Err(Error::new(ErrorKind::InvalidState, "the node has crashed; restart it first"));
+        }
+        let (seed, unix_ms) = (world.draw(), world.unix_ms());
+        let engine = Engine::new(EngineConfig::for_tests(&config), seed, unix_ms);
+        let filter = interface_filter(&config);
+        world.start(self.node, config.beacon_port, filter, Box::new(engine), Box::new(Handles(core)));
+        // `Command::Close` comes before the last handle is gone; the world needs no more.
+        Ok(Box::new(()))
+    }
+
+    fn fresh_identity(&self) -> Result<Identity> {
+        let seed = self.shared()?.lock().draw();
+        Identity::from_seed(seed)
+    }
+
+    fn loopback_port(&self) -> Result<u16> {
+        Ok(self.shared()?.lock().loopback_port())
+    }
+
+    fn drive(&self) -> Option<Arc<dyn Drive>> {
+        Some(Arc::new(Clock(Weak::clone(&self.shared))))
+    }
+}
+
+fn interface_filter(config: &LanConfig) -> InterfaceFilter {
+    let (loopback_only, choices) = (config.loopback_only, config.interfaces.clone());
+    Box::new(move |interface: &Interface| {
+        let chosen = choices.iter().any(|choice| match choice {
+            InterfaceChoice::Name(name) => *name == interface.name,
+            InterfaceChoice::Address(address) => *address == interface.address,
+        });
+        (choices.is_empty() || chosen) && (!loopback_only || interface.loopback)
+    })
+}
+
+struct Clock(Weak<Shared>);
+
+impl Drive for Clock {
+    fn now_micros(&self) -> u64 {
+        self.0.upgrade().map_or(0, |shared| shared.lock().now().as_micros())
+    }
+
+    fn turn(&self, deadline_micros: u64) -> bool {
+        self.0.upgrade().is_some_and(|shared| shared.lock().turn(Moment::from_micros(deadline_micros)))
+    }
+}
+
+struct Handles(Arc<Core>);
+
+impl Users for Handles {
+    fn take_command(&mut self) -> Option<Command> {
+        self.0.take_command()
+    }
+
+    fn deliver(&mut self, output: Output) {
+        self.0.deliver(output);
+    }
+
+    fn stop(&mut self) {
+        self.0.stopped();
+    }
+}
+
+impl Machine for Engine {
+    fn handle_command(&mut self, now: Moment, command: Command) {
+        Self::handle_command(self, now, command);
+    }
+
+    fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
+        Self::handle_arrival(self, now, arrival);
+    }
+
+    fn handle_interfaces(&mut self, now: Moment, interfaces: Vec<Interface>) {
+        Self::handle_interfaces(self, now, interfaces);
+    }
+
+    fn handle_send_failure(&mut self, now: Moment, failure: SendFailure) {
+        Self::handle_send_failure(self, now, failure);
+    }
+
+    fn handle_link(&mut self, now: Moment, event: LinkEvent) {
+        Self::handle_link(self, now, event);
+    }
+
+    fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
+        Self::handle_listening(self, now, session, result);
+    }
+
+    fn handle_mdns(&mut self, now: Moment, event: MdnsEvent) {
+        Self::handle_mdns(self, now, event);
+    }
+
+    fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]) {
+        Self::handle_derived(self, now, id, key);
+    }
+
+    fn handle_timeout(&mut self, now: Moment) {
+        Self::handle_timeout(self, now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        Self::poll_transmit(self)
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        Self::poll_action(self)
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        Self::poll_output(self)
+    }
+
+    fn poll_timeout(&mut self) -> Option<Moment> {
+        Self::poll_timeout(self)
+    }
+}

@@ -1,0 +1,580 @@
+//! One clock, one heap of things to come, and the processes they happen to.
+//!
+//! The heap is ordered by time, then by the order in which things were scheduled; chance comes from one seeded stream. So
+//! the same seed and the same calls give the same run, to the byte.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rand::rngs::ChaCha12Rng;
+use rand::{Rng, SeedableRng};
+
+use super::fault::Faults;
+use super::machine::{Machine, Users};
+use super::mdns::Registry;
+use super::net::{ArpState, Conditions};
+use super::tcp::{Streams, Unit};
+use super::topology::{Nic, Topology};
+use super::traffic::{Traffic, Transcript};
+use crate::proto::clock::Moment;
+use crate::proto::io::{Action, Arrival, Interface, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit};
+use crate::types::{Identity, SessionKey};
+use crate::wire::hash;
+
+/// The wall clock at the start, in Unix milliseconds.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+/// Between two looks at the list of interfaces, as the driver has it.
+const INTERFACE_POLL: Duration = Duration::from_secs(2);
+
+/// What is to come.
+pub(super) enum What {
+    /// The process asked to be woken about now.
+    Wake(usize),
+    Thaw(usize),
+    Interfaces(usize),
+    Datagram(usize, Box<Arrival>),
+    Failure(usize, Box<SendFailure>),
+    Listening(usize, SessionKey, Result<u16, String>),
+    Link(usize, LinkEvent),
+    Mdns(usize, MdnsEvent),
+    Derived(usize, u64, [u8; 32]),
+    /// A dial's next attempt.
+    Syn(usize, LinkId),
+    /// It comes to the node.
+    SynAt {
+        process: usize,
+        link: LinkId,
+        node: usize,
+    },
+    /// Something of a connection comes to one end.
+    Stream {
+        connection: u64,
+        to: usize,
+        unit: Unit,
+    },
+    /// Send again what that end could not send.
+    Retry {
+        connection: u64,
+        from: usize,
+    },
+    /// The time for its handshake is over.
+    Handshake {
+        connection: u64,
+    },
+    /// Close that end now, whatever is queued.
+    Cut {
+        connection: u64,
+        end: usize,
+    },
+}
+
+struct Scheduled {
+    at: Moment,
+    sequence: u64,
+    what: What,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+/// Which of its machine's interfaces a process uses.
+pub(super) type InterfaceFilter = Box<dyn Fn(&Interface) -> bool + Send>;
+
+/// A socket of a process's own, bound to one of its addresses.
+#[derive(Debug, Clone)]
+pub(super) struct Socket {
+    pub(super) index: u32,
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+}
+
+/// One process: an engine and its sockets.
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) node: usize,
+    pub(super) alive: bool,
+    machine: Box<dyn Machine>,
+    users: Box<dyn Users>,
+    filter: InterfaceFilter,
+    pub(super) beacon_port: u16,
+    pub(super) sockets_open: bool,
+    pub(super) sockets: Vec<Socket>,
+    /// The port of the socket that sends as the routing table says.
+    pub(super) routed_port: u16,
+    interfaces: Vec<Interface>,
+    /// The earliest `Wake` that is in the heap.
+    wake: Option<Moment>,
+    /// What came while it was frozen.
+    held: Vec<What>,
+    held_datagrams: usize,
+    /// The fill of its socket buffer, and when that was so.
+    pub(super) backlog: (f64, Moment),
+    pub(super) next_link: u64,
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(super) seed: u64,
+    pub(super) now: Moment,
+    pub(super) rng: ChaCha12Rng,
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    sequence: u64,
+    pub(super) topology: Topology,
+    pub(super) processes: Vec<Process>,
+    pub(super) faults: Faults,
+    pub(super) conditions: Conditions,
+    pub(super) arp: BTreeMap<(usize, IpAddr), ArpState>,
+    pub(super) streams: Streams,
+    pub(super) mdns: Registry,
+    pub(super) traffic: Traffic,
+    pub(super) transcript: Transcript,
+    /// Outputs delivered so far.
+    delivered: u64,
+    next_port: u16,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            now: Moment::ZERO,
+            rng: ChaCha12Rng::seed_from_u64(seed),
+            heap: BinaryHeap::new(),
+            sequence: 0,
+            topology: Topology::default(),
+            processes: Vec::new(),
+            faults: Faults::default(),
+            conditions: Conditions::default(),
+            arp: BTreeMap::new(),
+            streams: Streams::default(),
+            mdns: Registry::default(),
+            traffic: Traffic::default(),
+            transcript: Transcript::default(),
+            delivered: 0,
+            next_port: 20_000,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// 32 bytes of the seeded stream.
+    pub(crate) fn draw(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A beacon port that no other process has by itself.
+    pub(crate) fn loopback_port(&mut self) -> u16 {
+        self.next_port = self.next_port.checked_add(1).filter(|&port| port < 32_768).unwrap_or(20_000);
+        self.next_port
+    }
+
+    pub(crate) fn unix_ms(&self) -> u64 {
+        EPOCH_MS + self.now.as_micros() / 1_000
+    }
+
+    /// The machine of this name, made where there is none.
+    pub(crate) fn node(&mut self, name: &str) -> usize {
+        self.topology.find(name).unwrap_or_else(|| self.topology.add(name))
+    }
+
+    pub(crate) fn is_crashed(&self, node: usize) -> bool {
+        self.topology.nodes.get(node).is_some_and(|node| node.crashed)
+    }
+
+    pub(super) fn schedule(&mut self, after: Duration, what: What) {
+        self.schedule_at(self.now + after, what);
+    }
+
+    pub(super) fn schedule_at(&mut self, at: Moment, what: What) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Scheduled { at: at.max(self.now), sequence: self.sequence, what }));
+    }
+
+    // ------------------------------------------------------------------------------------------------ processes
+
+    /// Starts a process.
+    pub(crate) fn start(
+        &mut self,
+        node: usize,
+        beacon_port: u16,
+        filter: InterfaceFilter,
+        machine: Box<dyn Machine>,
+        users: Box<dyn Users>,
+    ) -> usize {
+        let id = self.processes.len();
+        let Some(host) = self.topology.nodes.get_mut(node) else { return id };
+        let name = match host.processes.len() {
+            0 => host.name.clone(),
+            before => format!("{}#{}", host.name, before + 1),
+        };
+        host.processes.push(id);
+        let routed_port = host.ephemeral();
+        self.processes.push(Process {
+            name,
+            node,
+            alive: true,
+            machine,
+            users,
+            filter,
+            beacon_port,
+            sockets_open: false,
+            sockets: Vec::new(),
+            routed_port,
+            interfaces: Vec::new(),
+            wake: None,
+            held: Vec::new(),
+            held_datagrams: 0,
+            backlog: (0.0, self.now),
+            next_link: 1,
+        });
+        self.look_at_interfaces(id);
+        id
+    }
+
+    /// SIGKILL: its sockets vanish, its peers get an end of stream, its users `Stopped`.
+    pub(super) fn kill(&mut self, process: usize) {
+        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        (own.alive, own.sockets_open) = (false, false);
+        own.sockets.clear();
+        own.held.clear();
+        own.users.stop();
+        self.transcript.note(self.now, process, "ends", "", &[]);
+        self.abandon_streams(process);
+        self.mdns_gone(process);
+    }
+
+    /// The end of the world.
+    pub(super) fn stop_all(&mut self) {
+        for process in 0..self.processes.len() {
+            self.kill(process);
+        }
+    }
+
+    pub(crate) fn crash(&mut self, node: usize) {
+        let Some(host) = self.topology.nodes.get_mut(node) else { return };
+        (host.crashed, host.frozen) = (true, false);
+        for process in host.processes.clone() {
+            self.kill(process);
+        }
+    }
+
+    pub(crate) fn restart(&mut self, node: usize) {
+        self.crash(node);
+        if let Some(host) = self.topology.nodes.get_mut(node) {
+            host.crashed = false;
+        }
+        self.arp.retain(|&(own, _), _| own != node);
+    }
+
+    /// SIGSTOP for so long: the kernel goes on, nobody reads.
+    pub(crate) fn freeze(&mut self, node: usize, duration: Duration) {
+        if let Some(host) = self.topology.nodes.get_mut(node) {
+            host.frozen = true;
+            self.schedule(duration, What::Thaw(node));
+        }
+    }
+
+    fn thaw(&mut self, node: usize) {
+        let Some(host) = self.topology.nodes.get_mut(node) else { return };
+        host.frozen = false;
+        for process in host.processes.clone() {
+            let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { continue };
+            own.held_datagrams = 0;
+            for what in std::mem::take(&mut own.held) {
+                self.schedule(Duration::ZERO, what);
+            }
+            self.arrange_wake(process);
+        }
+    }
+
+    /// Replaces a machine's interfaces; its processes notice when they look the next time.
+    pub(crate) fn plug(&mut self, node: usize, nics: Vec<Nic>) {
+        self.topology.plug(node, nics);
+        self.arp.retain(|&(own, _), _| own != node);
+        let Some(host) = self.topology.nodes.get(node) else { return };
+        for process in host.processes.clone() {
+            let noticed = super::fault::between(&mut self.rng, Duration::from_millis(1), INTERFACE_POLL);
+            self.schedule(noticed, What::Interfaces(process));
+        }
+    }
+
+    fn look_at_interfaces(&mut self, process: usize) {
+        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        let Some(host) = self.topology.nodes.get_mut(own.node) else { return };
+        let listed: Vec<Interface> = host.interfaces().into_iter().filter(|i| (own.filter)(i)).collect();
+        if listed == own.interfaces {
+            return;
+        }
+        own.interfaces.clone_from(&listed);
+        if own.sockets_open {
+            bind(own, host);
+        }
+        self.with(process, |machine, now| machine.handle_interfaces(now, listed));
+    }
+
+    /// Lets an engine handle something, then takes what it has to say.
+    fn with(&mut self, process: usize, handle: impl FnOnce(&mut dyn Machine, Moment)) {
+        let now = self.now;
+        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        handle(&mut *own.machine, now);
+        self.drain(process);
+    }
+
+    fn drain(&mut self, process: usize) {
+        let Some(own) = self.processes.get_mut(process) else { return };
+        let (mut transmits, mut actions) = (Vec::new(), Vec::new());
+        while let Some(transmit) = own.machine.poll_transmit() {
+            transmits.push(transmit);
+        }
+        while let Some(action) = own.machine.poll_action() {
+            actions.push(action);
+        }
+        while let Some(output) = own.machine.poll_output() {
+            self.transcript.note(self.now, process, "says", describe(&output), &[]);
+            self.delivered += 1;
+            own.users.deliver(output);
+        }
+        // Sockets are opened before and closed after what is sent in the same breath.
+        let opens = |action: &Action| matches!(action, Action::Sockets { open: true });
+        let (first, rest): (Vec<Action>, Vec<Action>) = actions.into_iter().partition(opens);
+        for action in first {
+            self.act(process, action);
+        }
+        for transmit in transmits {
+            self.transmit(process, transmit);
+        }
+        for action in rest {
+            self.act(process, action);
+        }
+        self.arrange_wake(process);
+    }
+
+    fn arrange_wake(&mut self, process: usize) {
+        let now = self.now;
+        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        let Some(at) = own.machine.poll_timeout() else { return };
+        // A deadline that has passed comes a microsecond later, so that no engine can stop the clock.
+        let at = at.max(now + Duration::from_micros(1));
+        if own.wake.is_none_or(|before| at < before) {
+            own.wake = Some(at);
+            self.schedule_at(at, What::Wake(process));
+        }
+    }
+
+    fn woken(&mut self, process: usize) {
+        let now = self.now;
+        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        if own.wake.is_some_and(|at| at <= now) {
+            own.wake = None;
+        }
+        if own.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.with(process, |machine, now| machine.handle_timeout(now));
+        } else {
+            self.arrange_wake(process);
+        }
+    }
+
+    fn act(&mut self, process: usize, action: Action) {
+        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        match action {
+            Action::Sockets { open } => {
+                own.sockets_open = open;
+                own.sockets.clear();
+                if let (true, Some(host)) = (open, self.topology.nodes.get_mut(own.node)) {
+                    bind(own, host);
+                }
+            }
+            Action::Listen { session, key, port } => self.listen(process, session, key, port),
+            Action::Unlisten { session } => self.unlisten(process, session),
+            Action::Dial { link, to, expect, identity } => self.dial(process, link, to, expect, identity),
+            Action::Send { link, bytes } => self.send(process, link, bytes),
+            Action::Close { link, flush } => self.close(process, link, flush),
+            Action::Mdns(action) => self.mdns_act(process, action),
+            Action::Derive { id, password, salt, rounds } => {
+                let key = hash::password_key(password.as_bytes(), &salt, rounds);
+                self.schedule(Duration::from_millis(1), What::Derived(process, id, key));
+            }
+            Action::Stop => self.kill(process),
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------- time
+
+    /// Takes what users asked for since the last time.
+    pub(crate) fn take_commands(&mut self) {
+        for process in 0..self.processes.len() {
+            loop {
+                let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { break };
+                if self.topology.nodes.get(own.node).is_some_and(|node| node.frozen) {
+                    break;
+                }
+                let Some(command) = own.users.take_command() else { break };
+                self.with(process, |machine, now| machine.handle_command(now, command));
+            }
+        }
+    }
+
+    /// Goes to the next thing that happens at or before `deadline` and lets it happen. Where nothing is left until then,
+    /// sets the clock to `deadline` and says `false`.
+    pub(crate) fn step(&mut self, deadline: Moment) -> bool {
+        let due = self.heap.peek().is_some_and(|Reverse(next)| next.at <= deadline);
+        let Some(Reverse(next)) = (if due { self.heap.pop() } else { None }) else {
+            self.now = self.now.max(deadline);
+            return false;
+        };
+        self.now = next.at;
+        self.happen(next.what);
+        true
+    }
+
+    /// Like [`step`](Self::step), but goes on until users were told something, or until `deadline`.
+    pub(crate) fn turn(&mut self, deadline: Moment) -> bool {
+        self.take_commands();
+        let before = self.delivered;
+        while self.delivered == before {
+            if !self.step(deadline) {
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn run(&mut self, deadline: Moment) {
+        self.take_commands();
+        while self.step(deadline) {}
+    }
+
+    fn is_frozen(&self, process: usize) -> bool {
+        let node = self.processes.get(process).map(|own| own.node);
+        node.and_then(|node| self.topology.nodes.get(node)).is_some_and(|node| node.frozen)
+    }
+
+    /// Who cannot be told while it is frozen.
+    fn told(&self, what: &What) -> Option<usize> {
+        match *what {
+            What::Wake(process)
+            | What::Interfaces(process)
+            | What::Datagram(process, _)
+            | What::Failure(process, _)
+            | What::Listening(process, ..)
+            | What::Link(process, _)
+            | What::Mdns(process, _)
+            | What::Derived(process, ..) => Some(process),
+            What::Stream { connection, to, .. } => self.streams.reader(connection, to),
+            What::Thaw(_) | What::Syn(..) | What::SynAt { .. } | What::Retry { .. } => None,
+            What::Handshake { .. } | What::Cut { .. } => None,
+        }
+    }
+
+    fn happen(&mut self, what: What) {
+        if let Some(process) = self.told(&what).filter(|&process| self.is_frozen(process)) {
+            if let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) {
+                let datagram = matches!(what, What::Datagram(..));
+                if !datagram || own.held_datagrams < super::net::BUFFER {
+                    own.held_datagrams += usize::from(datagram);
+                    own.held.push(what);
+                }
+            }
+            return;
+        }
+        match what {
+            What::Wake(process) => self.woken(process),
+            What::Thaw(node) => self.thaw(node),
+            What::Interfaces(process) => self.look_at_interfaces(process),
+            What::Datagram(process, arrival) => {
+                if self.processes.get(process).is_some_and(|own| own.sockets_open) {
+                    self.with(process, |machine, now| machine.handle_arrival(now, *arrival));
+                }
+            }
+            What::Failure(process, failure) => {
+                self.transcript.note(self.now, process, "fails", failure.why.clone(), &[]);
+                self.with(process, |machine, now| machine.handle_send_failure(now, *failure));
+            }
+            What::Listening(process, session, result) => {
+                self.with(process, |machine, now| machine.handle_listening(now, session, result));
+            }
+            What::Link(process, event) => self.tell(process, event),
+            What::Mdns(process, event) => self.with(process, |machine, now| machine.handle_mdns(now, event)),
+            What::Derived(process, id, key) => {
+                self.with(process, |machine, now| machine.handle_derived(now, id, key));
+            }
+            What::Syn(process, link) => self.syn(process, link),
+            What::SynAt { process, link, node } => self.syn_arrives(process, link, node),
+            What::Stream { connection, to, unit } => self.unit_arrives(connection, to, unit),
+            What::Retry { connection, from } => self.retry(connection, from),
+            What::Handshake { connection } => self.handshake_over(connection),
+            What::Cut { connection, end } => self.cut_off(connection, end),
+        }
+    }
+
+    /// Tells an engine about a connection.
+    pub(super) fn tell(&mut self, process: usize, event: LinkEvent) {
+        match &event {
+            LinkEvent::Frame { kind, payload, .. } => {
+                self.transcript.note(self.now, process, "hears frame", kind.to_string(), payload);
+            }
+            LinkEvent::Closed { why, .. } => {
+                self.transcript.note(self.now, process, "link closed", format!("{why:?}"), &[]);
+            }
+            LinkEvent::Open { fallback, .. } => {
+                self.transcript.note(self.now, process, "link open", if *fallback { "fallback" } else { "" }, &[]);
+            }
+            LinkEvent::Incoming { .. } | LinkEvent::HelloBegun { .. } | LinkEvent::Written { .. } => {}
+        }
+        self.with(process, |machine, now| machine.handle_link(now, event));
+    }
+
+    pub(crate) fn transcript(&self) -> String {
+        let names: Vec<String> = self.processes.iter().map(|process| process.name.clone()).collect();
+        self.transcript.text(self.seed, &names)
+    }
+}
+
+/// Binds one socket per address, keeping those whose address stayed.
+fn bind(own: &mut Process, host: &mut super::topology::Node) {
+    let before = std::mem::take(&mut own.sockets);
+    for interface in &own.interfaces {
+        let kept = before.iter().find(|s| s.address == interface.address && s.index == interface.index);
+        let port = kept.map_or_else(|| host.ephemeral(), |socket| socket.port);
+        own.sockets.push(Socket { index: interface.index, address: interface.address, port });
+    }
+}
+
+fn describe(output: &Output) -> String {
+    match output {
+        Output::Done { request, result: Ok(_) } => format!("done {}", request.0),
+        Output::Done { request, result: Err(error) } => format!("done {}: {error:?}", request.0),
+        Output::SeatOpened(opened) => format!("seat {} opened", opened.seat.0),
+        Output::Seat { seat, events, .. } => format!("seat {}: {} events", seat.0, events.len()),
+        Output::SeatKeys { seat, keys } => format!("seat {}: {} keys", seat.0, keys.len()),
+        Output::SeatAddresses { seat, addresses } => format!("seat {}: addresses {addresses:?}", seat.0),
+        Output::Browser { browser, list, events } => {
+            format!("browser {}: {} events, {} listed", browser.0, events.len(), list.len())
+        }
+        Output::User { event, .. } => format!("user: {event:?}"),
+        Output::Lan(event) => format!("lan: {event:?}"),
+    }
+}
