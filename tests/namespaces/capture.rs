@@ -1,23 +1,15 @@
-//! `tcpdump` on a bridge, and a reader for what it wrote.
+//! Everything that passes a bridge, read by a packet socket in its namespace.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use super::inside::{SCRATCH, run};
-use super::lan::{Segment, in_namespace};
-use super::timing::pause;
+use super::helper;
+use super::lan::Segment;
+use super::process::Proc;
+use super::timing::{SECOND, pause};
 
 /// A running capture of everything on one bridge.
 #[derive(Debug)]
-pub(crate) struct Capture {
-    child: Child,
-    path: String,
-}
+pub(crate) struct Capture(Proc);
 
 /// The transport of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,64 +36,21 @@ pub(crate) struct Packet {
 impl Capture {
     /// Starts to write down what passes.
     pub(crate) fn start(segment: &Segment) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let path = format!("{SCRATCH}/{}.pcap", COUNT.fetch_add(1, Ordering::Relaxed));
-        let words = ["-i", "br0", "-n", "-U", "--immediate-mode", "-B", "8192", "-s", "0", "-Z", "root", "-w", &path];
-        let mut child = in_namespace(segment.namespace(), Path::new("tcpdump"))
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tcpdump starts");
-        // "listening on br0, …" comes when the socket is open.
-        let mut errors = BufReader::new(child.stderr.take().expect("piped"));
-        let mut said = String::new();
-        while !said.contains("listening on") {
-            let more = errors.read_line(&mut said).expect("tcpdump's standard error");
-            assert!(more > 0, "tcpdump ended: {said}");
-        }
-        // The rest of what it says is a few lines at its end, which fit into the pipe.
-        child.stderr = Some(errors.into_inner());
-        pause(100);
-        Self { child, path }
+        let watch = helper::watch(segment, 120);
+        watch.expect("watching", 5 * SECOND);
+        Self(watch)
     }
 
-    /// Ends the capture.
-    pub(crate) fn stop(mut self) -> Vec<Packet> {
-        pause(150);
-        run("sh", &["-c", "kill -s TERM \"$0\"", &self.child.id().to_string()]);
-        let _ = self.child.wait();
-        parse(&fs::read(&self.path).expect("the capture can be read"))
+    /// Ends the capture. A packet is in it more than once: at the port where it entered, and where it left.
+    pub(crate) fn stop(self) -> Vec<Packet> {
+        pause(200);
+        let frames = self.0.all("frame");
+        frames.iter().filter_map(|e| packet(&helper::unhex(e.text("/hex")))).collect()
     }
 }
 
-impl Drop for Capture {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The packets of a little-endian pcap file of Ethernet frames.
-pub(crate) fn parse(file: &[u8]) -> Vec<Packet> {
-    let word = |at: usize| -> Option<usize> {
-        let bytes = file.get(at..at.checked_add(4)?)?;
-        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
-    };
-    assert_eq!(word(0), Some(0xa1b2_c3d4), "a pcap file");
-    assert_eq!(word(20), Some(1), "of Ethernet");
-    let mut packets = Vec::new();
-    let mut at = 24;
-    while let Some(length) = word(at + 8) {
-        let Some(frame) = file.get(at + 16..at + 16 + length) else { break };
-        packets.extend(packet(frame));
-        at += 16 + length;
-    }
-    packets
-}
-
-fn packet(frame: &[u8]) -> Option<Packet> {
+/// The packet in an Ethernet frame.
+pub(crate) fn packet(frame: &[u8]) -> Option<Packet> {
     let source_hardware = frame.get(6..12)?.try_into().ok()?;
     let rest = frame.get(14..)?;
     let (next, hops, source, target, rest): (u8, u8, IpAddr, IpAddr, &[u8]) = match frame.get(12..14)? {

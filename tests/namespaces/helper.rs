@@ -2,10 +2,12 @@
 
 use std::env;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::lan::Node;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::lan::{Node, Segment, in_namespace};
 use super::process::Proc;
 
 const ACT: &str = "LANSESSION_ACT";
@@ -26,16 +28,25 @@ pub(crate) fn send(node: &Node, from: &str, to: &[&str], text: &str) -> Proc {
     act(node, &format!("send {from} {text} {}", to.join(" ")))
 }
 
-/// Says `heard` with the text of each datagram that comes to this port.
+/// Says `heard` with the text of each datagram that comes to this port, over IPv6 to the one above it.
 pub(crate) fn hear(node: &Node, port: u16, seconds: u64) -> Proc {
     act(node, &format!("hear {port} {seconds}"))
 }
 
+/// Says `frame` with each Ethernet frame of the segment as hex digits.
+pub(crate) fn watch(segment: &Segment, seconds: u64) -> Proc {
+    act_in(segment.namespace(), &format!("watch {seconds}"))
+}
+
 fn act(node: &Node, what: &str) -> Proc {
+    act_in(node.name(), what)
+}
+
+fn act_in(namespace: &str, what: &str) -> Proc {
     let exe = env::current_exe().expect("the path of this test program");
-    let mut command = node.command(&exe);
+    let mut command = in_namespace(namespace, &exe);
     command.args(["helper::acts", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]).env(ACT, what);
-    Proc::start(&mut command, format!("{}: {what}", node.name()))
+    Proc::start(&mut command, format!("{namespace}: {what}"))
 }
 
 /// No test: what the functions above start. It does nothing when it is run as a test.
@@ -50,6 +61,7 @@ fn acts() {
         "flood" => do_flood(words[1].parse().expect("an address"), number(2), number(3)),
         "dribble" => do_dribble(words[1].parse().expect("an address"), words[2], number(3)),
         "send" => do_send(words[1], words[2], &words[3..]),
+        "watch" => do_watch(number(1)),
         "hear" => do_hear(u16::try_from(number(1)).expect("a port"), number(2)),
         other => panic!("unknown act {other}"),
     }
@@ -66,11 +78,7 @@ fn do_flood(to: SocketAddr, count: u64, seconds: u64) {
 }
 
 fn do_dribble(to: SocketAddr, hex: &str, seconds: u64) {
-    let bytes: Vec<u8> = hex
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("hex"), 16).expect("hex"))
-        .collect();
+    let bytes = unhex(hex);
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_secs(1)) else { continue };
@@ -87,6 +95,29 @@ fn do_dribble(to: SocketAddr, hex: &str, seconds: u64) {
     }
 }
 
+/// The bytes of some hex digits.
+pub(crate) fn unhex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex digits")).collect()
+}
+
+fn do_watch(seconds: u64) {
+    const EVERY_PROTOCOL: u16 = 3;
+    let protocol = Protocol::from(i32::from(EVERY_PROTOCOL.to_be()));
+    let mut socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).expect("a packet socket");
+    let _ = socket.set_recv_buffer_size(4 << 20);
+    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+    println!("{{\"event\":\"watching\"}}");
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut buffer = [0; 2048];
+    while Instant::now() < end {
+        if let Ok(length) = socket.read(&mut buffer) {
+            let hex: String = buffer[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("{{\"event\":\"frame\",\"hex\":\"{hex}\"}}");
+        }
+    }
+}
+
 fn do_send(from: &str, text: &str, to: &[&str]) {
     for (at, target) in to.iter().enumerate() {
         let target: SocketAddr = target.parse().expect("an address");
@@ -99,21 +130,21 @@ fn do_send(from: &str, text: &str, to: &[&str]) {
 }
 
 fn do_hear(port: u16, seconds: u64) {
-    // One socket hears both families, broadcasts and the groups joined here.
-    let v6 = UdpSocket::bind(("::", port)).expect("a socket");
-    v6.join_multicast_v6(&"ff02::7a".parse().expect("a group"), interface_index()).expect("the IPv6 group");
-    let v4 = UdpSocket::bind(("224.0.0.251", 5353)).expect("a socket for multicast DNS");
-    for group in ["224.0.0.251", "239.77.0.1"] {
-        v4.join_multicast_v4(&group.parse().expect("a group"), &Ipv4Addr::UNSPECIFIED).expect("the IPv4 group");
+    let v4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).expect("a socket");
+    let mdns = UdpSocket::bind(("224.0.0.251", 5353)).expect("a socket for multicast DNS");
+    for (socket, group) in [(&v4, "239.77.0.1"), (&mdns, "224.0.0.251")] {
+        socket.join_multicast_v4(&group.parse().expect("a group"), &Ipv4Addr::UNSPECIFIED).expect("the IPv4 group");
     }
+    let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port + 1)).expect("a socket");
+    v6.join_multicast_v6(&"ff02::7a".parse().expect("a group"), interface_index()).expect("the IPv6 group");
     println!("{{\"event\":\"hearing\"}}");
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut buffer = [0; 1500];
-    for socket in [&v6, &v4] {
-        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    for socket in [&v4, &mdns, &v6] {
+        socket.set_read_timeout(Some(Duration::from_millis(10))).expect("a timeout");
     }
     while Instant::now() < end {
-        for socket in [&v6, &v4] {
+        for socket in [&v4, &mdns, &v6] {
             if let Ok((length, _)) = socket.recv_from(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 println!("{}", serde_json::json!({ "event": "heard", "text": text }));

@@ -9,12 +9,12 @@
 //! cargo test --release --test namespaces -- --ignored --test-threads 1
 //! ```
 //!
-//! It needs Linux with `unshare`, `nsenter`, `ip`, `nft` and `tcpdump`, for the DNS-SD tests also `avahi-daemon`,
+//! It needs Linux with `unshare`, `nsenter`, `ip` and `nft`, for the DNS-SD tests also `avahi-daemon`,
 //! `avahi-browse` and `dbus-daemon`; root is not needed where user namespaces are allowed. Without namespaces a test
 //! says so and passes, with `CI=true` it fails. `LANSESSION_EXAMPLES` names another folder with the programs.
 //!
 //! The time limits of the acceptance lines are asserted here and nowhere else: a loaded machine can break them.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "net"))]
 
 mod avahi;
 mod capture;

@@ -1,13 +1,11 @@
 //! The scaffold itself: the LAN carries what it should, the rules drop what they say, captures show it.
 
-use std::time::Duration;
-
-use super::capture::{Capture, Transport};
+use super::capture::{Capture, Transport, packet};
 use super::helper;
 use super::inside::in_namespaces;
 use super::lan::Lan;
 use super::rules::{Drops, PATHS};
-use super::timing::SECOND;
+use super::timing::{SECOND, pause};
 
 const PORT: u16 = 7400;
 
@@ -20,7 +18,7 @@ fn each_rule_drops_its_own_path_and_nothing_else() {
             format!("255.255.255.255:{PORT}"),
             format!("10.50.0.255:{PORT}"),
             format!("239.77.0.1:{PORT}"),
-            format!("[ff02::7a%2]:{PORT}"),
+            format!("[ff02::7a%2]:{}", PORT + 1),
             "224.0.0.251:5353".to_owned(),
             format!("10.50.0.2:{PORT}"),
         ];
@@ -32,7 +30,7 @@ fn each_rule_drops_its_own_path_and_nothing_else() {
             let mouth = scoped_send(&lan, &targets);
             assert_eq!(mouth.exit(5 * SECOND), Some(0), "{}", mouth.transcript());
             assert!(mouth.all("sent").iter().all(|e| e.field("/ok") == true), "{}", mouth.transcript());
-            std::thread::sleep(Duration::from_millis(150));
+            pause(200);
             let texts: Vec<String> = ear.all("heard").iter().map(|e| e.text("/text").to_owned()).collect();
             (0..targets.len()).map(|at| texts.contains(&format!("hello-{at}"))).collect()
         };
@@ -43,7 +41,7 @@ fn each_rule_drops_its_own_path_and_nothing_else() {
             assert_eq!(heard(&[path]), expected, "{path:?}");
         }
         assert_eq!(heard(&PATHS), [false, false, false, false, false, true], "all five");
-        assert_eq!(heard(&[Drops::Percent(100)]), [false; 6]);
+        assert!(heard(&[Drops::Percent(99)]).iter().filter(|heard| **heard).count() <= 2);
     });
 }
 
@@ -58,18 +56,18 @@ fn a_capture_shows_both_families_and_their_payload() {
         let lan = Lan::new(2);
         let capture = Capture::start(&lan.segment);
         let to = format!("10.50.0.2:{PORT}");
-        assert_eq!(scoped_send(&lan, &[&to, "255.255.255.255:9"]).exit(5 * SECOND), Some(0));
+        assert_eq!(scoped_send(&lan, &[&to, "255.255.255.255:9", "[ff02::7a%2]:9"]).exit(5 * SECOND), Some(0));
         let packets = capture.stop();
         let sent: Vec<_> = packets.iter().filter(|p| p.payload.starts_with(b"hello-")).collect();
-        assert_eq!(sent.len(), 2, "{packets:?}");
-        assert!(sent.iter().all(|p| p.transport == Transport::Udp && p.source.to_string() == "10.50.0.1"));
-        assert_eq!((sent[0].target_port, sent[1].target.to_string()), (PORT, "255.255.255.255".to_owned()));
+        assert!(sent.iter().all(|p| p.transport == Transport::Udp));
+        assert!(sent.iter().any(|p| p.target_port == PORT && p.payload == b"hello-0"), "{packets:?}");
+        assert!(sent.iter().any(|p| p.target.to_string() == "255.255.255.255"), "{packets:?}");
+        assert!(sent.iter().any(|p| p.source.is_ipv6() && p.payload == b"hello-2"), "{packets:?}");
     });
 }
 
 #[test]
-fn a_little_pcap_is_read() {
-    let mut file = [&0xa1b2_c3d4_u32.to_le_bytes()[..], &[2, 0, 4, 0], &[0; 12], &1_u32.to_le_bytes()].concat();
+fn a_frame_is_read() {
     let frame = [
         &[2_u8; 6][..],
         &[4; 6],
@@ -79,11 +77,10 @@ fn a_little_pcap_is_read() {
         &[0; 15],
     ]
     .concat();
-    let length = u32::try_from(frame.len()).expect("short").to_le_bytes();
-    file.extend([&[0; 8], &length[..], &length, &frame].concat());
-    let packets = super::capture::parse(&file);
-    assert_eq!(packets.len(), 1);
-    let packet = &packets[0];
+    let packet = packet(&frame).expect("a datagram");
     assert_eq!((packet.source_port, packet.target_port, packet.hops), (7, 9, 64));
     assert_eq!((packet.payload.as_slice(), packet.source_hardware), (&b"abc"[..], [4; 6]));
+    for length in 0..42 {
+        assert!(super::capture::packet(&frame[..length]).is_none(), "cut at {length}");
+    }
 }
