@@ -16,7 +16,7 @@ fn members_see_each_other_come_and_go_and_the_end_of_the_session() {
         let cid = lan.nodes[2].client("join", &["--name", "arena", "--player", "Cid"]);
         let joined = cid.expect("joined", 5 * SECOND);
         assert_eq!(joined.number("/session/members"), 3, "{}", joined.json);
-        bob.expect_where("member_joined", cid.started, SECOND, |_| true);
+        assert_eq!(bob.newcomer(cid.started).text("/member/name"), "Cid");
         let said = host.line("say good luck");
         let message = bob.expect_where("message", said, SECOND, |_| true);
         assert!(message.json.to_string().contains("good luck"), "{}", message.json);
@@ -41,14 +41,14 @@ fn pain_18_the_kicked_one_is_told_why_and_does_not_come_back_by_itself() {
         let host = lan.nodes[0].host("arena", &[]);
         let bob = lan.nodes[1].client("join", &["--name", "arena", "--player", "Bob"]);
         bob.expect("joined", 5 * SECOND);
-        let account = host.expect_where("member_joined", bob.started, SECOND, |_| true).account().to_owned();
+        let account = host.newcomer(bob.started).account().to_owned();
         let kick = host.line(&format!("kick {account} griefing"));
         let kicked = bob.expect_where("kicked", kick, SECOND, |_| true);
         assert!(kicked.json.to_string().contains("griefing"), "{}", kicked.json);
-        assert!(bob.exit(3 * SECOND).is_some_and(|code| code != 0), "{}", bob.transcript());
+        assert_eq!(bob.exit(3 * SECOND), Some(4), "{}", bob.transcript());
         host.expect_where("member_left", kick, SECOND, |_| true);
         pause(2_000);
-        assert_eq!(host.all("member_joined").len(), 1, "nobody came back: {}", host.transcript());
+        assert_eq!(host.newcomers().len(), 1, "nobody came back: {}", host.transcript());
     });
 }
 

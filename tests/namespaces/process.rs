@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::inside::run;
+use super::timing::SECOND;
 
 /// One `--json` line.
 #[derive(Debug, Clone)]
@@ -79,10 +80,12 @@ impl Event {
 
     /// The account of the member the event is about.
     pub(crate) fn account(&self) -> &str {
-        ["/member/account", "/account", "/member/id"]
-            .into_iter()
-            .find_map(|pointer| self.json.pointer(pointer)?.as_str())
-            .unwrap_or_else(|| panic!("no account in {}", self.json))
+        self.text("/member/account")
+    }
+
+    /// Whether somebody came who was not there before.
+    fn is_newcomer(&self) -> bool {
+        self.kind == "member_joined" && self.json["present_before"] != true
     }
 
     /// The session's sources, sorted.
@@ -173,6 +176,16 @@ impl Proc {
     /// Every event of this kind so far.
     pub(crate) fn all(&self, kind: &str) -> Vec<Event> {
         self.output.lock().events.iter().filter(|e| e.kind == kind).cloned().collect()
+    }
+
+    /// The `member_joined` of those who came while it was there.
+    pub(crate) fn newcomers(&self) -> Vec<Event> {
+        self.events().into_iter().filter(Event::is_newcomer).collect()
+    }
+
+    /// The first who came at `since` or later.
+    pub(crate) fn newcomer(&self, since: Instant) -> Event {
+        self.expect_where("member_joined", since, SECOND, Event::is_newcomer)
     }
 
     /// What it wrote on standard error.
