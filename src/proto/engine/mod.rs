@@ -5,8 +5,6 @@
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
 
 mod resolve;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -15,17 +13,17 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{BrowserId, Error, ErrorKind, GoodbyeCause, LanEvent, PathKind, Refusal, SessionKey, SessionQuery};
+use crate::types::{BrowserId, Error, ErrorKind, LanEvent, Refusal, SessionKey, SessionQuery};
 
 use super::clock::Moment;
-use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, QueryId};
+use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
 use super::io::{
     Action, Answer, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, RequestId, SendFailure, Transmit,
 };
 use super::limits;
-use super::sessions::{Sessions, SessionsConfig, SessionsEvent};
+use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
 use super::tuning::Tuning;
-use resolve::{Resolution, Resolve};
+use resolve::Resolve;
 
 /// What one engine is made with.
 #[derive(Debug, Clone)]
@@ -86,12 +84,10 @@ impl Engine {
             targets: config.targets.clone(),
             tuning: Arc::clone(&config.tuning),
         };
-        let sessions =
-            SessionsConfig { game: config.game.clone(), version: config.version, tuning: Arc::clone(&config.tuning) };
         Self {
             unix_ms,
             discovery: Discovery::new(discovery, rng.random(), unix_ms),
-            sessions: Sessions::new(sessions, rng.random()),
+            sessions: Sessions::new(config.version, (*config.tuning).clone(), rng.random()),
             config,
             askers: BTreeMap::new(),
             next_query: 1,
@@ -122,8 +118,9 @@ impl Engine {
             Command::Find { request, query } => self.find(now, request, *query),
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
-                if let Some(id) = self.open(now, Asker::Browser(browser), *query, Mode::Browse) {
-                    tracing::debug!(target: "lansession::discovery", ?id, "browse");
+                if self.open(now, Asker::Browser(browser), *query, Mode::Browse).is_none() {
+                    let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
+                    self.outputs.push_back(Output::Lan(LanEvent::Trouble(why)));
                 }
             }
             Command::SetQuery { browser, query } => {
@@ -228,7 +225,7 @@ impl Engine {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due next.
     #[must_use]
-    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
+    pub(crate) fn poll_timeout(&mut self) -> Option<Moment> {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
         [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, stop].into_iter().flatten().min()
@@ -268,7 +265,7 @@ impl Engine {
 
     fn from_sessions(&mut self, now: Moment, event: SessionsEvent) {
         match event {
-            SessionsEvent::Publish(publication) => self.discovery.publish(now, *publication),
+            SessionsEvent::Publish(listing) => self.discovery.publish(now, publication(*listing)),
             SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),
             SessionsEvent::HostSuspect { key } => self.discovery.suspect(now, key),
             SessionsEvent::HostDead { key } => {
@@ -359,7 +356,7 @@ impl Engine {
                 self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
             }
         }
-        self.sessions.close(now);
+        self.sessions.shutdown(now);
         self.route(now);
         let linger = if self.discovery.is_parting() { LINGER } else { Duration::ZERO };
         self.closing = Some(Closing { stop_at: now + linger, stopped: false });
@@ -404,4 +401,20 @@ fn own_addresses(interfaces: &[Interface]) -> Vec<IpAddr> {
     let mut sorted: Vec<&Interface> = interfaces.iter().collect();
     sorted.sort_by_key(|interface| rank(interface));
     sorted.iter().map(|interface| interface.address).collect()
+}
+
+fn publication(listing: Listing) -> Publication {
+    let Listing { key, host, id_derived, account_shown, salt, incarnation, term, tcp_port, facts } = listing;
+    Publication {
+        key,
+        identity: host,
+        salt,
+        id_derived,
+        account_shown,
+        incarnation,
+        term,
+        tcp_port,
+        listed: true,
+        facts,
+    }
 }

@@ -50,7 +50,7 @@ impl Engine {
             JoinTarget::Found(found) => {
                 // The list may have moved on since the caller took this entry.
                 let current = self.discovery.entry(&found.key()).unwrap_or_else(|| found.clone());
-                return self.dial_found(now, request, account, what.clone(), &current, join_by);
+                return self.dial_found(now, request, account, what, &current, join_by);
             }
             JoinTarget::Link(link) => {
                 let mut candidates = link.addresses.clone();
@@ -59,8 +59,8 @@ impl Engine {
                     candidates.splice(0..0, entry.addresses().iter().map(|address| address.addr));
                 }
                 let host_key = entry.as_ref().map_or(link.host_key, Found::host_key);
-                let resolved = resolved(Some(link.key), Some(host_key), candidates, entry.as_ref());
-                return self.sessions.join(now, request, account, what.clone(), resolved, join_by);
+                let resolved = resolved(Some(link.key), Some(host_key), candidates, entry.as_ref(), join_by);
+                return self.sessions.join(now, request, account, what, resolved);
             }
             JoinTarget::Id(id) => SessionQuery::new().id(*id),
             JoinTarget::Code(code) => SessionQuery::new().code(*code),
@@ -85,7 +85,7 @@ impl Engine {
     /// The list of a join's query changed.
     pub(super) fn join_heard(&mut self, now: Moment, request: RequestId, list: &[Found]) {
         let Some(resolve) = self.joins.get_mut(&request) else { return };
-        resolve.heard = list.iter().filter(|found| fits(&resolve.what.target, found)).cloned().collect();
+        resolve.heard = fitting(&resolve.what.target, list);
         if !resolve.heard.is_empty() && resolve.settle.is_none() {
             resolve.settle = Some(now + SETTLE);
         }
@@ -111,8 +111,8 @@ impl Engine {
                 Resolution::Several => self.done(request, Err(Error::refused(Refusal::Ambiguous))),
                 Resolution::None => match what.target {
                     JoinTarget::Address(address) => {
-                        let resolved = resolved(None, None, vec![address], None);
-                        self.sessions.join(now, request, account, what, resolved, join_by);
+                        let resolved = resolved(None, None, vec![address], None, join_by);
+                        self.sessions.join(now, request, account, what, resolved);
                     }
                     _ => self.done(request, Err(Error::refused(Refusal::NotFound))),
                 },
@@ -130,8 +130,8 @@ impl Engine {
         join_by: Moment,
     ) {
         let candidates = found.addresses().iter().map(|address| address.addr).collect();
-        let resolved = resolved(Some(found.key()), Some(found.host_key()), candidates, Some(found));
-        self.sessions.join(now, request, account, what, resolved, join_by);
+        let resolved = resolved(Some(found.key()), Some(found.host_key()), candidates, Some(found), join_by);
+        self.sessions.join(now, request, account, what, resolved);
     }
 }
 
@@ -148,25 +148,29 @@ fn resolved(
     host_key: Option<HostKey>,
     candidates: Vec<SocketAddr>,
     entry: Option<&Found>,
+    deadline: Moment,
 ) -> Resolved {
-    Resolved { key, host_key, candidates, incarnation: entry.map_or(0, |found| found.data().incarnation) }
-}
-
-/// Whether an entry is what a join names: a browse by typed address lists what else is on the LAN as well.
-fn fits(target: &JoinTarget, found: &Found) -> bool {
-    match target {
-        JoinTarget::Id(id) => found.id() == *id,
-        JoinTarget::Code(code) => found.code() == *code,
-        JoinTarget::Address(address) => {
-            let mut there = found.addresses().iter().filter(|a| a.addr.ip() == address.ip());
-            there.any(|a| a.addr.port() == address.port()) || there_by_beacon(found, *address)
-        }
-        JoinTarget::Found(_) | JoinTarget::Link(_) => true,
+    Resolved {
+        key,
+        host_key,
+        candidates,
+        incarnation: entry.map_or(0, |found| found.data().incarnation),
+        version: entry.map(Found::version),
+        deadline,
     }
 }
 
-/// A typed beacon port, or an address without one, names every session of that machine.
-fn there_by_beacon(found: &Found, address: SocketAddr) -> bool {
-    let of_host = |a: &crate::types::FoundAddress| a.addr.ip() == address.ip();
-    found.addresses().iter().any(of_host) && found.addresses().iter().all(|a| a.addr.port() != address.port())
+/// The entries that a join names: a browse by typed address lists what else is on the LAN as well. A typed control port
+/// names one session, any other port all of that machine.
+fn fitting(target: &JoinTarget, list: &[Found]) -> Vec<Found> {
+    let of = |fits: &dyn Fn(&Found) -> bool| list.iter().filter(|found| fits(found)).cloned().collect::<Vec<_>>();
+    match target {
+        JoinTarget::Id(id) => of(&|found| found.id() == *id),
+        JoinTarget::Code(code) => of(&|found| found.code() == *code),
+        JoinTarget::Address(address) => {
+            let exact = of(&|found| found.addresses().iter().any(|a| a.addr == *address));
+            if exact.is_empty() { of(&|found| found.addresses().iter().any(|a| a.addr.ip() == address.ip())) } else { exact }
+        }
+        JoinTarget::Found(_) | JoinTarget::Link(_) => list.to_vec(),
+    }
 }
