@@ -58,7 +58,7 @@ impl JoinSpec {
     pub(in super::super) fn accepts(&self, accept: &Accept, host: PublicKey, binding: &[u8; 32]) -> bool {
         let host_key = HostKey::from(host);
         let snapshot = &accept.snapshot;
-        let session = !self.key.is_some_and(|key| key != snapshot.key) && snapshot.host_key == host_key;
+        let session = self.key.is_none_or(|key| key == snapshot.key) && snapshot.host_key == host_key;
         let founded = self.key.is_some() || snapshot.key.founder == host_key;
         let grant = &accept.grant;
         let granted = grant.session == snapshot.key.id
