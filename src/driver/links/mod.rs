@@ -282,6 +282,3 @@ fn is_passing(error: &std::io::Error) -> bool {
         Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused | Kind::Interrupted | Kind::TimedOut
     )
 }
-
-#[cfg(test)]
-mod tests;

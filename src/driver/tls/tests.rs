@@ -12,8 +12,11 @@ fn host_key(seed: u8) -> HostKey {
     HostKey::from(identity(seed).public())
 }
 
-/// Passes bytes both ways until neither side has any; the client's and the server's error.
-fn shake(client: &mut Connection, server: &mut Connection) -> Result<(), (Option<Error>, Option<Error>)> {
+/// The client's and the server's error.
+type Failed = (Option<Error>, Option<Error>);
+
+/// Passes bytes both ways until neither side has any.
+fn shake(client: &mut Connection, server: &mut Connection) -> Result<(), Box<Failed>> {
     let (mut client_error, mut server_error) = (None, None);
     for _ in 0..10 {
         let mut wire = Vec::new();
@@ -35,7 +38,7 @@ fn shake(client: &mut Connection, server: &mut Connection) -> Result<(), (Option
             client_error = client.process_new_packets().err();
         }
     }
-    if client_error.is_none() && server_error.is_none() { Ok(()) } else { Err((client_error, server_error)) }
+    if client_error.is_none() && server_error.is_none() { Ok(()) } else { Err(Box::new((client_error, server_error))) }
 }
 
 fn pair(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> (Connection, Connection) {
@@ -87,7 +90,7 @@ fn another_channel_has_another_binding() {
 fn a_key_that_is_not_the_pinned_one_is_refused() {
     let (mut client, mut server) =
         pair(super::client(&identity(1), Some(host_key(3))).unwrap(), super::server(&identity(2)).unwrap());
-    let (at_client, _) = shake(&mut client, &mut server).unwrap_err();
+    let (at_client, _) = *shake(&mut client, &mut server).unwrap_err();
     assert!(is_wrong_key(&std::io::Error::other(at_client.unwrap())));
 }
 
@@ -147,13 +150,13 @@ fn weak_keys_are_refused_on_both_sides() {
     one[0] = 1;
     for weak in [one, [0; 32], [0xff; 32]] {
         let (mut client, mut server) = pair(super::client(&identity(1), None).unwrap(), server_with(impostor(weak, 9)));
-        let (at_client, _) = shake(&mut client, &mut server).unwrap_err();
+        let (at_client, _) = *shake(&mut client, &mut server).unwrap_err();
         assert!(is_wrong_key(&std::io::Error::other(at_client.unwrap())));
 
         let mut joiner = Arc::unwrap_or_clone(super::client(&identity(1), None).unwrap());
         joiner.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(impostor(weak, 9)));
         let (mut client, mut server) = pair(Arc::new(joiner), super::server(&identity(2)).unwrap());
-        let (_, at_server) = shake(&mut client, &mut server).unwrap_err();
+        let (_, at_server) = *shake(&mut client, &mut server).unwrap_err();
         assert!(is_wrong_key(&std::io::Error::other(at_server.unwrap())));
     }
 }

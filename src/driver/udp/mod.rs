@@ -407,6 +407,3 @@ fn is_dead(error: &io::Error) -> bool {
     let taken = cfg!(unix) && matches!(error.raw_os_error(), Some(EBADF | ENXIO | ENODEV));
     taken || matches!(error.kind(), io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe)
 }
-
-#[cfg(test)]
-mod tests;
