@@ -11,9 +11,7 @@ use crate::handle::backend::{Backend, Drive, InterfaceChoice, LanConfig};
 use crate::handle::core::Core;
 use crate::proto::clock::Moment;
 use crate::proto::engine::{Engine, EngineConfig};
-use crate::proto::io::{
-    Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit,
-};
+use crate::proto::io::{Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit};
 use crate::types::{Error, ErrorKind, Identity, Result, SessionKey};
 
 pub(super) fn backend(shared: &Arc<Shared>, node: usize) -> Arc<dyn Backend> {

@@ -10,6 +10,7 @@ use super::world::{What, World};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Arrival, SendFailure, Transmit, Via};
 use crate::types::PathKind;
+use crate::wire::datagram::PROBE_SIZE;
 
 /// Datagrams of 300 bytes that a default socket buffer holds on Linux, and how fast a process empties it.
 pub(super) const BUFFER: usize = 166;
@@ -99,7 +100,7 @@ impl World {
     }
 
     pub(super) fn transmit(&mut self, process: usize, transmit: Transmit) {
-        let Some(own) = self.processes.get(process).filter(|own| own.alive && own.sockets_open) else { return };
+        let Some(own) = self.processes.get(process).filter(|own| own.alive) else { return };
         let Some(host) = self.topology.nodes.get(own.node) else { return };
         let Transmit { via, to, path, bytes } = transmit;
         let node = own.node;
@@ -110,6 +111,7 @@ impl World {
                 let attachment = host.at(index).filter(|attachment| attachment.has(address));
                 socket.zip(attachment).map(|(socket, attachment)| (attachment.clone(), address, socket.port))
             }
+            Via::Routed if !own.sockets_open => None,
             Via::Routed => host.route(to).and_then(|(at, address)| {
                 host.attachments.get(at).map(|attachment| (attachment.clone(), address, own.routed_port))
             }),
@@ -229,6 +231,8 @@ impl World {
                     self.arrive(receiver, at, way.index, target, from, shared, bytes);
                 }
             }
+            // Only probes go by a connected socket, and only that one is told when nobody listens.
+            None if bytes.len() != PROBE_SIZE => {}
             None => {
                 let Some((back, _)) = self.pass(way.node, node, segment, None, &[]) else { return };
                 let why = "connection refused".to_owned();

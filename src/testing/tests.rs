@@ -261,8 +261,8 @@ fn unicast_to_the_shared_port_reaches_one_of_several() {
 #[test]
 fn port_unreachable_where_the_machine_is_and_silence_where_it_is_not() {
     let (mut world, nodes) = world_of(&["a", "b"]);
-    nodes[0].send(PathKind::Unicast, Via::Routed, "10.77.0.2:9", b"x");
-    nodes[0].send(PathKind::Unicast, Via::Routed, "10.77.9.9:9", b"x");
+    nodes[0].send(PathKind::Unicast, Via::Routed, "10.77.0.2:9", &[0; 176]);
+    nodes[0].send(PathKind::Unicast, Via::Routed, "10.77.9.9:9", &[0; 176]);
     pass(&mut world, SECOND);
     let log = nodes[0].log();
     assert_eq!(log.failures.len(), 1);
@@ -686,7 +686,7 @@ fn stop_ends_a_process_and_closes_its_sockets() {
     pass(&mut world, SECOND);
     assert!(nodes[1].log().stopped);
     assert_eq!(nodes[0].closed(), Some(Closed::ByPeer));
-    nodes[0].send(PathKind::Unicast, Via::Routed, "10.77.0.2:4000", b"x");
+    nodes[0].send(PathKind::Unicast, Via::Routed, "10.77.0.2:4000", &[0; 176]);
     pass(&mut world, SECOND);
     assert!(nodes[0].log().failures[0].1.unreachable);
 }

@@ -16,7 +16,7 @@ use super::machine::{Machine, Users};
 use super::mdns::Registry;
 use super::net::{ArpState, Conditions};
 use super::tcp::{Streams, Unit};
-use super::topology::{Nic, Topology};
+use super::topology::{Nic, Node, Topology};
 use super::traffic::{Traffic, Transcript};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, Arrival, Interface, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit};
@@ -112,6 +112,8 @@ pub(super) struct Process {
     pub(super) name: String,
     pub(super) node: usize,
     pub(super) alive: bool,
+    /// When its engine's time began.
+    born: Moment,
     machine: Box<dyn Machine>,
     users: Box<dyn Users>,
     filter: InterfaceFilter,
@@ -120,7 +122,8 @@ pub(super) struct Process {
     pub(super) sockets: Vec<Socket>,
     /// The port of the socket that sends as the routing table says.
     pub(super) routed_port: u16,
-    interfaces: Vec<Interface>,
+    /// What the engine was told, while sockets are open.
+    interfaces: Option<Vec<Interface>>,
     /// The earliest `Wake` that is in the heap.
     wake: Option<Moment>,
     /// What came while it was frozen.
@@ -129,6 +132,18 @@ pub(super) struct Process {
     /// The fill of its socket buffer, and when that was so.
     pub(super) backlog: (f64, Moment),
     pub(super) next_link: u64,
+}
+
+impl Process {
+    /// The engine's own time.
+    fn age(&self, now: Moment) -> Moment {
+        Moment::ZERO + now.since(self.born)
+    }
+
+    /// When the engine wants to be woken, in the world's time.
+    fn timeout(&mut self) -> Option<Moment> {
+        self.machine.poll_timeout().map(|at| self.born + at.since(Moment::ZERO))
+    }
 }
 
 /// Everything.
@@ -236,6 +251,7 @@ impl World {
             name,
             node,
             alive: true,
+            born: self.now,
             machine,
             users,
             filter,
@@ -243,14 +259,13 @@ impl World {
             sockets_open: false,
             sockets: Vec::new(),
             routed_port,
-            interfaces: Vec::new(),
+            interfaces: None,
             wake: None,
             held: Vec::new(),
             held_datagrams: 0,
             backlog: (0.0, self.now),
             next_link: 1,
         });
-        self.look_at_interfaces(id);
         id
     }
 
@@ -322,16 +337,15 @@ impl World {
     }
 
     fn look_at_interfaces(&mut self, process: usize) {
-        let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
+        let open = |own: &&mut Process| own.alive && own.sockets_open;
+        let Some(own) = self.processes.get_mut(process).filter(open) else { return };
         let Some(host) = self.topology.nodes.get_mut(own.node) else { return };
         let listed: Vec<Interface> = host.interfaces().into_iter().filter(|i| (own.filter)(i)).collect();
-        if listed == own.interfaces {
+        if own.interfaces.as_ref() == Some(&listed) {
             return;
         }
-        own.interfaces.clone_from(&listed);
-        if own.sockets_open {
-            bind(own, host);
-        }
+        bind(own, host, &listed);
+        own.interfaces = Some(listed.clone());
         self.with(process, |machine, now| machine.handle_interfaces(now, listed));
     }
 
@@ -339,7 +353,8 @@ impl World {
     fn with(&mut self, process: usize, handle: impl FnOnce(&mut dyn Machine, Moment)) {
         let now = self.now;
         let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
-        handle(&mut *own.machine, now);
+        let age = own.age(now);
+        handle(&mut *own.machine, age);
         self.drain(process);
     }
 
@@ -357,16 +372,10 @@ impl World {
             self.delivered += 1;
             own.users.deliver(output);
         }
-        // Sockets are opened before and closed after what is sent in the same breath.
-        let opens = |action: &Action| matches!(action, Action::Sockets { open: true });
-        let (first, rest): (Vec<Action>, Vec<Action>) = actions.into_iter().partition(opens);
-        for action in first {
-            self.act(process, action);
-        }
         for transmit in transmits {
             self.transmit(process, transmit);
         }
-        for action in rest {
+        for action in actions {
             self.act(process, action);
         }
         self.arrange_wake(process);
@@ -375,7 +384,7 @@ impl World {
     fn arrange_wake(&mut self, process: usize) {
         let now = self.now;
         let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
-        let Some(at) = own.machine.poll_timeout() else { return };
+        let Some(at) = own.timeout() else { return };
         // A deadline that has passed comes a microsecond later, so that no engine can stop the clock.
         let at = at.max(now + Duration::from_micros(1));
         if own.wake.is_none_or(|before| at < before) {
@@ -390,7 +399,7 @@ impl World {
         if own.wake.is_some_and(|at| at <= now) {
             own.wake = None;
         }
-        if own.machine.poll_timeout().is_some_and(|at| at <= now) {
+        if own.timeout().is_some_and(|at| at <= now) {
             self.with(process, |machine, now| machine.handle_timeout(now));
         } else {
             self.arrange_wake(process);
@@ -400,12 +409,14 @@ impl World {
     fn act(&mut self, process: usize, action: Action) {
         let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { return };
         match action {
-            Action::Sockets { open } => {
-                own.sockets_open = open;
+            Action::Sockets { open: true } if own.sockets_open => {}
+            Action::Sockets { open: true } => {
+                own.sockets_open = true;
+                self.schedule(Duration::ZERO, What::Interfaces(process));
+            }
+            Action::Sockets { open: false } => {
+                (own.sockets_open, own.interfaces) = (false, None);
                 own.sockets.clear();
-                if let (true, Some(host)) = (open, self.topology.nodes.get_mut(own.node)) {
-                    bind(own, host);
-                }
             }
             Action::Listen { session, key, port } => self.listen(process, session, key, port),
             Action::Unlisten { session } => self.unlisten(process, session),
@@ -554,9 +565,9 @@ impl World {
 }
 
 /// Binds one socket per address, keeping those whose address stayed.
-fn bind(own: &mut Process, host: &mut super::topology::Node) {
+fn bind(own: &mut Process, host: &mut Node, interfaces: &[Interface]) {
     let before = std::mem::take(&mut own.sockets);
-    for interface in &own.interfaces {
+    for interface in interfaces {
         let kept = before.iter().find(|s| s.address == interface.address && s.index == interface.index);
         let port = kept.map_or_else(|| host.ephemeral(), |socket| socket.port);
         own.sockets.push(Socket { index: interface.index, address: interface.address, port });
