@@ -43,6 +43,9 @@ impl<'a> Avahi<'a> {
                 node.name()
             ),
         );
+        // The daemon gives its folder to the user `avahi`; here root is the only one there is.
+        write("passwd", "root:x:0:0::/:/bin/sh\navahi:x:0:0::/:/bin/false\n".into());
+        write("group", "root:x:0:\navahi:x:0:\nnetdev:x:0:\n".into());
         let start = |script: &str, words: &[&str]| {
             let out = fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
             // A mount namespace of its own: the daemon's pid file has a fixed path.
@@ -60,9 +63,9 @@ impl<'a> Avahi<'a> {
         let mut avahi = Self { node, bus: bus.clone(), children: vec![bus_daemon], log: log.clone() };
         avahi.wait("the bus", || Path::new(&path("bus")).exists());
         avahi.children.push(start(
-            "mount -t tmpfs none /run/avahi-daemon && \
-             exec avahi-daemon --no-drop-root --no-chroot --no-rlimits --file=\"$0\"",
-            &[&path("avahi.conf")],
+            "mount -t tmpfs none /run/avahi-daemon && mount --bind \"$1/passwd\" /etc/passwd && \
+             mount --bind \"$1/group\" /etc/group && exec avahi-daemon --no-drop-root --no-chroot --no-rlimits --file=\"$0\"",
+            &[&path("avahi.conf"), &folder],
         ));
         avahi.wait("the daemon", || {
             let mut probe = avahi.command("avahi-browse", &["-t", "-p", "_none._udp"]);
