@@ -139,6 +139,16 @@ pub(crate) fn name<const MAX: usize, D: Decoder>(from: &mut D) -> Result<String,
     if name.is_empty() { Err(DecodeError::Other("empty name")) } else { Ok(name) }
 }
 
+/// Text for a log, made what may travel: errors and reasons quote what their maker was given.
+pub(crate) fn clip(text: &str, max: usize) -> String {
+    let shown = |c: char| if is_displayable(c.encode_utf8(&mut [0; 4])) { c } else { ' ' };
+    let mut clipped: String = text.chars().map(shown).collect();
+    while clipped.len() > max {
+        clipped.pop();
+    }
+    clipped
+}
+
 /// At most `max` of what `read` reads.
 pub(crate) fn list<T, D: Decoder>(
     from: &mut D,

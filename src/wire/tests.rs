@@ -35,7 +35,7 @@ fn golden_derived_values() {
     golden::check("derived-known-tag", &hash::known_tag(1, key(), 2, 3, 4));
     golden::check("derived-facts-digest", &hash::facts_digest(b"facts"));
     golden::check("derived-cookie", &hash::cookie(&[3; 32], "192.168.0.9:50000".parse().unwrap(), 28_000_000));
-    golden::check("derived-game-key", &hash::bound(&[4; 32], "lansession game", key().id));
+    golden::check("derived-game-key", &hash::bound(&[4; 32], "game", key().id));
     let password = hash::password_key(b"swordfish", &hash::password_salt(key()), rounds);
     golden::check("derived-password-key", &password);
     let proof = hash::password_proof(&password, "joiner", &[4; 32], account, host_key());
@@ -44,6 +44,19 @@ fn golden_derived_values() {
     hash::bloom_insert(&mut bloom, 4, [1, 2, 3, 4, 5, 6]);
     golden::check("derived-bloom", &bloom);
     golden::check_text("room-code", &RoomCode::of(key()).to_string());
+}
+
+#[test]
+fn the_pages_small_order_keys_are_refused() {
+    let keys = golden::read_text("small-order");
+    assert_eq!(keys.lines().count(), 5);
+    for line in keys.lines() {
+        let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).unwrap();
+        let mut key: [u8; 32] = std::array::from_fn(|at| byte(at * 2));
+        assert!(HostKey::from_bytes(key).is_err());
+        key[31] ^= 0x80;
+        assert!(HostKey::from_bytes(key).is_err());
+    }
 }
 
 fn record(name: Option<&str>) -> Txt {

@@ -213,7 +213,7 @@ impl<C> Decode<C> for External {
 
 impl Encode for Reason {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        (self.code(), self.text()).encode(to)
+        (self.code(), codec::clip(self.text(), Self::MAX_TEXT)).encode(to)
     }
 }
 

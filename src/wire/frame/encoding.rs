@@ -6,7 +6,7 @@ use bincode::error::{DecodeError, EncodeError};
 
 use super::message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
 use super::{MAX_MESSAGE, MAX_SAY, MAX_TEXT, MAX_TICKET};
-use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision, is_displayable};
+use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
 use crate::wire::{WireError, WireResult, extension};
@@ -58,21 +58,13 @@ impl<C> Decode<C> for Request {
     }
 }
 
-/// Text for a log, cut to what travels: errors quote what their maker was given.
-fn log_text(text: &str) -> String {
-    let mut shown: String =
-        text.chars().map(|c| if is_displayable(c.encode_utf8(&mut [0; 4])) { c } else { ' ' }).collect();
-    while shown.len() > MAX_TEXT {
-        shown.pop();
-    }
-    shown
-}
-
 impl Encode for DoneResult {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         match self {
             Self::Ok(revision) => (0_u32, revision).encode(to),
-            Self::Failed { code, text, retry_after_ms } => (1_u32, code, log_text(text), retry_after_ms).encode(to),
+            Self::Failed { code, text, retry_after_ms } => {
+                (1_u32, code, codec::clip(text, MAX_TEXT), retry_after_ms).encode(to)
+            }
         }
     }
 }
