@@ -60,3 +60,19 @@ pub(crate) const MEMBER_FIXED_BYTES: usize = 220;
 pub(crate) const MEMBER_BYTES: usize = 8 << 10;
 /// Dials of one join that end without a word before it gives up.
 pub(crate) const JOIN_RETRIES: u32 = 8;
+/// Nonces of ours that are remembered; 40 bytes each.
+pub(crate) const NONCES: usize = 4_096;
+/// Answers of one hosted session that wait for their moment; about 100 bytes each.
+pub(crate) const PENDING_ANSWERS: usize = 1_024;
+/// Askers of one hosted session that are remembered for two seconds; 64 bytes each.
+pub(crate) const ASKERS: usize = 1_024;
+/// Peers that probe us and get our goodbyes by unicast; 64 bytes each.
+pub(crate) const LISTENERS: usize = 64;
+/// Slots of a limiter by address; 8 bytes each.
+pub(crate) const LIMITER_SLOTS: usize = 1_024;
+/// Instances that mDNS told of; at most about 400 bytes each.
+pub(crate) const MDNS_INSTANCES: usize = 1_024;
+/// Questions and multicasts of others remembered to count them; 16 bytes each.
+pub(crate) const HEARD: usize = 256;
+/// Datagrams remembered so that their repeats are not verified again; 8 bytes each.
+pub(crate) const REPEATS: usize = 128;

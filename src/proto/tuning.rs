@@ -7,6 +7,10 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+const fn us(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
 macro_rules! tuning {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr),* $(,)?) => {
         /// The timers and constants.
@@ -82,4 +86,102 @@ tuning! {
     stall: Duration = ms(1_000),
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
+
+    // ---- discovery (scale.md 3)
+    /// A finder listens up to this long before its first question.
+    listen: Duration = ms(2),
+    /// And up to this long once more if it heard another's question meanwhile.
+    listen_more: Duration = ms(10),
+    /// When the questions of one find go out, each up to a tenth later.
+    ask_at: [Duration; 9] = [ms(0), ms(60), ms(130), ms(210), ms(310), ms(430), ms(570), ms(730), ms(900)],
+    /// After those one more each 1, 2, 4 s and so on up to this.
+    ask_later: Duration = ms(32_000),
+    /// A browser that needs no more answers keeps the hosts' interest alive about so often, up to twice this.
+    renew: Duration = ms(20_000),
+    /// A host beacons for so long after it heard a question.
+    lease: Duration = ms(60_000),
+    /// Between two beacons of one host where few are heard.
+    beacon: Duration = ms(4_000),
+    /// Between two beacons of a host that nobody asked for a lease.
+    beacon_idle: Duration = ms(60_000),
+    /// Beacons in a second, of all hosts together.
+    beacons_per_second: u32 = 25,
+    /// The window of unicast answers, per expected answer.
+    uni_slot: Duration = us(400),
+    /// The same at a wireless host.
+    uni_slot_wireless: Duration = ms(1),
+    /// The window of multicast answers, per expected answer.
+    mc_slot: Duration = ms(1),
+    /// The same at a wireless host.
+    mc_slot_wireless: Duration = ms(4),
+    /// The least window of multicast answers.
+    mc_window: Duration = ms(5),
+    /// Two multicasts of one session are at least so far apart.
+    mc_gap: Duration = ms(25),
+    /// Up to so many expected answers come at once, without a window.
+    prompt_answers: u16 = 10,
+    /// The longest window of unicast answers, unless the question says another.
+    uni_cap: Duration = ms(1_000),
+    /// The longest window of multicast answers.
+    mc_cap: Duration = ms(4_000),
+    /// A finder that still asks within this after its answer gets the next one by multicast.
+    answered: Duration = ms(2_000),
+    /// Questions heard within `many_window` after which a finder asks for everybody.
+    many_questions: usize = 6,
+    /// See `many_questions`.
+    many_window: Duration = ms(200),
+    /// No second question while so many were heard in `crowd_window`.
+    crowd_questions: usize = 25,
+    /// See `crowd_questions`.
+    crowd_window: Duration = ms(1_000),
+    /// So many datagrams to all, heard in `busy_window`, are a busy link.
+    busy: usize = 40,
+    /// See `busy`.
+    busy_window: Duration = ms(20),
+    /// An announcement waits for a random part of this.
+    announce_delay: Duration = ms(20),
+    /// And is repeated after these.
+    announce_again: [Duration; 3] = [ms(60), ms(250), ms(1_000)],
+    /// Changes are told at once, then once per this.
+    change_interval: Duration = ms(1_000),
+    /// When a goodbye goes out.
+    goodbye_at: [Duration; 5] = [ms(0), ms(20), ms(60), ms(130), ms(250)],
+    /// How long an own nonce is accepted.
+    nonce_life: Duration = ms(5_000),
+    /// A shown entry that is silent for so long, or up to a sixth longer, is probed.
+    suspect: Duration = ms(4_250),
+    /// See `suspect`: the later end.
+    suspect_late: Duration = ms(5_000),
+    /// Between two probes of a silent entry.
+    probe_gap: Duration = ms(140),
+    /// The same after a sign that it died.
+    probe_gap_urgent: Duration = ms(50),
+    /// So many unanswered probes lose an entry.
+    probe_tries: u32 = 20,
+    /// So many unanswered probes mark it silent.
+    probe_silent: u32 = 3,
+    /// An entry that never echoed a nonce is probed within this once it is heard, at once if it is shown.
+    confirm_within: Duration = ms(2_000),
+    /// And dies after this.
+    unconfirmed_life: Duration = ms(10_000),
+    /// A shown entry that only beacons is probed after so long without an echo.
+    echo_life: Duration = ms(60_000),
+    /// The same for one that is not shown.
+    echo_life_unshown: Duration = ms(600_000),
+    /// Two death notices about one entry within this are one.
+    notice_interval: Duration = ms(5_000),
+    /// A member's death notice waits up to this, and is dropped if another's is heard.
+    notice_delay: Duration = ms(50),
+    /// How long an ended session's recordings are refused.
+    tombstone: Duration = ms(600_000),
+    /// So many probes within `hot_window` make a host beacon instead of being probed.
+    hot_probes: usize = 32,
+    /// See `hot_probes`.
+    hot_window: Duration = ms(4_000),
+    /// For so long.
+    hot_for: Duration = ms(20_000),
+    /// A browser's list is told anew at most once per this.
+    list_interval: Duration = ms(20),
+    /// And for changed round trips alone at most once per this.
+    ping_interval: Duration = ms(1_000),
 }

@@ -1,0 +1,133 @@
+//! What a host says unasked, and the multicasts that answer many: announcements, changes, beacons (scale.md 4, H4, H6,
+//! H7).
+
+use std::time::Duration;
+
+use super::Announcer;
+use super::hosted::Saying;
+use crate::proto::lan::{Cx, Way};
+use crate::types::SessionKey;
+
+impl Announcer {
+    /// First after an exponential timer, so of many that start at once few are early and the rest defer; then thrice more.
+    pub(super) fn announce(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let interval = self.interval(cx);
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        let first = cx.now + cx.dice.exponential(cx.tuning.announce_delay, 10.0);
+        hosted.announce.clear();
+        hosted.announce.push_back((first, false));
+        hosted.announce.extend(cx.tuning.announce_again.iter().map(|after| (first + *after, true)));
+        hosted.announce_tries = 0;
+        hosted.beacon = cx.now + cx.dice.between(interval.mul_f64(0.8), interval.mul_f64(1.2));
+    }
+
+    /// A change is told at once, then at most once a second; where nobody asked lately there is nobody to tell.
+    pub(super) fn tell_change(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        self.leases.retain(|_, until| *until > cx.now);
+        let interested = !self.leases.is_empty();
+        let hosts = self.hosts(cx.now);
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        if !interested || !cx.beacons {
+            return;
+        }
+        if hosted.announce.iter().any(|(_, repeat)| !repeat) {
+            return;
+        }
+        let earliest = hosted.last_change.map_or(cx.now, |at| at + cx.tuning.change_interval);
+        let at = earliest.max(cx.now);
+        hosted.announce.clear();
+        hosted.announce.push_back((at, false));
+        if hosts <= 50 {
+            hosted.announce.extend(cx.tuning.announce_again.iter().take(2).map(|after| (at + *after, true)));
+        }
+        hosted.last_change = Some(at);
+        hosted.announce_tries = 0;
+        self.fire_announcement(cx, key);
+    }
+
+    pub(super) fn fire_announcement(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let hosts = self.hosts(cx.now);
+        let busy = self.sense.count(cx.now, cx.tuning.busy_window);
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        let Some(&(at, repeat)) = hosted.announce.front() else { return };
+        if at > cx.now || !hosted.what.listed {
+            return;
+        }
+        let limit = if repeat { cx.tuning.busy / 4 } else { cx.tuning.busy / 2 };
+        if busy >= limit && hosted.announce_tries < 10 {
+            hosted.announce_tries += 1;
+            let wait = cx.dice.within(Duration::from_millis(40 << hosted.announce_tries.min(5)));
+            if let Some(first) = hosted.announce.front_mut() {
+                first.0 = cx.now + wait;
+            }
+            return;
+        }
+        hosted.announce.pop_front();
+        let just_said = hosted.last_cast.is_some_and(|last| cx.now.since(last) < Duration::from_millis(20));
+        if (repeat && just_said) || !hosted.bucket.take(cx.now, burst(hosts), refill(hosts)) {
+            return;
+        }
+        let ways = cx.net.ways();
+        self.cast(cx, key, 0, false, &ways);
+    }
+
+    pub(super) fn fire_cast(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let busy = self.sense.count(cx.now, cx.tuning.busy_window) >= cx.tuning.busy;
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        let Some(cast) = hosted.cast.as_mut().filter(|cast| cast.at <= cx.now) else { return };
+        if busy && cast.tries < 10 {
+            let window = cast.window.max(Duration::from_millis(20)) * (1 << cast.tries.min(4));
+            cast.tries += 1;
+            cast.at = cx.now + cx.dice.within(window);
+            return;
+        }
+        let (nonce, many, ways) = (cast.nonce, cast.many, std::mem::take(&mut cast.ways));
+        hosted.cast = None;
+        if many {
+            hosted.pending.clear();
+        }
+        self.cast(cx, key, nonce, many, &ways);
+    }
+
+    pub(super) fn fire_beacon(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let hosts = self.hosts(cx.now);
+        let interval = self.interval(cx);
+        let hot = cx.now < self.hot_until;
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        if hosted.beacon > cx.now || !hosted.what.listed || !cx.beacons {
+            return;
+        }
+        if hot || hosted.bucket.take(cx.now, burst(hosts), refill(hosts)) {
+            let ways = self.beacon_ways(cx);
+            self.cast(cx, key, 0, false, &ways);
+        } else {
+            hosted.beacon = cx.now + cx.dice.between(interval.mul_f64(0.8), interval.mul_f64(1.2));
+        }
+    }
+
+    /// One advert to all; every one is numbered above the last, because only a higher number keeps an entry alive.
+    fn cast(&mut self, cx: &mut Cx<'_>, key: SessionKey, echo: u64, many: bool, ways: &[Way]) {
+        let interval = self.interval(cx);
+        let hosts = self.hosts(cx.now);
+        let udp_port = self.udp_port;
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        hosted.sequence = hosted.sequence.saturating_add(1);
+        hosted.last_cast = Some(cx.now);
+        hosted.beacon = cx.now + cx.dice.between(interval.mul_f64(0.8), interval.mul_f64(1.2));
+        let (now, game) = (cx.now, cx.game);
+        cx.cast(ways, |path| {
+            let saying = Saying { echo, many, path, interval, hosts, udp_port };
+            Some(hosted.advert(now, &saying).encode(game, &hosted.what.identity))
+        });
+        self.sense.hit(cx.now);
+    }
+}
+
+/// HOST_BUCKET: all hosts together stay near 50 multicasts a second, whatever is asked.
+pub(super) fn burst(hosts: usize) -> u32 {
+    4 + 40 / u32::try_from(hosts.max(1)).unwrap_or(u32::MAX)
+}
+
+pub(super) fn refill(hosts: usize) -> Duration {
+    Duration::from_secs_f64((hosts as f64 / 50.0).max(1.0))
+}

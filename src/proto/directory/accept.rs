@@ -1,0 +1,302 @@
+//! What came in, and what it may change (security.md 1, 2, 3, 6; protocol.md, "Order and echo").
+
+use std::time::Duration;
+
+use super::entry::{Check, Entry};
+use super::verify::Class;
+use super::{Change, Directory, Heard, blank, unshown_patience};
+use crate::proto::lan::{Asked, Cx, Purpose};
+use crate::proto::limits;
+use crate::types::{HostKey, JoinPolicy, Phase, PublicFacts, SessionId, SessionKey, Source, WIRE_MAJOR};
+use crate::wire::datagram::{Advert, Alive, DeathNotice, ForeignAdvert, Goodbye, GoodbyeReason, facts_digest_of};
+use crate::wire::hash;
+use crate::wire::sign::{Context, verify_datagram};
+
+impl Directory {
+    /// An advert; true where its signature was verified. Lineage is not followed yet, so a session that names another
+    /// founder stands under its own host's key and cannot be joined: a forgery makes a stranger, never a change.
+    pub(crate) fn handle_advert(&mut self, cx: &mut Cx<'_>, advert: Advert, heard: &Heard<'_>) -> bool {
+        let key = SessionKey { id: advert.id, founder: advert.host_key };
+        if self.is_buried(cx.now, key, advert.incarnation, advert.sequence) || self.verifier.is_repeat(heard.bytes) {
+            return false;
+        }
+        let known = self.entries.get(&key);
+        if known.is_some_and(|entry| entry.own) {
+            return false;
+        }
+        if let (Some(entry), None) = (known, heard.asked) {
+            // Only a higher number counts: what is not above could be a recording.
+            if advert.order() <= entry.order() && entry.major == WIRE_MAJOR {
+                return false;
+            }
+            // Another run, says somebody; only an echo displaces what lives.
+            if advert.incarnation != entry.incarnation {
+                self.suspect_from(cx, key, heard);
+                return false;
+            }
+        }
+        let class = match (heard.asked, heard.shared, known.is_some()) {
+            (Some(_), false, _) => Class::Answer,
+            (_, _, true) => Class::Known,
+            (Some(_), true, false) => Class::Cast,
+            (None, _, false) => Class::Unsolicited,
+        };
+        let key_bytes = advert.host_key.public_key();
+        if !self.verifier.allows(cx.now, class, heard.from.ip())
+            || !verify_datagram(Context::Advert, key_bytes, heard.bytes)
+        {
+            return false;
+        }
+        self.verifier.verified(heard.bytes);
+        if !self.entries.contains_key(&key) && !self.make_room(advert.host_key, heard.from.ip()) {
+            return true;
+        }
+        self.apply(cx, key, advert, heard);
+        true
+    }
+
+    fn apply(&mut self, cx: &mut Cx<'_>, key: SessionKey, advert: Advert, heard: &Heard<'_>) {
+        // A restart is the end of one entry and the start of another.
+        self.lose_if(key, |entry| entry.incarnation != advert.incarnation);
+        let new = !self.entries.contains_key(&key);
+        let digest = facts_digest_of(heard.bytes).unwrap_or_default();
+        let mdns = self.instances.claim(key);
+        let mut entry = self.entries.remove(&key).unwrap_or_else(|| {
+            let mut entry = blank(cx.now, key, advert.host_key, heard.from.ip(), advert.facts.clone());
+            entry.incarnation = advert.incarnation;
+            entry
+        });
+        let newest = new || advert.order() >= entry.order();
+        if newest {
+            entry.term = advert.term;
+            entry.sequence = advert.sequence;
+            entry.digest = digest;
+            entry.tcp_port = advert.tcp_port;
+            entry.incompatible = advert.incompatible || advert.lineage.is_some();
+            entry.hosts_heard = advert.hosts_heard;
+            entry.interval = Duration::from_millis(u64::from(advert.interval) * 100);
+            entry.many = advert.many;
+            entry.facts = advert.facts;
+        }
+        let purpose = heard.asked.map(|asked| asked.purpose);
+        match purpose {
+            Some(Purpose::Target) => entry.sources.insert(Source::Direct),
+            Some(Purpose::Fetch | Purpose::Probe) if mdns || !new => false,
+            _ => entry.sources.insert(Source::Beacon),
+        };
+        if mdns {
+            entry.sources.insert(Source::Mdns);
+        }
+        self.alive(cx, &mut entry, heard);
+        if new {
+            self.insert(entry);
+        } else {
+            self.entries.insert(key, entry);
+            self.refresh(key);
+            self.schedule(key);
+        }
+    }
+
+    /// A valid packet of its host: proof where it echoes, life in any case.
+    fn alive(&mut self, cx: &mut Cx<'_>, entry: &mut Entry, heard: &Heard<'_>) {
+        entry.heard = cx.now;
+        entry.check = None;
+        entry.silent = false;
+        entry.quiet = if entry.shown {
+            cx.now + cx.dice.between(cx.tuning.suspect, cx.tuning.suspect_late)
+        } else {
+            cx.now + unshown_patience(cx.tuning, entry.interval)
+        };
+        if let Some(asked) = heard.asked {
+            entry.echoed = Some(cx.now);
+            entry.confirm = None;
+            entry.prove(cx.now, heard.from, heard.via, round_trip(cx, asked, heard));
+        } else if entry.echoed.is_none() {
+            entry.hint(heard.from, heard.via);
+            if entry.confirm.is_none() {
+                let wait = if entry.shown { Duration::ZERO } else { cx.dice.within(cx.tuning.confirm_within) };
+                entry.confirm = Some((cx.now + wait, 0));
+            }
+        } else if entry.hint(heard.from, heard.via) {
+            // A further address of a living host: one probe tells whether it can be joined there.
+            entry.confirm = Some((cx.now + cx.dice.within(cx.tuning.confirm_within), 0));
+        }
+    }
+
+    /// The answer to a probe.
+    pub(crate) fn handle_alive(&mut self, cx: &mut Cx<'_>, alive: &Alive, heard: &Heard<'_>) {
+        let Some(asked) = heard.asked else { return };
+        let key = SessionKey { id: alive.id, founder: alive.host_key };
+        let by_mdns = self.instances.names(key);
+        let known = self.entries.get(&key).is_some_and(|entry| !entry.own);
+        if (!known && !by_mdns)
+            || asked.purpose != Purpose::Probe
+            || self.is_buried(cx.now, key, alive.incarnation, alive.sequence)
+            || !self.verifier.allows(cx.now, Class::Answer, heard.from.ip())
+            || !verify_datagram(Context::Alive, alive.host_key.public_key(), heard.bytes)
+        {
+            return;
+        }
+        let fetch = Change::Fetch { id: alive.id, to: heard.from, via: heard.via };
+        let Some(mut entry) = self.entries.remove(&key) else {
+            self.changes.push_back(fetch);
+            return;
+        };
+        let same = (entry.incarnation, entry.term, entry.digest) == (alive.incarnation, alive.term, alive.digest);
+        if !same {
+            self.changes.push_back(fetch);
+        }
+        if entry.incarnation == alive.incarnation {
+            entry.sequence = entry.sequence.max(alive.sequence);
+            entry.measure = None;
+            self.alive(cx, &mut entry, heard);
+        }
+        self.entries.insert(key, entry);
+        self.refresh(key);
+        self.schedule(key);
+    }
+
+    /// Its host says that it is over; true where that was believed.
+    pub(crate) fn handle_goodbye(&mut self, cx: &mut Cx<'_>, goodbye: &Goodbye, heard: &Heard<'_>) -> bool {
+        let key = SessionKey { id: goodbye.id, founder: goodbye.host_key };
+        let Some(entry) = self.entries.get(&key) else { return false };
+        let counts = !entry.own
+            && entry.host_key == goodbye.host_key
+            && entry.incarnation == goodbye.incarnation
+            && entry.term <= goodbye.term
+            && (goodbye.reason != GoodbyeReason::Unlisted || goodbye.sequence > entry.sequence);
+        if !counts
+            || !self.verifier.allows(cx.now, Class::Known, heard.from.ip())
+            || !verify_datagram(Context::Goodbye, goodbye.host_key.public_key(), heard.bytes)
+        {
+            return false;
+        }
+        match goodbye.reason {
+            GoodbyeReason::Ended => self.bury(cx.now, key, goodbye.incarnation, None, cx.tuning),
+            GoodbyeReason::Handover | GoodbyeReason::Unlisted => {
+                self.bury(cx.now, key, goodbye.incarnation, Some(goodbye.sequence), cx.tuning);
+            }
+        }
+        self.lose(key);
+        true
+    }
+
+    /// Somebody says that a host died: the next look at a shown entry comes now. It ends nothing.
+    pub(crate) fn handle_death(&mut self, cx: &mut Cx<'_>, death: &DeathNotice) {
+        let named = |entry: &&Entry| {
+            entry.key.id == death.id && entry.shown && !entry.own && hash::host_tag(entry.host_key) == death.host_tag
+        };
+        let Some(key) = self.entries.values().find(named).map(|entry| entry.key) else { return };
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if entry.noticed.is_some_and(|at| cx.now.since(at) < cx.tuning.notice_interval) {
+            return;
+        }
+        entry.noticed = Some(cx.now);
+        self.suspect(cx, key);
+    }
+
+    /// Looks at once, with short gaps: the control channel died, or somebody says so.
+    pub(crate) fn suspect(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let urgent = cx.tuning.probe_gap_urgent;
+        if !entry.own && !entry.check.is_some_and(|check| check.gap == urgent) {
+            entry.check = Some(Check { tries: 0, next: cx.now, gap: urgent });
+        }
+        self.schedule(key);
+    }
+
+    /// Another run of a session that is listed, from an address that may be new: ask there.
+    fn suspect_from(&mut self, cx: &mut Cx<'_>, key: SessionKey, heard: &Heard<'_>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.hint(heard.from, heard.via);
+        if entry.confirm.is_none() {
+            entry.confirm = Some((cx.now, 0));
+        }
+        if entry.check.is_none() {
+            entry.check = Some(Check { tries: 0, next: cx.now, gap: cx.tuning.probe_gap });
+        }
+        self.schedule(key);
+    }
+
+    /// Another major version's advert: it is shown, and nothing is asked.
+    pub(crate) fn handle_foreign(&mut self, cx: &mut Cx<'_>, foreign: &ForeignAdvert, heard: &Heard<'_>) {
+        let key = SessionKey { id: foreign.id, founder: foreign.host_key };
+        let others = self.entries.values().filter(|entry| entry.major != WIRE_MAJOR).count();
+        let known = self.entries.get(&key).map(|entry| entry.major);
+        let fits = match known {
+            Some(major) => major != WIRE_MAJOR,
+            None => others < limits::FOREIGN_ENTRIES && self.make_room(foreign.host_key, heard.from.ip()),
+        };
+        if !fits
+            || self.verifier.is_repeat(heard.bytes)
+            || !self.verifier.allows(cx.now, Class::Unsolicited, heard.from.ip())
+            || !verify_datagram(Context::Advert, foreign.host_key.public_key(), heard.bytes)
+        {
+            return;
+        }
+        self.verifier.verified(heard.bytes);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.heard = cx.now;
+            entry.facts.name.clone_from(&foreign.name);
+            self.refresh(key);
+            self.schedule(key);
+            return;
+        }
+        let mut entry = blank(cx.now, key, foreign.host_key, heard.from.ip(), closed_facts(foreign.name.clone()));
+        entry.major = foreign.major;
+        entry.incompatible = true;
+        entry.sources.insert(Source::Beacon);
+        self.insert(entry);
+    }
+
+    /// Which sessions have this id.
+    pub(crate) fn by_id(&self, id: SessionId) -> impl Iterator<Item = SessionKey> {
+        self.entries.keys().filter(move |key| key.id == id).copied()
+    }
+
+    /// Whose host key this is, and what a death notice about it must name.
+    pub(crate) fn obituary(&self, key: &SessionKey) -> Option<DeathNotice> {
+        let entry = self.entries.get(key).filter(|entry| !entry.own)?;
+        Some(DeathNotice {
+            id: key.id,
+            host_tag: hash::host_tag(HostKey::from(entry.host_key.public_key())),
+            incarnation: entry.incarnation,
+            term: entry.term,
+            sequence: entry.sequence,
+        })
+    }
+}
+
+/// From question to answer, where nothing but the way delayed it; and whether a probe measured it.
+fn round_trip(cx: &Cx<'_>, asked: Asked, heard: &Heard<'_>) -> Option<(Duration, bool)> {
+    let rtt = cx.now.since(asked.at);
+    match asked.purpose {
+        Purpose::Probe => Some((rtt, true)),
+        Purpose::Target | Purpose::Fetch => Some((rtt, false)),
+        Purpose::Question { prompt: true } if !heard.shared => Some((rtt, false)),
+        Purpose::Question { .. } => None,
+    }
+}
+
+/// What is not known of another major version counts as the most restrictive.
+fn closed_facts(name: String) -> PublicFacts {
+    PublicFacts {
+        name,
+        version: 0,
+        revision: 0,
+        members: 0,
+        max_members: 0,
+        open_slots: 0,
+        reserved_slots: 0,
+        policy: JoinPolicy::InviteOnly,
+        phase: Phase::Ended,
+        password: false,
+        closed: true,
+        locked: true,
+        join_in_progress: false,
+        dedicated: false,
+        keywords: Vec::new(),
+        attributes: crate::types::Attributes::new(),
+        ports: Vec::new(),
+    }
+}

@@ -1,0 +1,429 @@
+//! Who is there: the composer of announcer, finder and directory (protocol.md, "Discovery").
+//!
+//! Call order: any `handle_*` or command, then drain `poll_transmit` and `poll_event` until each says `None`, then sleep
+//! until `poll_timeout`. A forgotten drain delays, it never corrupts. The same seed and calls give the same bytes.
+
+mod inbound;
+mod paths;
+mod rendezvous;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::announcer::Announcer;
+use super::clock::Moment;
+use super::directory::{Change, Directory, Own};
+use super::finder::{Finder, KnownSession, Sight, Wish};
+use super::io::{Interface, MdnsAction, SendFailure, Transmit, Via};
+use super::lan::{Cx, Dice, Net, Nonces, Purpose};
+use super::limits;
+use super::tuning::Tuning;
+use crate::types::{BrowserEvent, Diagnosis, Found, LanEvent, SessionId, SessionKey, SessionQuery};
+use crate::wire::datagram::{GameTag, GoodbyeReason, Target};
+use crate::wire::hash;
+
+use paths::Paths;
+use rendezvous::Rendezvous;
+use views::{Told, View};
+
+pub(crate) use super::announcer::Publication;
+pub(crate) use views::Mode;
+
+/// One find or browse; drawn by whoever opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct QueryId(pub(crate) u64);
+
+/// What discovery is told once.
+#[derive(Debug, Clone)]
+pub(crate) struct DiscoveryConfig {
+    /// The game's id: others are not seen.
+    pub(crate) game: String,
+    pub(crate) version: u32,
+    /// The UDP port that all instances share.
+    pub(crate) beacon_port: u16,
+    /// Without: nothing is broadcast or multicast; unicast questions are asked and answered.
+    pub(crate) beacons: bool,
+    pub(crate) mdns: bool,
+    /// Always asked by unicast: peers that no broadcast reaches.
+    pub(crate) targets: Vec<SocketAddr>,
+    pub(crate) tuning: Arc<Tuning>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum DiscoveryEvent {
+    /// A browse's list as it is now, and what led to it.
+    List { query: QueryId, list: Arc<[Found]>, events: Vec<BrowserEvent> },
+    /// A find has ended; its query is closed.
+    Done { query: QueryId, found: Vec<Found> },
+    /// Open the UDP sockets, or close them.
+    Sockets(bool),
+    Mdns(MdnsAction),
+    Lan(LanEvent),
+    /// An entry is gone, whoever looked at it.
+    Lost(SessionKey),
+}
+
+/// Discovery of one process.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    config: DiscoveryConfig,
+    game: GameTag,
+    dice: Dice,
+    net: Net,
+    nonces: Nonces,
+    announcer: Announcer,
+    finder: Finder,
+    directory: Directory,
+    views: BTreeMap<QueryId, View>,
+    rendezvous: Rendezvous,
+    paths: Paths,
+    out: VecDeque<Transmit>,
+    events: VecDeque<DiscoveryEvent>,
+    sockets: bool,
+    /// Death notices that wait for their moment.
+    notices: Vec<(Moment, SessionKey)>,
+    /// The last moment that was told.
+    now: Moment,
+}
+
+/// The parts of [`Discovery`] that an engine's call needs beside the engine itself.
+macro_rules! cx {
+    ($self:ident, $now:expr) => {
+        &mut Cx {
+            now: $now,
+            net: &$self.net,
+            nonces: &mut $self.nonces,
+            dice: &mut $self.dice,
+            out: &mut $self.out,
+            tuning: &$self.config.tuning,
+            game: $self.game,
+            beacons: $self.config.beacons,
+        }
+    };
+}
+use cx;
+
+impl Discovery {
+    pub(crate) fn new(config: DiscoveryConfig, seed: [u8; 32]) -> Self {
+        let mut dice = Dice::new(seed);
+        Self {
+            game: hash::game_tag(&config.game),
+            net: Net::new(config.beacon_port),
+            nonces: Nonces::default(),
+            announcer: Announcer::new(&mut dice, config.beacon_port),
+            finder: Finder::new(&mut dice, config.targets.clone()),
+            directory: Directory::new(&mut dice, config.version, Arc::clone(&config.tuning)),
+            views: BTreeMap::new(),
+            rendezvous: Rendezvous::new(config.mdns),
+            paths: Paths::default(),
+            out: VecDeque::new(),
+            events: VecDeque::new(),
+            sockets: false,
+            notices: Vec::new(),
+            now: Moment::ZERO,
+            dice,
+            config,
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------ hosting
+
+    /// A session to be found, new or changed. The caller keeps to [`limits::HOSTED`].
+    pub(crate) fn publish(&mut self, now: Moment, what: Publication) {
+        self.now = now;
+        let own = Own {
+            key: what.key,
+            host_key: what.identity.public().into(),
+            incarnation: what.incarnation,
+            term: what.term,
+            tcp_port: what.tcp_port,
+            facts: what.facts.clone(),
+        };
+        if what.listed {
+            self.directory.set_own(now, &self.net, own);
+        } else {
+            self.directory.drop_own(what.key);
+        }
+        self.rendezvous.publish(now, &what);
+        self.announcer.publish(cx!(self, now), what);
+        self.settle(now);
+    }
+
+    /// A session that is over, or goes on elsewhere: goodbye, five times.
+    pub(crate) fn withdraw(&mut self, now: Moment, key: SessionKey, reason: GoodbyeReason) {
+        self.now = now;
+        self.directory.drop_own(key);
+        self.rendezvous.withdraw(key);
+        self.announcer.withdraw(cx!(self, now), key, reason);
+        self.settle(now);
+    }
+
+    /// Signed goodbyes of all that is listed, to be sent at once by a process that ends now.
+    pub(crate) fn farewell(&mut self) -> Vec<Transmit> {
+        let now = self.now;
+        self.announcer.farewell(cx!(self, now))
+    }
+
+    // ------------------------------------------------------------------------------------------------ finding
+
+    /// Starts a find or a browse. The caller keeps to [`limits::QUERIES`].
+    pub(crate) fn open(&mut self, now: Moment, id: QueryId, query: SessionQuery, mode: Mode) {
+        self.now = now;
+        self.directory.set_active(cx!(self, now), true);
+        self.finder.open(cx!(self, now), id.0, wish(&query, mode));
+        self.views.insert(id, View::new(now, query, mode));
+        self.settle(now);
+    }
+
+    /// Another query for the same list.
+    pub(crate) fn set_query(&mut self, now: Moment, id: QueryId, query: SessionQuery) {
+        self.now = now;
+        let Some(view) = self.views.get_mut(&id) else { return };
+        let wish = wish(&query, view.mode);
+        view.set_query(now, query);
+        self.finder.open(cx!(self, now), id.0, wish);
+        self.settle(now);
+    }
+
+    /// Asks anew.
+    pub(crate) fn refresh(&mut self, now: Moment, id: QueryId) {
+        self.now = now;
+        self.finder.refresh(now, id.0);
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn close(&mut self, now: Moment, id: QueryId) {
+        self.now = now;
+        self.views.remove(&id);
+        self.finder.close(id.0);
+        self.settle(now);
+    }
+
+    /// A control channel died: is its host still there? Ends with [`DiscoveryEvent::Lost`] or with silence.
+    pub(crate) fn suspect(&mut self, now: Moment, key: SessionKey) {
+        self.now = now;
+        self.directory.suspect(cx!(self, now), key);
+        self.directory.handle_timeout(cx!(self, now));
+        self.settle(now);
+    }
+
+    /// A member knows that its host died: others should look. Waits a moment, in case another member says it.
+    pub(crate) fn death_notice(&mut self, now: Moment, key: SessionKey) {
+        self.now = now;
+        if self.notices.len() < limits::HOSTED && self.notices.iter().all(|(_, other)| *other != key) {
+            let at = now + self.dice.within(self.config.tuning.notice_delay);
+            self.notices.push((at, key));
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- inputs
+
+    /// The usable interfaces, all of them.
+    pub(crate) fn handle_interfaces(&mut self, now: Moment, interfaces: &[Interface]) {
+        self.now = now;
+        let before: BTreeSet<Interface> = self.net.interfaces().iter().cloned().collect();
+        let after: BTreeSet<Interface> = interfaces.iter().cloned().collect();
+        if before == after {
+            return;
+        }
+        let added = after.difference(&before).next().is_some();
+        self.net.set(interfaces);
+        self.paths.interfaces_changed(&self.net);
+        self.announcer.interfaces_changed(cx!(self, now), added);
+        self.finder.interfaces_changed(cx!(self, now), added);
+        self.directory.interfaces_changed(cx!(self, now));
+        self.handle_timeout(now);
+    }
+
+    /// A send that failed: noted, and where it was an unreachable port, believed the second time.
+    pub(crate) fn handle_send_failure(&mut self, now: Moment, failure: &SendFailure) {
+        self.now = now;
+        self.paths.failed(now, &self.net, failure);
+        if failure.unreachable {
+            self.directory.handle_unreachable(cx!(self, now), failure.to);
+        }
+        self.settle(now);
+    }
+
+    /// Time went on.
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.now = now;
+        self.announcer.handle_timeout(cx!(self, now));
+        self.directory.handle_timeout(cx!(self, now));
+        for id in self.finder.due(now) {
+            let sight = self.sight(now, QueryId(id));
+            self.finder.ask(cx!(self, now), id, &sight);
+        }
+        let (due, later): (Vec<_>, Vec<_>) = self.notices.drain(..).partition(|(at, _)| *at <= now);
+        self.notices = later;
+        for (_, key) in due {
+            if let Some(death) = self.directory.obituary(&key) {
+                let ways = self.net.ways();
+                cx!(self, now).cast(&ways, |_| Some(death.encode(hash::game_tag(&self.config.game))));
+            }
+        }
+        self.settle(now);
+    }
+
+    // ------------------------------------------------------------------------------------------------ outputs
+
+    #[must_use]
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        let transmit = self.out.pop_front()?;
+        self.paths.sent(self.now, &self.net, &transmit);
+        Some(transmit)
+    }
+
+    #[must_use]
+    pub(crate) fn poll_event(&mut self) -> Option<DiscoveryEvent> {
+        self.events.extend(self.paths.take_events().into_iter().map(DiscoveryEvent::Lan));
+        self.events.pop_front()
+    }
+
+    #[must_use]
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
+        let views = self.views.values().filter_map(View::next).min();
+        let notices = self.notices.iter().map(|(at, _)| *at).min();
+        let announcer = self.announcer.poll_timeout(self.config.beacons);
+        let all = [announcer, self.finder.poll_timeout(), self.directory.poll_timeout(), self.rendezvous.next()];
+        all.into_iter().chain([views, notices]).flatten().min()
+    }
+
+    /// An entry as it is now.
+    pub(crate) fn entry(&self, key: &SessionKey) -> Option<Found> {
+        self.directory.found(key).cloned()
+    }
+
+    /// The entries of an id: two where two founders use it.
+    pub(crate) fn entries_by_id(&self, id: SessionId) -> Vec<Found> {
+        self.directory.by_id(id).filter_map(|key| self.entry(&key)).collect()
+    }
+
+    /// Every path of every interface, and what to do.
+    pub(crate) fn diagnose(&self) -> Diagnosis {
+        let sessions = self.directory.iter().count();
+        let (others, incompatible) = (self.directory.others(), self.directory.incompatible());
+        self.paths.diagnose(&self.net, self.config.mdns, sessions, others, incompatible)
+    }
+
+    /// Whether UDP sockets are needed: something is hosted, sought, checked or still says goodbye.
+    pub(crate) fn wants_sockets(&self) -> bool {
+        self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
+    }
+
+    // ----------------------------------------------------------------------------------------------- plumbing
+
+    fn sight(&self, now: Moment, id: QueryId) -> Sight {
+        let count = self.directory.count(now);
+        let known = self.directory.settled();
+        let known = known.map(|(key, incarnation, term, revision)| KnownSession { key, incarnation, term, revision });
+        let view = self.views.get(&id);
+        let satisfied = view.is_some_and(|view| view.satisfied(self.directory.iter().map(|(found, _)| found)));
+        Sight { hosts: count.hosts, total: count.total, median: count.median, satisfied, known: known.collect() }
+    }
+
+    /// Carries changes to the views and brings sockets and mDNS to what is wanted; last in every call.
+    fn settle(&mut self, now: Moment) {
+        loop {
+            self.route_changes(now);
+            if !self.draw(now) {
+                break;
+            }
+        }
+        let wanted = self.wants_sockets();
+        if wanted != self.sockets {
+            self.sockets = wanted;
+            self.finder.set_open(now, wanted);
+            self.events.push_back(DiscoveryEvent::Sockets(wanted));
+            if !wanted {
+                self.directory.clear();
+                self.route_changes(now);
+            }
+        }
+        self.rendezvous.learn(self.announcer.udp_port());
+        let browse = !self.views.is_empty();
+        for action in self.rendezvous.settle(now, self.game, browse) {
+            self.events.push_back(DiscoveryEvent::Mdns(action));
+        }
+    }
+
+    fn route_changes(&mut self, now: Moment) {
+        while let Some(change) = self.directory.poll_change() {
+            match change {
+                Change::Touched(_) => self.touch(now, false),
+                Change::Ping(_) => self.touch(now, true),
+                Change::Lost(key) => {
+                    self.touch(now, false);
+                    self.events.push_back(DiscoveryEvent::Lost(key));
+                }
+                Change::Fetch { id, to, via } => {
+                    let purpose = if via == Via::Routed { Purpose::Target } else { Purpose::Fetch };
+                    self.finder.fetch(cx!(self, now), id, None, to, via, purpose);
+                }
+                Change::AskAll(id) => self.finder.ask_all_for(cx!(self, now), id),
+            }
+        }
+    }
+
+    fn touch(&mut self, now: Moment, ping: bool) {
+        for view in self.views.values_mut() {
+            view.touch(now, ping, &self.config.tuning);
+        }
+    }
+
+    /// Draws the lists that are due; true where that moved anything.
+    fn draw(&mut self, now: Moment) -> bool {
+        let mut done = Vec::new();
+        let mut drawn = false;
+        for (id, view) in &mut self.views {
+            if !view.next().is_some_and(|at| at <= now) {
+                continue;
+            }
+            drawn = true;
+            match view.draw(now, self.directory.iter()) {
+                Some(Told::List { list, events }) => {
+                    self.events.push_back(DiscoveryEvent::List { query: *id, list, events });
+                }
+                Some(Told::Done(found)) => {
+                    self.events.push_back(DiscoveryEvent::Done { query: *id, found });
+                    done.push(*id);
+                }
+                None => {}
+            }
+        }
+        for id in &done {
+            self.views.remove(id);
+            self.finder.close(id.0);
+        }
+        if drawn {
+            let shown: BTreeSet<SessionKey> = self.views.values().flat_map(View::shown).collect();
+            for key in self.directory.iter().map(|(found, _)| found.key()).collect::<Vec<_>>() {
+                self.directory.set_shown(cx!(self, now), key, shown.contains(&key));
+            }
+        }
+        if self.views.is_empty() {
+            self.directory.set_active(cx!(self, now), false);
+        }
+        drawn
+    }
+}
+
+fn wish(query: &SessionQuery, mode: Mode) -> Wish {
+    let target = match (query.id, query.code) {
+        (Some(id), _) => Target::Session(id),
+        (None, Some(code)) => Target::Code(code),
+        (None, None) => Target::Any,
+    };
+    let all = query.filter == crate::types::Filter::all();
+    Wish {
+        filter: (!all).then(|| query.filter.0.clone()),
+        target,
+        targets: query.targets.clone(),
+        lasting: mode == Mode::Browse,
+    }
+}
