@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod directory;
 pub(crate) mod discovery;
 pub(crate) mod finder;
+pub(crate) mod engine;
 pub(crate) mod io;
 pub(crate) mod lan;
 pub(crate) mod limits;

@@ -68,7 +68,7 @@ struct Closing {
     stopped: bool,
 }
 
-/// How long goodbyes are repeated after a close; see `Tuning::goodbye`.
+/// How long goodbyes are repeated after a close; see `Tuning::goodbye_at`.
 const LINGER: Duration = Duration::from_millis(260);
 
 impl Engine {
@@ -86,7 +86,7 @@ impl Engine {
         };
         Self {
             unix_ms,
-            discovery: Discovery::new(discovery, rng.random(), unix_ms),
+            discovery: Discovery::new(discovery, rng.random()),
             sessions: Sessions::new(config.version, (*config.tuning).clone(), rng.random()),
             config,
             askers: BTreeMap::new(),
@@ -172,7 +172,7 @@ impl Engine {
 
     /// Takes the answer to [`Action::Listen`]: the port, or why there is none.
     pub(crate) fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
-        self.sessions.listening(now, session, result);
+        self.sessions.handle_listening(now, session, result);
         self.route(now);
     }
 
@@ -196,7 +196,6 @@ impl Engine {
         if let Some(closing) = &mut self.closing {
             if closing.stop_at <= now && !closing.stopped {
                 closing.stopped = true;
-                self.actions.push_back(Action::Sockets { open: false });
                 self.actions.push_back(Action::Stop);
             }
         }
@@ -358,7 +357,7 @@ impl Engine {
         }
         self.sessions.shutdown(now);
         self.route(now);
-        let linger = if self.discovery.is_parting() { LINGER } else { Duration::ZERO };
+        let linger = if self.discovery.wants_sockets() { LINGER } else { Duration::ZERO };
         self.closing = Some(Closing { stop_at: now + linger, stopped: false });
         self.outputs.push_back(Output::Lan(LanEvent::Closed));
         self.done(request, Ok(Answer::Unit));
