@@ -46,7 +46,13 @@ impl Party {
             Ok((lan, user))
         };
         println!("A LAN party on 127.0.0.1, UDP port {port}: Ada hosts, Bob, Cem and Dee play.\n");
-        Ok(Self { start: Instant::now(), ada: player("Ada")?, bob: player("Bob")?, cem: player("Cem")?, dee: player("Dee")? })
+        Ok(Self {
+            start: Instant::now(),
+            ada: player("Ada")?,
+            bob: player("Bob")?,
+            cem: player("Cem")?,
+            dee: player("Dee")?,
+        })
     }
 
     fn say(&self, words: &str) {

@@ -37,8 +37,10 @@ const INTERFACES_EVERY: Duration = Duration::from_secs(2);
 const REPAIR_EVERY: Duration = Duration::from_millis(500);
 /// How long links may take to say their last words once everything ends.
 const ENDING: Duration = Duration::from_secs(1);
-/// The same where nobody holds a handle any more.
+/// The same where the engine has not ended anything itself.
 const ENDING_UNHELD: Duration = Duration::from_millis(500);
+/// How long the engine may repeat its goodbyes once the handle is dropped: it was told to close before that.
+const GRACE: Duration = Duration::from_millis(600);
 
 /// What the driver itself tells the engine as a consequence of an action.
 enum Feedback {
@@ -67,6 +69,8 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     feedback: VecDeque<Feedback>,
     /// Resolves when the handle of this driver is dropped.
     stop: Option<oneshot::Receiver<()>>,
+    /// The engine is to stop by itself before this goes off.
+    grace: Alarm,
     ending: Option<Alarm>,
     /// The engine has ended everything itself.
     stopped: bool,
@@ -97,6 +101,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             deadline: Alarm::default(),
             feedback: VecDeque::new(),
             stop: None,
+            grace: Alarm::default(),
             ending: None,
             stopped: false,
             quiet: Quiet::default(),
@@ -154,6 +159,9 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                     // Only now: what was said before the handle was dropped still counts, a leave above all.
                     if self.stop.as_mut().is_some_and(|stop| Pin::new(stop).poll(cx).is_ready()) {
                         self.stop = None;
+                        self.grace.set(Some(Instant::now() + GRACE));
+                    }
+                    if self.grace.poll(cx) {
                         self.end(ENDING_UNHELD);
                     }
                     return false;
