@@ -4,6 +4,7 @@
 //! `None`, then sleep until `poll_timeout`. A forgotten drain delays, it never corrupts. The composer passes discovery's
 //! findings in and these events out; neither half knows the other.
 
+mod bounds;
 mod core;
 mod document;
 mod doorman;
