@@ -60,10 +60,14 @@ impl Sessions {
     }
 
     /// A user may host and join from now on. One that signs in again has its new name from then on.
-    pub(crate) fn sign_in(&mut self, user: LocalUser) {
-        if self.users.len() < limits::USERS || self.users.contains_key(&user.identity.account()) {
-            self.users.insert(user.identity.account(), user);
+    pub(crate) fn sign_in(&mut self, user: LocalUser) -> Result<(), Error> {
+        let account = user.identity.account();
+        if self.users.len() >= limits::USERS && !self.users.contains_key(&account) {
+            let why = format!("{} users are signed in, which is the most", limits::USERS);
+            return Err(Error::new(ErrorKind::InvalidState, why));
         }
+        self.users.insert(account, user);
+        Ok(())
     }
 
     /// Ends the user's sessions and joins, then says so.
@@ -381,13 +385,13 @@ impl Sessions {
     }
 
     fn evict(&mut self, link: LinkId) {
-        match self.core.owners.get(&link).copied() {
-            Some(Owner::Host(key)) => {
-                if let Some(host) = self.hosts.get_mut(&key) {
-                    host.evict(&mut self.core, link);
-                }
-            }
-            _ => self.core.close(link, false),
+        let host = match self.core.owners.get(&link) {
+            Some(Owner::Host(key)) => self.hosts.get_mut(key),
+            _ => None,
+        };
+        match host {
+            Some(host) => host.evict(&mut self.core, link),
+            None => self.core.close(link, false),
         }
     }
 

@@ -325,8 +325,9 @@ impl HostAuthority {
         let Some(guest) = self.guests.remove(&id) else { return };
         let account = guest.account();
         core.doorman.remove(id);
-        let taken = |number: &u16| self.doc.state().members.iter().any(|member| member.number == *number);
-        let number = (0..).find(|number| !taken(number)).unwrap_or(u16::MAX);
+        // They are in the order of their numbers: the first that is not its place leaves it free.
+        let taken = self.doc.state().members.iter().zip(0_u16..).take_while(|(member, at)| member.number == *at);
+        let number = u16::try_from(taken.count()).unwrap_or(u16::MAX);
         let member = Member {
             account,
             name: join.name.clone(),
@@ -340,7 +341,7 @@ impl HostAuthority {
             joined_revision: self.doc.revision().number + 1,
         };
         self.seat_of.insert(id, account);
-        self.seats.insert(account, Seat::new(core.now, guest.link, join.nonce, join.peer_incarnation));
+        self.seats.insert(account, Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation));
         self.leavers.retain(|leaver| *leaver != account);
         self.tell_keys(core);
         self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
@@ -355,7 +356,7 @@ impl HostAuthority {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let restarted = seat.nonce != join.nonce;
         let was_away = seat.link.is_none();
-        let former = seat.attach(core.now, guest.link);
+        let former = seat.attach(core.now, self.key.id, guest.link);
         if restarted {
             seat.nonce = join.nonce;
             seat.peer_incarnation = join.peer_incarnation;

@@ -162,7 +162,7 @@ impl HostAuthority {
             return;
         }
         let now = self.doc.revision();
-        let logged = self.log.front().is_some_and(|(first, _)| *first <= have.number + 1);
+        let logged = self.log.front().is_some_and(|(first, _)| *first <= have.number.saturating_add(1));
         if have.term == now.term && have.number <= now.number && (logged || have == now) {
             for (_, message) in self.log.iter().filter(|(number, _)| *number > have.number) {
                 seat.deliver(core, message);

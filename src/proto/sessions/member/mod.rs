@@ -158,7 +158,7 @@ impl MemberSeat {
         if delta.revision <= have {
             return;
         }
-        if delta.revision.term != have.term || delta.revision.number != have.number + 1 {
+        if delta.revision.term != have.term || delta.revision.number != have.number.saturating_add(1) {
             self.ask_resync(core, have);
             return;
         }

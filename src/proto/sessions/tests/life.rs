@@ -264,6 +264,70 @@ fn two_users_of_one_process_hold_two_seats() {
 }
 
 #[test]
+fn a_session_that_is_not_open_yet_can_be_given_up() {
+    let mut net = Net::new(16);
+    let a = net.node();
+    let account = net.account(a);
+    for sign_out in [false, true] {
+        let request = net.request(a);
+        net.nodes[a].sessions.host(net.now, request, account, room(2).into(), 0);
+        // What it asked for is not answered yet.
+        while net.nodes[a].sessions.poll_action().is_some() {}
+        if sign_out {
+            let out = net.request(a);
+            net.nodes[a].sessions.sign_out(net.now, out, account);
+        } else {
+            net.nodes[a].sessions.cancel(net.now, request);
+        }
+        net.drain();
+        assert_eq!(net.answer(a, request).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(net.nodes[a].sessions.is_idle() && net.nodes[a].seats.is_empty());
+    }
+}
+
+#[test]
+fn a_port_that_cannot_be_opened_is_an_error_of_the_system() {
+    let mut net = Net::new(17);
+    let a = net.node();
+    let account = net.account(a);
+    let request = net.request(a);
+    net.nodes[a].sessions.host(net.now, request, account, room(2).into(), 0);
+    let Some(Action::Listen { session, .. }) = net.nodes[a].sessions.poll_action() else { panic!("no listen") };
+    net.nodes[a].sessions.handle_listening(net.now, session, Err("in use".into()));
+    net.drain();
+    let error = net.answer(a, request).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("in use"), "{error}");
+}
+
+#[test]
+fn a_restarted_member_gets_its_away_seat_with_ready_cleared_and_its_former_process_does_not() {
+    let mut net = Net::new(18);
+    let (a, b, c) = (net.node(), net.node(), net.node());
+    let (host, key) = net.host(a, room(4));
+    for (node, name) in [(b, "ada"), (c, "ada again")] {
+        net.nodes[node].users.clear();
+        net.user_with(node, name, [9; 32]);
+    }
+    let former = net.join(b, key);
+    net.update_me(b, former, MemberUpdate::new().ready(true).set("team", "red"));
+    net.settle();
+    net.take_events(a, host);
+    net.dark.insert(b);
+    net.run(4 * SECOND);
+    let later = net.join(c, key);
+    assert_eq!(names(&net.take_events(a, host)), ["away", "back", "member updated"]);
+    let member = member(&net, a, host, c).unwrap();
+    assert!(!member.ready && member.name == "ada again" && member.attributes.is_empty());
+    assert_eq!(member.number, 1);
+    net.dark.clear();
+    net.run(5 * SECOND);
+    assert_eq!(net.seat(b, former).left, Some(Left::Superseded));
+    assert_eq!(net.seat(c, later).left, None);
+    assert_eq!(net.view(a, host).members.len(), 2);
+}
+
+#[test]
 fn a_dedicated_host_has_a_handle_and_no_seat() {
     let mut net = Net::new(15);
     let (a, b) = (net.node(), net.node());
