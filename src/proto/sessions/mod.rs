@@ -29,7 +29,8 @@ use crate::proto::io::{Action, Answer, Command, JoinCommand, LinkEvent, LinkId, 
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
-    AccountId, Error, ErrorKind, HostRequest, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot, UserEvent,
+    AccountId, Error, ErrorKind, HostRequest, LanEvent, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot,
+    UserEvent,
 };
 use crate::wire::frame::Request;
 
@@ -60,14 +61,14 @@ impl Sessions {
     }
 
     /// A user may host and join from now on. One that signs in again has its new name from then on.
-    pub(crate) fn sign_in(&mut self, user: LocalUser) -> Result<(), Error> {
+    pub(crate) fn sign_in(&mut self, user: LocalUser) {
         let account = user.identity.account();
         if self.users.len() >= limits::USERS && !self.users.contains_key(&account) {
             let why = format!("{} users are signed in, which is the most", limits::USERS);
-            return Err(Error::new(ErrorKind::InvalidState, why));
+            self.core.outputs.push_back(Output::Lan(LanEvent::Trouble(why)));
+            return;
         }
         self.users.insert(account, user);
-        Ok(())
     }
 
     /// Ends the user's sessions and joins, then says so.

@@ -212,6 +212,24 @@ fn another_key_or_a_goodbye_where_the_host_was_is_its_end() {
 }
 
 #[test]
+fn a_refused_dial_at_an_address_it_was_not_lost_at_proves_nothing() {
+    let mut net = Net::new(19);
+    let (a, b, c) = (net.node(), net.node(), net.node());
+    let (_, key) = net.host(a, room(4));
+    let other = SocketAddr::new(net.nodes[c].ip, 9);
+    let to = Resolved { candidates: vec![net.address(key), other], ..net.resolved(key) };
+    let request = net.ask_join_with(b, Net::join_command(None), to);
+    net.settle();
+    let seat = net.seat_of(b, request);
+    net.dark.insert(a);
+    net.run(10 * SECOND);
+    assert_eq!(net.seat(b, seat).left, None);
+    net.dark.clear();
+    net.run(5 * SECOND);
+    assert!(net.nodes[b].sessions.members[&seat].is_linked());
+}
+
+#[test]
 fn a_process_that_slept_blames_nobody() {
     let mut net = Net::new(12);
     let (a, host, _, b, second, ..) = three(&mut net);

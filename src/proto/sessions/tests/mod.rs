@@ -140,7 +140,7 @@ impl Net {
     fn user_with(&mut self, node: usize, name: &str, seed: [u8; 32]) -> AccountId {
         let identity = Identity::from_seed(seed).unwrap();
         let account = identity.account();
-        self.nodes[node].sessions.sign_in(LocalUser { identity, name: name.into(), external: None }).unwrap();
+        self.nodes[node].sessions.sign_in(LocalUser { identity, name: name.into(), external: None });
         self.nodes[node].users.push(account);
         account
     }
