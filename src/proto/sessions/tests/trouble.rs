@@ -251,6 +251,20 @@ fn lobby_messages_go_to_all_in_one_order_and_a_flood_is_slowed() {
 }
 
 #[test]
+fn a_request_whose_answer_was_lost_takes_effect_once() {
+    let mut net = Net::new(14);
+    let (a, host, _, b, seat) = pair(&mut net);
+    let said = net.say(b, seat, "once");
+    while net.seat(a, host).events.is_empty() {
+        net.run(net.delay / 4);
+    }
+    net.cut_links(b);
+    net.settle();
+    assert!(net.answer(b, said).is_ok());
+    assert_eq!(names(&net.take_events(a, host)), ["message", "away", "back"]);
+}
+
+#[test]
 fn garbage_costs_its_sender_the_link() {
     let mut net = Net::new(12);
     let (a, host, _, b, seat) = pair(&mut net);
