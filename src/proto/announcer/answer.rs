@@ -1,6 +1,6 @@
 //! Answers to questions and probes (scale.md 4, H1 to H3; security.md 7, 8, 16).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Announcer {
         }
         let cookie = query.cookie.is_some_and(|cookie| self.is_cookie(cx.now, asker.from, cookie));
         if asker.via == Via::Routed && cookie {
-            self.note_proven(cx.now, asker.from);
+            self.note_proven(cx.now, asker.from.ip());
         }
         let keys: Vec<_> =
             self.hosted.iter().filter(|(_, h)| h.what.listed && wanted(h, query)).map(|(k, _)| *k).collect();
@@ -149,7 +149,7 @@ impl Announcer {
 
     /// "Do you live?"
     pub(crate) fn handle_probe(&mut self, cx: &mut Cx<'_>, probe: &Probe, asker: Asker) {
-        if asker.via == Via::Routed && !self.proven.contains_key(&asker.from) {
+        if asker.via == Via::Routed && !self.proven.contains_key(&asker.from.ip()) {
             return;
         }
         let fits = |hosted: &&Hosted| {
@@ -161,9 +161,10 @@ impl Announcer {
         };
         let Some(key) = self.hosted.values().find(fits).map(|hosted| hosted.what.key) else { return };
         if asker.via == Via::Routed {
-            self.note_proven(cx.now, asker.from);
+            self.note_proven(cx.now, asker.from.ip());
         }
         self.note_probe(cx, asker);
+        self.lease_for_probe(cx, asker.via);
         // A dying finder's entry is probed twenty times in 2.8 s; ten finders may share an address.
         let source = self.per_peer.source.of_ip(asker.from.ip());
         if !source.take(cx.now, 200, Duration::from_millis(10)) || !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
@@ -208,6 +209,17 @@ impl Announcer {
         }
     }
 
+    /// Who probes looks at us, and may have come by our announcement without a question that we heard.
+    fn lease_for_probe(&mut self, cx: &mut Cx<'_>, via: Via) {
+        let Via::Interface { index, .. } = via else { return };
+        let leased = |(way, until): (&Way, &Moment)| way.index == index && *until > cx.now;
+        if !self.leases.iter().any(leased) {
+            for way in cx.net.ways().into_iter().filter(|way| way.index == index) {
+                self.lease(cx, way);
+            }
+        }
+    }
+
     /// A question keeps the beacons on its way going for a while.
     fn lease(&mut self, cx: &mut Cx<'_>, way: Way) {
         let until = cx.now + cx.tuning.lease;
@@ -240,7 +252,7 @@ impl Announcer {
         [minute, minute.wrapping_sub(1)].iter().any(|&m| hash::cookie(&self.cookie_secret, from, m) == cookie)
     }
 
-    fn note_proven(&mut self, now: Moment, from: SocketAddr) {
+    fn note_proven(&mut self, now: Moment, from: IpAddr) {
         self.proven.retain(|_, at| now.since(*at) < Duration::from_secs(600));
         if self.proven.len() < limits::LISTENERS || self.proven.contains_key(&from) {
             self.proven.insert(from, now);

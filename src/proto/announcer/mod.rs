@@ -50,8 +50,8 @@ pub(crate) struct Announcer {
     signing: Bucket,
     probes: VecDeque<Moment>,
     hot_until: Moment,
-    /// Peers beyond a router that proved their address by a cookie.
-    proven: BTreeMap<SocketAddr, Moment>,
+    /// Peers beyond a router that proved their address by a cookie; probes come from ports of their own.
+    proven: BTreeMap<IpAddr, Moment>,
     /// Who probed us lately: a goodbye goes to those whom no multicast reaches.
     listeners: BTreeMap<SocketAddr, (Via, Moment)>,
     cookie_secret: [u8; 32],

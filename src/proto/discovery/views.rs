@@ -59,8 +59,10 @@ impl View {
     }
 
     /// An entry changed. What happens at once is told at once, then one list gathers for a moment.
-    pub(super) fn touch(&mut self, now: Moment, ping: bool, tuning: &Tuning) {
-        let interval = if ping { tuning.ping_interval } else { tuning.list_interval };
+    pub(super) fn touch(&mut self, now: Moment, ping: bool, entries: usize, tuning: &Tuning) {
+        // Short lists are cheap to draw: a handful of answers is not worth a wait.
+        let cost = Duration::from_micros(40).saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX));
+        let interval = if ping { tuning.ping_interval } else { tuning.list_interval.min(cost) };
         let at = self.last.map_or(now, |last| (last + interval).max(now));
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }

@@ -1,0 +1,2 @@
+//! What a stranger on the link cannot do.
+use super::*;

@@ -1,0 +1,2 @@
+//! Liveness, restarts, interfaces, mDNS.
+use super::*;
