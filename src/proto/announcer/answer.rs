@@ -166,7 +166,7 @@ impl Announcer {
         self.note_probe(cx, asker);
         self.lease_for_probe(cx, asker.via);
         // A dying finder's entry is probed twenty times in 2.8 s; ten finders may share an address.
-        let source = self.per_peer.source.of_ip(asker.from.ip());
+        let source = self.limiters.source.of_ip(asker.from.ip());
         if !source.take(cx.now, 200, Duration::from_millis(10)) || !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
             return;
         }
@@ -241,10 +241,10 @@ impl Announcer {
         let sessions = u32::try_from(self.hosted.len().max(1)).unwrap_or(u32::MAX);
         let burst = u32::try_from((800 / hosts).clamp(3, 20)).unwrap_or(3).saturating_mul(sessions);
         let every = Duration::from_secs_f64(1.0 / (400.0 / hosts as f64).clamp(0.2, 10.0));
-        let source = self.per_peer.source.of_ip(from.ip()).has(cx.now, burst, every);
+        let source = self.limiters.source.of_ip(from.ip()).has(cx.now, burst, every);
         source
-            && self.per_peer.peer.of(from).take(cx.now, 6 * sessions, Duration::from_secs(1))
-            && self.per_peer.source.of_ip(from.ip()).take(cx.now, burst, every)
+            && self.limiters.peer.of(from).take(cx.now, 6 * sessions, Duration::from_secs(1))
+            && self.limiters.source.of_ip(from.ip()).take(cx.now, burst, every)
     }
 
     fn is_cookie(&self, now: Moment, from: SocketAddr, cookie: [u8; 16]) -> bool {
@@ -279,7 +279,7 @@ fn wanted(hosted: &Hosted, query: &Query) -> bool {
         Target::Session(id) => id == what.key.id,
         Target::Code(code) => code == RoomCode::of(what.key),
     };
-    let filter = || query.filter.as_ref().map_or(true, |node| !excluded(node, what));
+    let filter = || query.filter.as_ref().is_none_or(|node| !excluded(node, what));
     let known = || {
         let tag = hash::known_tag(query.nonce, what.key, what.incarnation, what.term, what.facts.revision);
         query.known.contains(tag)

@@ -207,7 +207,7 @@ impl Directory {
     pub(crate) fn suspect(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let urgent = cx.tuning.probe_gap_urgent;
-        if !entry.own && !entry.check.is_some_and(|check| check.gap == urgent) {
+        if !entry.own && entry.check.is_none_or(|check| check.gap != urgent) {
             entry.check = Some(Check { tries: 0, next: cx.now, gap: urgent });
         }
         self.schedule(key);

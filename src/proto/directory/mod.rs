@@ -356,7 +356,7 @@ impl Directory {
         self.tombstones.get(&key).is_some_and(|stone| {
             stone.until > now
                 && incarnation <= stone.incarnation
-                && stone.sequence.map_or(true, |ended| incarnation < stone.incarnation || sequence <= ended)
+                && stone.sequence.is_none_or(|ended| incarnation < stone.incarnation || sequence <= ended)
         })
     }
 

@@ -396,7 +396,7 @@ impl Discovery {
         let mut done = Vec::new();
         let mut drawn = false;
         for (id, view) in &mut self.views {
-            if !view.next().is_some_and(|at| at <= now) {
+            if view.next().is_none_or(|at| at > now) {
                 continue;
             }
             drawn = true;

@@ -30,7 +30,9 @@ fn ten_hosts_are_found_in_one_round_trip_by_one_question() {
         lan.run(1_500 * MS);
         assert_eq!(lan.questions - sent, 1, "seed {seed}");
         let list = lan.list(finder, 1);
-        assert!(list.iter().all(|found| found.is_confirmed() && found.ping().is_some() && !found.addresses().is_empty()));
+        assert!(
+            list.iter().all(|found| found.is_confirmed() && found.ping().is_some() && !found.addresses().is_empty())
+        );
     }
 }
 
@@ -168,6 +170,30 @@ fn without_beacons_nothing_goes_to_all_and_a_typed_address_still_works() {
     lan.run(300 * MS);
     assert_eq!(lan.list(finder, 1).len(), 0, "a goodbye by unicast to who probed");
     assert_eq!(lan.casts, 0);
+}
+
+#[test]
+fn a_configured_peer_beyond_a_router_is_like_any_other_entry() {
+    let mut lan = Segment::new(30, 0.1);
+    lan.passes = |_| false;
+    let host = lan.host(1);
+    let target = lan.shared_address(host);
+    let finder = lan.node_with(2, |config| config.targets = vec![target]);
+    lan.move_to(finder, "10.9.0.2".parse().unwrap());
+    lan.run(2_000 * MS);
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(1_000 * MS);
+    let list = lan.list(finder, 1);
+    assert_eq!(list.len(), 1);
+    assert!(list[0].sources().contains(crate::types::Source::Direct));
+    lan.run(60_000 * MS);
+    assert_eq!(lan.list(finder, 1).len(), 1, "probes go through the router too");
+    let before = lan.sent;
+    lan.run(10_000 * MS);
+    assert!(lan.sent - before < 20, "{}", lan.sent - before);
+    lan.withdraw(host, GoodbyeReason::Ended);
+    lan.run(400 * MS);
+    assert!(lan.list(finder, 1).is_empty(), "a goodbye by unicast");
 }
 
 #[test]

@@ -179,6 +179,14 @@ impl Segment {
         }
     }
 
+    /// Puts a node into another subnet; broadcasts do not get there.
+    pub(super) fn move_to(&mut self, node: usize, v4: Ipv4Addr) {
+        let interface = Interface { broadcast: None, ..self.interface(v4) };
+        self.nodes[node].address = IpAddr::V4(v4);
+        self.nodes[node].discovery.handle_interfaces(self.clock, &[interface]);
+        self.drain(node);
+    }
+
     pub(super) fn host(&mut self, number: u8) -> usize {
         self.host_with(number, |_| {})
     }
@@ -349,7 +357,10 @@ impl Segment {
                     continue;
                 }
                 let delay = self.delay();
-                self.push(delay, What::Arrive { to, from, local: transmit.to.ip(), shared: true, bytes: transmit.bytes.to_vec() });
+                self.push(
+                    delay,
+                    What::Arrive { to, from, local: transmit.to.ip(), shared: true, bytes: transmit.bytes.to_vec() },
+                );
             }
             return;
         }
@@ -369,7 +380,9 @@ impl Segment {
                 let shared = own.is_none();
                 self.push(delay, What::Arrive { to, from, local: ip, shared, bytes: transmit.bytes.to_vec() });
             }
-            None if machine && self.loopback_only => self.push(delay, What::Unreachable { to: node, address: transmit.to }),
+            None if machine && self.loopback_only => {
+                self.push(delay, What::Unreachable { to: node, address: transmit.to })
+            }
             None => {}
         }
     }
