@@ -36,7 +36,7 @@ impl Backend for OwnThread {
         let handle = spawn(engine, driver_config(&config), Commands(Arc::clone(&core)), Outputs(Arc::clone(&core)));
         let handle =
             handle.map_err(|error| Error::new(ErrorKind::Io, format!("the driver's thread did not start: {error}")))?;
-        Ok(Box::new(Guard { core, handle: Some(Mutex::new(handle)) }))
+        Ok(Box::new(Guard { core, handle: Some(handle) }))
     }
 
     fn fresh_identity(&self) -> Result<Identity> {
@@ -51,8 +51,7 @@ impl Backend for OwnThread {
 /// Waits a moment for the first goodbyes, then lets the thread end by itself: a game's frame must not hang on it.
 struct Guard {
     core: Arc<Core>,
-    /// Locked by nobody: it makes the handle `Sync`.
-    handle: Option<Mutex<DriverHandle>>,
+    handle: Option<DriverHandle>,
 }
 
 impl Drop for Guard {
