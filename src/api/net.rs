@@ -57,7 +57,7 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.core.wait_closed(PARTING);
-        // `Command::Close` is queued, so the driver ends in bounded time; its handle's own drop would wait for that.
+        // `Command::Close` is queued, so the driver ends in bounded time; its handle's drop would wait for that.
         if let Some(handle) = self.handle.take() {
             handle.detach();
         }
