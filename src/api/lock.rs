@@ -4,7 +4,9 @@
 //! system removes it with its process. Elsewhere the lock file names its process, and one whose process is gone is stale.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+#[cfg(not(windows))]
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A lock that this process has; held for as long as the value lives, or the process.
