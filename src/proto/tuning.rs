@@ -142,7 +142,9 @@ tuning! {
     announce_delay: Duration = ms(20),
     /// And is repeated after these.
     announce_again: [Duration; 3] = [ms(60), ms(250), ms(1_000)],
-    /// Changes are told at once, then once per this.
+    /// So many changes in a row are told at once.
+    change_burst: u32 = 4,
+    /// Then one per this.
     change_interval: Duration = ms(1_000),
     /// When a goodbye goes out.
     goodbye_at: [Duration; 5] = [ms(0), ms(20), ms(60), ms(130), ms(250)],

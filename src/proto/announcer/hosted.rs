@@ -71,7 +71,7 @@ pub(super) struct Hosted {
     /// When to announce, in order, and whether that is a repeat.
     pub(super) announce: VecDeque<(Moment, bool)>,
     pub(super) announce_tries: u32,
-    pub(super) last_change: Option<Moment>,
+    pub(super) changes: Bucket,
     pub(super) bucket: Bucket,
     pub(super) digest: [u8; 8],
     askers: VecDeque<Asker>,
@@ -99,7 +99,7 @@ impl Hosted {
             beacon: now,
             announce: VecDeque::new(),
             announce_tries: 0,
-            last_change: None,
+            changes: Bucket::default(),
             bucket: Bucket::default(),
             digest: [0; 8],
             askers: VecDeque::new(),

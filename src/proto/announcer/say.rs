@@ -21,7 +21,8 @@ impl Announcer {
         hosted.beacon = cx.now + cx.dice.between(interval.mul_f64(0.8), interval.mul_f64(1.2));
     }
 
-    /// A change is told at once, then at most once a second; where nobody asked lately there is nobody to tell.
+    /// A change is told at once, but no more than a few in a row, then one a second; where nobody asked lately there is
+    /// nobody to tell. One that waits for its turn is told with all that changed until then.
     pub(super) fn tell_change(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
         self.leases.retain(|_, until| *until > cx.now);
         let interested = !self.leases.is_empty();
@@ -33,14 +34,12 @@ impl Announcer {
         if hosted.announce.iter().any(|(_, repeat)| !repeat) {
             return;
         }
-        let earliest = hosted.last_change.map_or(cx.now, |at| at + cx.tuning.change_interval);
-        let at = earliest.max(cx.now);
+        let at = hosted.changes.take_next(cx.now, cx.tuning.change_burst, cx.tuning.change_interval);
         hosted.announce.clear();
         hosted.announce.push_back((at, false));
         if hosts <= 50 {
             hosted.announce.extend(cx.tuning.announce_again.iter().take(2).map(|after| (at + *after, true)));
         }
-        hosted.last_change = Some(at);
         hosted.announce_tries = 0;
         self.fire_announcement(cx, key);
     }

@@ -92,6 +92,8 @@ pub(crate) struct Discovery {
     out: VecDeque<Transmit>,
     events: VecDeque<DiscoveryEvent>,
     sockets: bool,
+    /// A session is being opened or hosted, listed or not: its link needs this machine's addresses.
+    held: bool,
     /// Death notices that wait for their moment.
     notices: Vec<(Moment, SessionKey)>,
     /// The last moment that was told.
@@ -131,6 +133,7 @@ impl Discovery {
             out: VecDeque::new(),
             events: VecDeque::new(),
             sockets: false,
+            held: false,
             notices: Vec::new(),
             now: Moment::ZERO,
             dice,
@@ -168,6 +171,15 @@ impl Discovery {
         self.rendezvous.withdraw(key);
         self.announcer.withdraw(cx!(self, now), key, reason);
         self.settle(now);
+    }
+
+    /// Keeps the sockets open, listed sessions or not.
+    pub(crate) fn hold_sockets(&mut self, now: Moment, held: bool) {
+        if self.held != held {
+            self.held = held;
+            self.now = now;
+            self.settle(now);
+        }
     }
 
     /// Signed goodbyes of all that is listed, to be sent at once by a process that ends now.
@@ -327,7 +339,7 @@ impl Discovery {
 
     /// Whether UDP sockets are needed: something is hosted, sought, checked or still says goodbye.
     pub(crate) fn wants_sockets(&self) -> bool {
-        self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
+        self.held || self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
     }
 
     // ----------------------------------------------------------------------------------------------- plumbing

@@ -241,6 +241,8 @@ impl Engine {
     /// Moves what each half has for the other, or for the outside, until both are drained.
     fn route(&mut self, now: Moment) {
         loop {
+            // Before a session listens, so that its link has addresses from the start.
+            self.discovery.hold_sockets(now, self.sessions.is_hosting());
             let mut moved = false;
             while let Some(event) = self.sessions.poll_event() {
                 moved = true;
@@ -266,7 +268,13 @@ impl Engine {
         match event {
             SessionsEvent::Publish(listing) => self.discovery.publish(now, publication(*listing)),
             SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),
-            SessionsEvent::HostSuspect { key } => self.discovery.suspect(now, key),
+            SessionsEvent::HostSuspect { key } => {
+                if let Some(entry) = self.discovery.entry(&key) {
+                    let addresses: Vec<SocketAddr> = entry.addresses().iter().map(|address| address.addr).collect();
+                    self.sessions.handle_host_addresses(now, key, &addresses);
+                }
+                self.discovery.suspect(now, key);
+            }
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);

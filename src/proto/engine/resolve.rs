@@ -50,7 +50,11 @@ impl Engine {
             JoinTarget::Found(found) => {
                 // The list may have moved on since the caller took this entry.
                 let current = self.discovery.entry(&found.key()).unwrap_or_else(|| found.clone());
-                return self.dial_found(now, request, account, what, &current, join_by);
+                if !current.addresses().is_empty() {
+                    return self.dial_found(now, request, account, what, &current, join_by);
+                }
+                // Heard just now, by a beacon: its address is not proven yet.
+                SessionQuery::new().id(found.id())
             }
             JoinTarget::Link(link) => {
                 let mut candidates = link.addresses.clone();
@@ -163,8 +167,10 @@ fn resolved(
 /// The entries that a join names: a browse by typed address lists what else is on the LAN as well. A typed control port
 /// names one session, any other port all of that machine.
 fn fitting(target: &JoinTarget, list: &[Found]) -> Vec<Found> {
-    let of = |fits: &dyn Fn(&Found) -> bool| list.iter().filter(|found| fits(found)).cloned().collect::<Vec<_>>();
+    let reached: Vec<Found> = list.iter().filter(|found| !found.addresses().is_empty()).cloned().collect();
+    let of = |fits: &dyn Fn(&Found) -> bool| reached.iter().filter(|found| fits(found)).cloned().collect::<Vec<_>>();
     match target {
+        JoinTarget::Found(entry) => of(&|found| found.key() == entry.key()),
         JoinTarget::Id(id) => of(&|found| found.id() == *id),
         JoinTarget::Code(code) => of(&|found| found.code() == *code),
         JoinTarget::Address(address) => {
@@ -175,6 +181,6 @@ fn fitting(target: &JoinTarget, list: &[Found]) -> Vec<Found> {
                 exact
             }
         }
-        JoinTarget::Found(_) | JoinTarget::Link(_) => list.to_vec(),
+        JoinTarget::Link(_) => reached,
     }
 }

@@ -21,6 +21,13 @@ impl Bucket {
         allowed
     }
 
+    /// Takes one token, or the next that comes back: when it may be used.
+    pub(crate) fn take_next(&mut self, now: Moment, burst: u32, every: Duration) -> Moment {
+        let at = now.max(self.full - every.saturating_mul(burst.saturating_sub(1)));
+        self.full = self.full.max(now) + every;
+        at
+    }
+
     /// Whether [`take`](Self::take) would succeed.
     pub(crate) fn has(&self, now: Moment, burst: u32, every: Duration) -> bool {
         burst > 0 && self.full <= now + every.saturating_mul(burst - 1)

@@ -415,6 +415,11 @@ impl Sessions {
         [hosts, members, joins, core.doorman.next_deadline()].into_iter().flatten().min()
     }
 
+    /// Whether a session is hosted here, or about to be.
+    pub(crate) fn is_hosting(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     /// Whether any session is hosted here, or any seat held or sought elsewhere.
     pub(crate) fn is_idle(&self) -> bool {
         self.hosts.is_empty() && self.members.is_empty() && self.joins.is_empty()
