@@ -160,7 +160,7 @@ impl Directory {
             }
         }
         // Where a firewall passes only the shared port, a question to all still gets an answer.
-        if tries == 2 && shown && !living && self.ask_all.take(cx.now, 4, Duration::from_millis(500)) {
+        if matches!(tries, 2 | 4) && shown && !living && self.ask_all.take(cx.now, 4, Duration::from_millis(500)) {
             self.changes.push_back(Change::AskAll(id));
         }
     }

@@ -163,7 +163,7 @@ impl Net {
             return via(interface);
         }
         // From this machine itself: the kernel names whichever interface it likes.
-        if let Some(interface) = self.interfaces.iter().find(|i| i.address == ip) {
+        if let Some(interface) = self.interfaces.iter().find(|i| i.address == ip && !i.loopback) {
             return via(interface);
         }
         if ip.is_loopback() || matches!(ip, IpAddr::V6(v6) if is_link_local(v6)) {

@@ -7,8 +7,8 @@ mod segment;
 use std::time::Duration;
 
 use super::*;
-use crate::types::{Attributes, JoinPolicy, Phase, PublicFacts};
-use segment::{Segment, facts};
+use crate::types::PathKind;
+use segment::Segment;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -258,5 +258,3 @@ fn a_diagnosis_names_paths_and_says_what_to_do() {
     assert_eq!(lan.nodes[finder].lan_events.len(), 1, "once a minute");
     assert!(lan.nodes[finder].discovery.diagnose().to_string().contains("not permitted"));
 }
-
-use crate::types::PathKind;
