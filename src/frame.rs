@@ -52,6 +52,12 @@ pub struct FrameLoop {
 }
 
 impl FrameLoop {
+    /// A loop whose next update yields these events.
+    #[cfg(feature = "testing")]
+    pub(crate) fn played(lan: Lan, events: impl IntoIterator<Item = Event>) -> Self {
+        Self { lan, batch: events.into_iter().collect(), open: true }
+    }
+
     /// The `Lan`, for signing in and looking around.
     #[must_use]
     pub fn lan(&self) -> &Lan {

@@ -1,18 +1,21 @@
 //! Where the handles meet the world: a network to stand on, a clock to turn, an engine to run.
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 
 use super::Shared;
 use super::machine::{Machine, Users};
 use super::world::InterfaceFilter;
+use crate::FrameLoop;
+use crate::handle::LanBuilder;
 use crate::handle::backend::{Backend, Drive, InterfaceChoice, LanConfig};
 use crate::handle::core::Core;
 use crate::proto::clock::Moment;
 use crate::proto::engine::{Engine, EngineConfig};
 use crate::proto::io::{Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit};
-use crate::types::{Error, ErrorKind, Identity, Result, SessionKey};
+use crate::proto::tuning::Tuning;
+use crate::types::{Error, ErrorKind, Event, Identity, Result, SessionKey};
 
 pub(super) fn backend(shared: &Arc<Shared>, node: usize) -> Arc<dyn Backend> {
     Arc::new(Virtual { shared: Arc::downgrade(shared), node })
@@ -38,7 +41,7 @@ impl Backend for Virtual {
             return Err(Error::new(ErrorKind::InvalidState, "the node has crashed; restart it first"));
         }
         let (seed, unix_ms) = (world.draw(), world.unix_ms());
-        let engine = Engine::new(EngineConfig::for_tests(&config), seed, unix_ms);
+        let engine = Engine::new(engine_config(&config), seed, unix_ms);
         let filter = interface_filter(&config);
         world.start(self.node, config.beacon_port, filter, Box::new(engine), Box::new(Handles(core)));
         // `Command::Close` comes before the last handle is gone; the world needs no more.
@@ -56,6 +59,21 @@ impl Backend for Virtual {
 
     fn drive(&self) -> Option<Arc<dyn Drive>> {
         Some(Arc::new(Clock(Weak::clone(&self.shared))))
+    }
+}
+
+fn engine_config(config: &LanConfig) -> EngineConfig {
+    // A password's key takes ten rounds: what it costs a thief of traffic is not what a game tests.
+    const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+    let tuning = Tuning { password_rounds: ROUNDS, ..Tuning::default() };
+    EngineConfig {
+        game: config.game.clone(),
+        version: config.version,
+        beacon_port: config.beacon_port,
+        beacons: config.beacons,
+        mdns: config.mdns,
+        targets: config.targets.clone(),
+        tuning: Arc::new(tuning),
     }
 }
 
@@ -82,6 +100,39 @@ impl Drive for Clock {
     }
 }
 
+/// A network on which nothing is ever answered.
+struct Silence;
+
+impl Backend for Silence {
+    fn attach(&self, _: Arc<Core>, _: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
+        Ok(Box::new(()))
+    }
+
+    fn fresh_identity(&self) -> Result<Identity> {
+        Identity::from_seed([1; 32])
+    }
+
+    fn loopback_port(&self) -> Result<u16> {
+        Ok(20_000)
+    }
+}
+
+/// A [`FrameLoop`] whose next update yields these events, and nothing after them: for tests of what a game does with an
+/// event. Requests of its `Lan` are never answered.
+///
+/// ```
+/// use lansession::{Event, LanEvent, testing};
+/// let mut frames = testing::play([Event::Lan(LanEvent::Recovered("eth0".into()))]);
+/// assert_eq!(frames.update().count(), 1);
+/// assert_eq!(frames.update().count(), 0);
+/// ```
+pub fn play(events: impl IntoIterator<Item = Event>) -> FrameLoop {
+    match LanBuilder::new("played".to_owned()).backend(Arc::new(Silence)).launch(None, true) {
+        Ok(lan) => FrameLoop::played(lan, events),
+        Err(error) => unreachable!("a valid name and no network cannot fail: {error}"),
+    }
+}
+
 struct Handles(Arc<Core>);
 
 impl Users for Handles {
@@ -104,15 +155,15 @@ impl Machine for Engine {
     }
 
     fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
-        Self::handle_arrival(self, now, arrival);
+        Self::handle_arrival(self, now, &arrival);
     }
 
     fn handle_interfaces(&mut self, now: Moment, interfaces: Vec<Interface>) {
-        Self::handle_interfaces(self, now, interfaces);
+        Self::handle_interfaces(self, now, &interfaces);
     }
 
     fn handle_send_failure(&mut self, now: Moment, failure: SendFailure) {
-        Self::handle_send_failure(self, now, failure);
+        Self::handle_send_failure(self, now, &failure);
     }
 
     fn handle_link(&mut self, now: Moment, event: LinkEvent) {

@@ -30,7 +30,7 @@
 //! # Ok::<(), lansession::Error>(())
 //! ```
 
-// mod backend;
+mod backend;
 mod fakes;
 mod fault;
 mod machine;
@@ -42,6 +42,8 @@ mod traffic;
 mod world;
 
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -52,13 +54,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+pub use backend::play;
 pub use fakes::{FakeFound, FakeMember, FakeSnapshot, found, member, snapshot};
 pub use fault::{Fault, FaultGuard};
 pub use topology::Nic;
 pub use traffic::Traffic;
 
 use self::world::World;
-// use crate::handle::LanBuilder;
+use crate::handle::LanBuilder;
 use crate::proto::clock::Moment;
 use crate::types::{Error, ErrorKind, Result};
 
@@ -105,6 +108,13 @@ impl VirtualLan {
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.shared.lock()
+    }
+
+    /// A builder as [`Lan::builder`](crate::Lan::builder) gives it, for one process on this machine. Another one for the same
+    /// name is another process on the same machine, with the same addresses.
+    pub fn lan(&self, node: &str, game: impl Into<String>) -> LanBuilder {
+        let id = self.world().node(node);
+        LanBuilder::new(game.into()).backend(backend::backend(&self.shared, id))
     }
 
     // --------------------------------------------------------------------------------------------------- the clock

@@ -139,9 +139,9 @@ impl World {
             if tunnel || (loopback && (limited || target.is_ipv6())) {
                 return self.refuse(process, via, to, path, "network is unreachable");
             }
-            return self.to_all(node, attachment.segment, source, port, to, path, &bytes);
+            return self.broadcast(node, attachment.segment, source, port, to, path, &bytes);
         }
-        self.to_one(process, node, attachment.segment, (via, source, port), to, path, &bytes);
+        self.unicast(process, node, attachment.segment, (via, source, port), to, path, &bytes);
     }
 
     fn refuse(&mut self, process: usize, via: Via, to: SocketAddr, path: PathKind, why: &str) {
@@ -151,7 +151,7 @@ impl World {
 
     /// A broadcast or multicast: every process on the segment that has the port open hears it, the sender too.
     #[allow(clippy::too_many_arguments)] // one datagram, spelled by its parts
-    fn to_all(
+    fn broadcast(
         &mut self,
         node: usize,
         segment: usize,
@@ -194,7 +194,7 @@ impl World {
     }
 
     #[allow(clippy::too_many_arguments)] // one datagram, spelled by its parts
-    fn to_one(
+    fn unicast(
         &mut self,
         process: usize,
         node: usize,

@@ -4,6 +4,7 @@
 //! binding is drawn. Each frame travels as one unit. A unit that a fault drops is sent again, as TCP does, and those behind
 //! it wait.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -160,11 +161,12 @@ impl World {
         let Some(node) = self.processes.get(process).map(|own| own.node) else { return };
         let Some(host) = self.topology.nodes.get_mut(node) else { return };
         let port = if port == 0 { host.ephemeral() } else { port };
-        let result = if self.streams.listeners.contains_key(&(node, port)) {
-            Err(format!("port {port} is in use"))
-        } else {
-            self.streams.listeners.insert((node, port), Listener { process, session, key });
-            Ok(port)
+        let result = match self.streams.listeners.entry((node, port)) {
+            Entry::Occupied(_) => Err(format!("port {port} is in use")),
+            Entry::Vacant(free) => {
+                free.insert(Listener { process, session, key });
+                Ok(port)
+            }
         };
         self.schedule(Duration::from_micros(100), What::Listening(process, session, result));
     }

@@ -38,8 +38,9 @@ struct Log {
     stopped: bool,
 }
 
+/// A machine that records what it hears and says what it is told to.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<Log>>);
+pub(super) struct Script(Arc<Mutex<Log>>);
 
 impl Script {
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
@@ -47,17 +48,24 @@ impl Script {
     }
 
     /// Says these things at the next turn.
-    fn act(&self, actions: impl IntoIterator<Item = Action>) {
+    pub(super) fn act(&self, actions: impl IntoIterator<Item = Action>) {
         let mut log = self.log();
         log.actions.extend(actions);
         log.pokes += 1;
     }
 
-    fn send(&self, path: PathKind, via: Via, to: &str, bytes: &[u8]) {
+    pub(super) fn send(&self, path: PathKind, via: Via, to: &str, bytes: &[u8]) {
         let transmit = Transmit { via, to: to.parse().unwrap(), path, bytes: Arc::from(bytes) };
         let mut log = self.log();
         log.transmits.push(transmit);
         log.pokes += 1;
+    }
+
+    /// The first interface whose address starts so.
+    pub(super) fn local(&self, start: &str) -> Via {
+        let log = self.log();
+        let interface = log.interfaces.iter().find(|i| i.address.to_string().starts_with(start)).unwrap();
+        Via::Interface { index: interface.index, address: interface.address }
     }
 
     /// By the first interface with this address.

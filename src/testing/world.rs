@@ -19,7 +19,9 @@ use super::tcp::{Streams, Unit};
 use super::topology::{Nic, Node, Topology};
 use super::traffic::{Traffic, Transcript};
 use crate::proto::clock::Moment;
-use crate::proto::io::{Action, Arrival, Interface, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit};
+use crate::proto::io::{
+    Action, Arrival, Command, Interface, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit,
+};
 use crate::types::{Identity, SessionKey};
 use crate::wire::hash;
 
@@ -165,6 +167,7 @@ pub(crate) struct World {
     /// Outputs delivered so far.
     delivered: u64,
     next_port: u16,
+    pub(super) wakes: u64,
 }
 
 impl World {
@@ -186,6 +189,7 @@ impl World {
             transcript: Transcript::default(),
             delivered: 0,
             next_port: 20_000,
+            wakes: 0,
         }
     }
 
@@ -400,6 +404,7 @@ impl World {
             own.wake = None;
         }
         if own.timeout().is_some_and(|at| at <= now) {
+            self.wakes += 1;
             self.with(process, |machine, now| machine.handle_timeout(now));
         } else {
             self.arrange_wake(process);
@@ -437,15 +442,18 @@ impl World {
     /// Takes what users asked for since the last time.
     pub(crate) fn take_commands(&mut self) {
         for process in 0..self.processes.len() {
-            loop {
-                let Some(own) = self.processes.get_mut(process).filter(|own| own.alive) else { break };
-                if self.topology.nodes.get(own.node).is_some_and(|node| node.frozen) {
-                    break;
-                }
-                let Some(command) = own.users.take_command() else { break };
+            while let Some(command) = self.next_command(process) {
                 self.with(process, |machine, now| machine.handle_command(now, command));
             }
         }
+    }
+
+    fn next_command(&mut self, process: usize) -> Option<Command> {
+        let own = self.processes.get_mut(process).filter(|own| own.alive)?;
+        if self.topology.nodes.get(own.node).is_some_and(|node| node.frozen) {
+            return None;
+        }
+        own.users.take_command()
     }
 
     /// Goes to the next thing that happens at or before `deadline` and lets it happen. Where nothing is left until then,
