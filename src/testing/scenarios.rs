@@ -163,10 +163,12 @@ fn altered_and_old_datagrams_change_nothing() {
         stranger.shout(&net, bytes);
     }
     for bytes in &current {
-        for at in [0, 20, bytes.len() / 2, bytes.len() - 1] {
+        for at in [0, 20, bytes.len() / 2, bytes.len().saturating_sub(1)] {
             let mut altered = bytes.clone();
-            altered[at] ^= 1;
-            stranger.shout(&net, &altered);
+            if let Some(byte) = altered.get_mut(at) {
+                *byte ^= 1;
+                stranger.shout(&net, &altered);
+            }
         }
     }
     net.advance(12 * SECOND);
@@ -244,21 +246,6 @@ fn cost() {
             since.datagrams,
             browser.list().len()
         );
-        drop(rooms);
-    }
-}
-
-#[test]
-fn zz_spin() {
-    for hosts in [10_usize, 20] {
-        let net = VirtualLan::new(9);
-        let rooms: Vec<Session> = (0..hosts).map(|n| host(&net, &format!("h{n}"))).collect();
-        for step in 0..50 {
-            let before = net.shared.lock().wakes;
-            net.advance(Duration::from_millis(100));
-            let after = net.shared.lock().wakes;
-            if after - before > 50 { println!("{hosts} hosts, at {} ms: {} wakes", step * 100, after - before); }
-        }
         drop(rooms);
     }
 }
