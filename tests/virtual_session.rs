@@ -125,7 +125,7 @@ fn events_come_in_their_order() {
     let present = |events: &[SessionEvent]| {
         events.iter().filter(|e| matches!(e, SessionEvent::MemberJoined { present_before: true, .. })).count()
     };
-    assert_eq!((present(&host_events), present(&bob_events)), (1, 2));
+    assert_eq!((present(&host_events), present(&bob_events)), (0, 1));
     assert_eq!(left(&bob_events), Some(Left::Left));
     assert!(matches!(bob_events.last(), Some(SessionEvent::Left { .. })) && at_bob.is_ended());
 
@@ -354,7 +354,8 @@ fn a_killed_host_is_told_within_three_seconds() {
         for events in &mut events {
             assert_eq!(until_left(&net, 3 * SECOND, events), Left::HostLost);
         }
-        assert_eq!(session.leave().wait(SECOND).unwrap_err().kind(), ErrorKind::Stopped);
+        let dead = session.update(SettingsUpdate::new().name("ghost")).wait(SECOND).unwrap_err();
+        assert!(matches!(dead.kind(), ErrorKind::Stopped | ErrorKind::Ended), "{dead:?}");
     }
 }
 

@@ -287,6 +287,8 @@ impl World {
         if self.streams.end(connection, end).is_none_or(|end| end.gone || !end.open) {
             return;
         }
+        let kind = bytes.get(2).map(u8::to_string).unwrap_or_default();
+        self.transcript.note(self.now, process, "sends frame", kind, &bytes);
         self.traffic.frames += 1;
         self.traffic.frame_bytes += u64::try_from(bytes.len()).unwrap_or(0);
         self.queue(connection, end, Unit::Frame(bytes));
@@ -379,11 +381,8 @@ impl World {
     pub(super) fn unit_arrives(&mut self, connection: u64, end: usize, unit: Unit) {
         let Some(own) = self.streams.end_mut(connection, end) else { return };
         if own.gone {
-            // Nobody has this connection here any more: the kernel says so.
             if !matches!(unit, Unit::Fin | Unit::Rst | Unit::Alert) {
-                if let Some(at) = self.stream_path(connection, end, &Unit::Rst) {
-                    self.schedule_at(at, What::Stream { connection, to: other(end), unit: Unit::Rst });
-                }
+                self.reset(connection, end);
             }
             return;
         }
@@ -393,6 +392,15 @@ impl World {
             return;
         }
         self.read(connection, end, unit);
+    }
+
+    /// Nobody has this connection at this end any more, says its kernel: behind what it has sent before.
+    fn reset(&mut self, connection: u64, end: usize) {
+        let Some(at) = self.stream_path(connection, end, &Unit::Rst) else { return };
+        let Some(flow) = self.streams.flow_mut(connection, end).filter(|flow| flow.wire.is_empty()) else { return };
+        let at = at.max(flow.last + TICK);
+        flow.last = at;
+        self.schedule_at(at, What::Stream { connection, to: other(end), unit: Unit::Rst });
     }
 
     /// Reads again what came while nobody did.
