@@ -10,3 +10,5 @@ mod types;
 mod wire;
 pub use handle::*;
 pub use types::*;
+#[doc(hidden)]
+pub use wire::fuzz;
