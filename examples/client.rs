@@ -12,7 +12,8 @@ use common::{Failure, args::Args, output::Output};
 use lansession::{Error, Filter, JoinLink, JoinRequest, Lan, Left, OrderBy, Session, SessionEvent, SessionQuery, User};
 use serde_json::json;
 
-const USAGE: &str = "client find|browse|join --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
+const USAGE: &str =
+    "client find|browse|join --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
      [--timeout 2s] [--at ADDR[:PORT]]... [--name NAME | --id ID | --code CODE | --link URI] [--password-file F]
      [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N]
      [--no-mdns] [--no-beacon] [--json]
@@ -95,7 +96,8 @@ fn query(args: &mut Args, target: &Target) -> Result<SessionQuery, Failure> {
         query = query.enough(enough);
     }
     if let Some(order) = args.one("--order")? {
-        query = query.order_by(OrderBy::parse_list(&order).map_err(|error| format!("--order:\n{}", error.caret(&order)))?);
+        query =
+            query.order_by(OrderBy::parse_list(&order).map_err(|error| format!("--order:\n{}", error.caret(&order)))?);
     }
     if let Some(timeout) = args.one("--timeout")? {
         query = query.timeout(duration(&timeout)?);
@@ -123,9 +125,13 @@ fn duration(text: &str) -> Result<Duration, Failure> {
 /// An address with or without a port; without one it is the beacon port.
 fn address(text: &str) -> Result<SocketAddr, Failure> {
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, lansession::BEACON_PORT));
+        return Ok(SocketAddr::new(ip, lansession::LanBuilder::BEACON_PORT));
     }
-    let found = if text.contains(':') { text.to_socket_addrs()?.next() } else { (text, lansession::BEACON_PORT).to_socket_addrs()?.next() };
+    let found = if text.contains(':') {
+        text.to_socket_addrs()?.next()
+    } else {
+        (text, lansession::LanBuilder::BEACON_PORT).to_socket_addrs()?.next()
+    };
     found.ok_or_else(|| format!("{text:?} has no address").into())
 }
 

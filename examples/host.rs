@@ -7,10 +7,13 @@ mod common;
 use std::process::ExitCode;
 
 use common::{Failure, args::Args, output::Output};
-use lansession::{AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate};
+use lansession::{
+    AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate,
+};
 use serde_json::json;
 
-const USAGE: &str = "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--keyword W]... [--policy public]
+const USAGE: &str =
+    "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--keyword W]... [--policy public]
      [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback]
      [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns] [--no-beacon] [--json]
 commands on standard input:
@@ -143,7 +146,11 @@ async fn command(session: &Session, output: &Output, line: &str) -> Result<(), F
         "say" => session.say(rest.as_bytes()).await?,
         "members" => {
             for member in &session.snapshot().members {
-                output.event("member", &member.to_string(), json!({ "account": member.account.to_string(), "name": member.name }));
+                output.event(
+                    "member",
+                    &member.to_string(),
+                    json!({ "account": member.account.to_string(), "name": member.name }),
+                );
             }
         }
         other => return Err(format!("unknown command {other:?}\n{USAGE}").into()),

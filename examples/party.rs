@@ -46,7 +46,13 @@ impl Party {
             Ok((lan, user))
         };
         println!("A LAN party on 127.0.0.1, UDP port {port}: Ada hosts, Bob, Cem and Dee play.\n");
-        Ok(Self { start: Instant::now(), ada: player("Ada")?, bob: player("Bob")?, cem: player("Cem")?, dee: player("Dee")? })
+        Ok(Self {
+            start: Instant::now(),
+            ada: player("Ada")?,
+            bob: player("Bob")?,
+            cem: player("Cem")?,
+            dee: player("Dee")?,
+        })
     }
 
     fn say(&self, words: &str) {
@@ -197,7 +203,7 @@ impl Party {
         let mut hears = dee.events();
         std::thread::spawn(move || {
             // Keeps Dee's seat until the host ends the session.
-            while let Ok(Some(event)) = hears.wait(SOON).map(Some) {
+            while let Some(event) = hears.wait(SOON) {
                 if matches!(event, SessionEvent::Left { .. }) {
                     break;
                 }
@@ -245,7 +251,7 @@ fn wait_for<T: Clone, P>(
     let deadline = Instant::now() + SOON;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let event = events.wait(left).map_err(|error| format!("expected: {what}; {error}"))?;
+        let event = events.wait(left).ok_or_else(|| format!("expected within 5 s: {what}"))?;
         if let Some(picked) = pick(event) {
             return Ok(picked);
         }

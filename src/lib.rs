@@ -1,13 +1,16 @@
 //! Host, find and join game sessions on a local network.
 #![allow(dead_code, unused_imports)] // while the floors above are built
+mod api;
 #[cfg(feature = "net")]
 mod driver;
+mod frame;
 mod handle;
 mod proto;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod types;
 mod wire;
+pub use frame::FrameLoop;
 pub use handle::*;
 pub use types::*;
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// Keeps the driver's thread; dropped, it stops the driver and waits a little for its goodbyes.
 pub(crate) struct DriverHandle {
     stop: Option<oneshot::Sender<()>>,
-    ended: mpsc::Receiver<()>,
+    ended: Mutex<mpsc::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,7 +42,18 @@ where
         drop(done);
     };
     let thread = thread::Builder::new().name("lansession".into()).spawn(work)?;
-    Ok(DriverHandle { stop: Some(stop), ended, thread: Some(thread) })
+    Ok(DriverHandle { stop: Some(stop), ended: Mutex::new(ended), thread: Some(thread) })
+}
+
+impl DriverHandle {
+    /// Lets the thread end by itself, once the engine says so: for a caller that must not wait.
+    pub(crate) fn detach(mut self) {
+        self.thread = None;
+        if let Some(stop) = self.stop.take() {
+            // An error means that the driver has ended.
+            let _ = stop.send(());
+        }
+    }
 }
 
 impl Drop for DriverHandle {
@@ -53,7 +64,8 @@ impl Drop for DriverHandle {
         if thread.thread().id() == thread::current().id() {
             return;
         }
-        match self.ended.recv_timeout(PATIENCE) {
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match ended.recv_timeout(PATIENCE) {
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 tracing::warn!(target: "lansession::driver", "the driver did not end in time");
             }

@@ -65,7 +65,7 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     look: Alarm,
     deadline: Alarm,
     feedback: VecDeque<Feedback>,
-    /// Resolves when the handle of this driver is dropped.
+    /// An error when the handle of this driver is dropped, `Ok` when it is detached.
     stop: Option<oneshot::Receiver<()>>,
     ending: Option<Alarm>,
     /// The engine has ended everything itself.
@@ -152,9 +152,12 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                 Poll::Ready(None) => self.end(ENDING_UNHELD),
                 Poll::Pending => {
                     // Only now: what was said before the handle was dropped still counts, a leave above all.
-                    if self.stop.as_mut().is_some_and(|stop| Pin::new(stop).poll(cx).is_ready()) {
+                    if let Some(Poll::Ready(stop)) = self.stop.as_mut().map(|stop| Pin::new(stop).poll(cx)) {
                         self.stop = None;
-                        self.end(ENDING_UNHELD);
+                        // `Ok`: the handle let go of the thread, the engine ends it.
+                        if stop.is_err() {
+                            self.end(ENDING_UNHELD);
+                        }
                     }
                     return false;
                 }

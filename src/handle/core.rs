@@ -27,7 +27,7 @@ const COMMANDS: usize = 4_096;
 /// One `Lan`'s state, shared by its handles and its driver.
 pub(crate) struct Core {
     inner: Mutex<Inner>,
-    /// Something came into the inbox of frame mode, or the end.
+    /// The engine said something, or the driver has ended.
     staged: Condvar,
     drive: Option<Arc<dyn Drive>>,
     this: OnceLock<Weak<Core>>,
@@ -49,7 +49,11 @@ pub(super) struct Inner {
     pub(super) events: Vec<Weak<Queue<Event>>>,
     /// `Some` in frame mode.
     pub(super) inbox: Option<Inbox>,
+    /// A close was asked for.
     pub(super) closing: bool,
+    /// The engine has closed.
+    pub(super) closed: bool,
+    /// The driver has ended.
     pub(super) stopped: bool,
     pub(super) closed_told: bool,
 }
@@ -189,6 +193,7 @@ impl Core {
             events: Vec::new(),
             inbox: frames.then(Inbox::default),
             closing: false,
+            closed: false,
             stopped: false,
             closed_told: false,
         };
@@ -218,6 +223,12 @@ impl Core {
     /// Calls this after each command that is queued, with no lock held; beside the waker of `poll_command`.
     pub(crate) fn on_command(&self, notify: Box<dyn Fn() + Send + Sync>) {
         self.lock().notifier = Some(Arc::from(notify));
+    }
+
+    /// Waits until the engine has closed, its goodbyes on the way; at most so long.
+    pub(crate) fn wait_closed(&self, longest: Duration) {
+        let open = |inner: &mut Inner| !inner.closed && !inner.stopped;
+        drop(self.staged.wait_timeout_while(self.lock(), longest, open));
     }
 
     /// The driver has ended, politely or not: completes every request with `Stopped`, ends every seat that has not ended
@@ -499,6 +510,12 @@ impl Core {
 
     pub(crate) fn has_staged(&self) -> bool {
         self.lock().inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
+    }
+
+    /// Stopped, and nothing is left to be seen.
+    pub(crate) fn is_over(&self) -> bool {
+        let inner = self.lock();
+        inner.stopped && inner.inbox.as_ref().map_or(true, Inbox::is_empty)
     }
 }
 

@@ -189,10 +189,20 @@ impl Inner {
     }
 
     pub(super) fn accept(&mut self, after: &mut After, output: Output) {
-        if let Output::Seat { seat, .. } = output {
-            self.announce(after, seat);
+        match &output {
+            Output::Seat { seat, .. } => self.announce(after, *seat),
+            // A seat that nobody could look at yet comes with its keys and addresses.
+            Output::SeatKeys { seat, .. } | Output::SeatAddresses { seat, .. } if self.is_new(*seat) => {
+                return self.apply(after, Staged::Output(output), None);
+            }
+            Output::Lan(LanEvent::Closed) => self.closed = true,
+            _ => {}
         }
         self.stage(after, Staged::Output(output));
+    }
+
+    fn is_new(&self, id: SeatId) -> bool {
+        self.seats.get(&id).is_some_and(|cell| !cell.lock().announced)
     }
 
     pub(super) fn accept_stop(&mut self, after: &mut After) {
@@ -338,13 +348,12 @@ impl Inner {
     }
 }
 
-/// The engine may say what [`Seat::opening`] says; subscribers have heard it.
+/// The engine's first events say what [`Seat::opening`] says; subscribers have heard it.
 fn strip_opening(events: &mut Vec<SessionEvent>) {
-    if !matches!(events.first(), Some(SessionEvent::Joined { .. })) {
-        return;
-    }
-    let present = |event: &&SessionEvent| matches!(event, SessionEvent::MemberJoined { present_before: true, .. });
-    let count = events.iter().skip(1).take_while(present).count();
+    let Some(SessionEvent::Joined { snapshot }) = events.first() else { return };
+    let at = snapshot.revision;
+    let told = |event: &&SessionEvent| matches!(event, SessionEvent::MemberJoined { revision, .. } if *revision == at);
+    let count = events.iter().skip(1).take_while(told).count();
     events.drain(..=count);
 }
 

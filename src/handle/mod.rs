@@ -20,6 +20,8 @@ mod user;
 mod watch;
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
 
 pub use browser::Browser;

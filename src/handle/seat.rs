@@ -8,8 +8,8 @@ use super::queue::Queue;
 use super::watch::Cell;
 use crate::proto::io::{SeatId, SeatOpened};
 use crate::types::{
-    AccountId, Found, FoundAddress, FoundData, Left, PublicFacts, SessionEvent, SessionSnapshot, Source, Sources,
-    Visibility,
+    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, SessionEvent, SessionSnapshot, Source,
+    Sources, Visibility,
 };
 
 /// What is known of a seat.
@@ -68,18 +68,18 @@ impl Seat {
         self.ended.is_none() && !self.leaving
     }
 
-    /// What a subscription starts with: no gap between the state and the first change.
+    /// What a subscription starts with: the state, each other member, then this one. So there is no gap between the state
+    /// and the first change.
     pub(super) fn opening(&self) -> Vec<SessionEvent> {
-        let snapshot = Arc::clone(&self.snapshot);
-        let revision = snapshot.revision;
-        let present = snapshot.members.iter().cloned().map(|member| SessionEvent::MemberJoined {
-            member,
-            present_before: true,
-            revision,
-        });
-        let mut events = vec![SessionEvent::Joined { snapshot: Arc::clone(&snapshot) }];
-        events.extend(present);
-        events
+        let snapshot = &self.snapshot;
+        let joined = |member: &Member| SessionEvent::MemberJoined {
+            member: member.clone(),
+            present_before: member.account != self.user,
+            revision: snapshot.revision,
+        };
+        let (own, others): (Vec<_>, Vec<_>) = snapshot.members.iter().partition(|member| member.account == self.user);
+        let first = SessionEvent::Joined { snapshot: Arc::clone(snapshot) };
+        std::iter::once(first).chain(others.into_iter().map(joined)).chain(own.into_iter().map(joined)).collect()
     }
 
     /// The host's control addresses, best first.

@@ -293,6 +293,18 @@ impl Session {
         })
     }
 
+    /// The host's control addresses (TCP), best first: at a member the one it was reached at, at the host its own.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.claim.lock().control_addresses()
+    }
+
+    /// The session's TCP port at its host.
+    #[must_use]
+    pub fn control_port(&self) -> u16 {
+        self.claim.lock().control_port
+    }
+
     /// A link by which others can join: for a QR code, a chat, the platform's own UI. It holds no password.
     #[must_use]
     pub fn link(&self) -> JoinLink {

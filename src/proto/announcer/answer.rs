@@ -43,7 +43,8 @@ impl Announcer {
         if asker.via == Via::Routed && cookie {
             self.note_proven(cx.now, asker.from);
         }
-        let keys: Vec<_> = self.hosted.iter().filter(|(_, h)| h.what.listed && wanted(h, query)).map(|(k, _)| *k).collect();
+        let keys: Vec<_> =
+            self.hosted.iter().filter(|(_, h)| h.what.listed && wanted(h, query)).map(|(k, _)| *k).collect();
         for key in keys {
             match way {
                 // To us alone: at once. From beyond the link likewise; what may go there is decided when it is sent.

@@ -104,14 +104,8 @@ impl Hosted {
             digest: [0; 8],
             askers: VecDeque::new(),
         };
-        let saying = Saying {
-            echo: 0,
-            many: false,
-            path: PathKind::Unicast,
-            interval: Duration::ZERO,
-            hosts: 1,
-            udp_port: 0,
-        };
+        let saying =
+            Saying { echo: 0, many: false, path: PathKind::Unicast, interval: Duration::ZERO, hosts: 1, udp_port: 0 };
         hosted.digest = hosted.advert(now, &saying).facts_digest();
         hosted
     }

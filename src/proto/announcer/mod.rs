@@ -108,7 +108,9 @@ impl Announcer {
 
     /// Whether this session is one of ours, listed or not.
     pub(crate) fn is_ours(&self, host: HostKey, id: SessionId) -> bool {
-        self.hosted.values().any(|hosted| hosted.what.key.id == id && HostKey::from(hosted.what.identity.public()) == host)
+        self.hosted
+            .values()
+            .any(|hosted| hosted.what.key.id == id && HostKey::from(hosted.what.identity.public()) == host)
     }
 
     /// A session that is new or has changed.
@@ -310,8 +312,6 @@ impl Later for Option<&Moment> {
 fn via_lives(net: &Net, via: Via) -> bool {
     match via {
         Via::Routed => true,
-        Via::Interface { index, address } => {
-            net.interfaces().iter().any(|i| i.index == index && i.address == address)
-        }
+        Via::Interface { index, address } => net.interfaces().iter().any(|i| i.index == index && i.address == address),
     }
 }

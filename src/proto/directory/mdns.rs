@@ -93,7 +93,8 @@ impl Directory {
         pairs: &[(String, String)],
     ) {
         let Ok(txt) = txt::decode(pairs) else { return };
-        if txt.game != cx.game || (!self.instances.0.contains_key(&instance) && self.instances.0.len() >= limits::MDNS_INSTANCES)
+        if txt.game != cx.game
+            || (!self.instances.0.contains_key(&instance) && self.instances.0.len() >= limits::MDNS_INSTANCES)
         {
             return;
         }

@@ -33,7 +33,11 @@ pub(crate) enum Change {
     Ping(SessionKey),
     Lost(SessionKey),
     /// Ask this host for this session's advert: its address has echoed.
-    Fetch { id: SessionId, to: SocketAddr, via: Via },
+    Fetch {
+        id: SessionId,
+        to: SocketAddr,
+        via: Via,
+    },
     /// Ask everybody for this session: its own address does not answer.
     AskAll(SessionId),
 }
@@ -135,7 +139,8 @@ impl Directory {
     }
 
     pub(crate) fn incompatible(&self) -> usize {
-        let other = |entry: &&Entry| entry.major != WIRE_MAJOR || entry.incompatible || entry.facts.version != self.our_version;
+        let other =
+            |entry: &&Entry| entry.major != WIRE_MAJOR || entry.incompatible || entry.facts.version != self.our_version;
         self.entries.values().filter(other).count()
     }
 

@@ -78,7 +78,9 @@ impl Discovery {
     /// The question that an echo answers; beyond the link only typed and configured addresses may answer.
     fn asked(&mut self, now: Moment, echo: u64, arrival: &Arrival, via: Via) -> Option<Asked> {
         let asked = self.nonces.get(now, echo, self.config.tuning.nonce_life)?;
-        let may = via != Via::Routed || (asked.purpose != Purpose::Target && !matches!(asked.purpose, Purpose::Question { .. })) || self.finder.is_target(arrival.from);
+        let may = via != Via::Routed
+            || (asked.purpose != Purpose::Target && !matches!(asked.purpose, Purpose::Question { .. }))
+            || self.finder.is_target(arrival.from);
         may.then_some(asked)
     }
 
@@ -96,7 +98,8 @@ impl Discovery {
             self.announcer.heard_cast(now);
         }
         let (host, id, many, echo, path) = (advert.host_key, advert.id, advert.many, advert.echo, advert.path);
-        let life = Duration::from_millis(u64::from(advert.ttl) * 100).clamp(Duration::from_secs(1), Duration::from_secs(120));
+        let life =
+            Duration::from_millis(u64::from(advert.ttl) * 100).clamp(Duration::from_secs(1), Duration::from_secs(120));
         let heard = Heard { bytes: &arrival.bytes, from: arrival.from, via, shared: arrival.shared, asked };
         let verified = self.directory.handle_advert(cx!(self, now), advert, &heard);
         self.paths.heard(via, path);
@@ -134,7 +137,8 @@ impl Discovery {
             return;
         }
         self.paths.heard(via, PathKind::Unicast);
-        let heard = Heard { bytes: &arrival.bytes, from: arrival.from, via, shared: arrival.shared, asked: Some(asked) };
+        let heard =
+            Heard { bytes: &arrival.bytes, from: arrival.from, via, shared: arrival.shared, asked: Some(asked) };
         self.directory.handle_alive(cx!(self, now), &alive, &heard);
     }
 

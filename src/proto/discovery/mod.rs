@@ -57,9 +57,16 @@ pub(crate) struct DiscoveryConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum DiscoveryEvent {
     /// A browse's list as it is now, and what led to it.
-    List { query: QueryId, list: Arc<[Found]>, events: Vec<BrowserEvent> },
+    List {
+        query: QueryId,
+        list: Arc<[Found]>,
+        events: Vec<BrowserEvent>,
+    },
     /// A find has ended; its query is closed.
-    Done { query: QueryId, found: Vec<Found> },
+    Done {
+        query: QueryId,
+        found: Vec<Found>,
+    },
     /// Open the UDP sockets, or close them.
     Sockets(bool),
     Mdns(MdnsAction),

@@ -102,7 +102,14 @@ impl Paths {
     }
 
     /// Every way with a word on how it does, and a sentence for the player.
-    pub(super) fn diagnose(&self, net: &Net, mdns: bool, sessions: usize, others: usize, incompatible: usize) -> Diagnosis {
+    pub(super) fn diagnose(
+        &self,
+        net: &Net,
+        mdns: bool,
+        sessions: usize,
+        others: usize,
+        incompatible: usize,
+    ) -> Diagnosis {
         let mut ways: Vec<Way> = net.ways();
         ways.extend(self.ways.keys().filter(|way| !net.ways().contains(way)));
         let report = |interface: String, address, path, tally: &Tally| PathReport {
@@ -137,7 +144,9 @@ impl Paths {
 
     fn advice(&self, net: &Net, sessions: usize, others: usize, incompatible: usize) -> String {
         let real = net.interfaces().iter().any(|i| !i.loopback);
-        let sum = |f: fn(&Tally) -> u64| self.ways.iter().filter(|(way, _)| !way.address.is_loopback()).map(|(_, t)| f(t)).sum::<u64>();
+        let sum = |f: fn(&Tally) -> u64| {
+            self.ways.iter().filter(|(way, _)| !way.address.is_loopback()).map(|(_, t)| f(t)).sum::<u64>()
+        };
         let (sent, heard, failed) = (sum(|t| t.sent), sum(|t| t.heard) + self.mdns_heard, sum(|t| t.failed));
         let denied = self.ways.values().filter_map(|tally| tally.failing.as_ref()).map(|(_, why)| why).next();
         if others > 0 && incompatible >= sessions {

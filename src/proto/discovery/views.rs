@@ -41,7 +41,16 @@ pub(super) enum Told {
 impl View {
     pub(super) fn new(now: Moment, query: SessionQuery, mode: Mode) -> Self {
         let deadline = (mode == Mode::Find).then(|| now + query.timeout);
-        Self { query, mode, deadline, listed: BTreeMap::new(), list: Arc::from([]), last: None, due: Some(now), told: false }
+        Self {
+            query,
+            mode,
+            deadline,
+            listed: BTreeMap::new(),
+            list: Arc::from([]),
+            last: None,
+            due: Some(now),
+            told: false,
+        }
     }
 
     pub(super) fn set_query(&mut self, now: Moment, query: SessionQuery) {
@@ -104,7 +113,8 @@ impl View {
         if self.mode == Mode::Find {
             return (ends || enough).then_some(Told::Done(list));
         }
-        let same = events.is_empty() && self.list.len() == list.len() && self.list.iter().zip(&list).all(|(a, b)| a == b);
+        let same =
+            events.is_empty() && self.list.len() == list.len() && self.list.iter().zip(&list).all(|(a, b)| a == b);
         if same && self.told {
             return None;
         }

@@ -169,7 +169,11 @@ fn fitting(target: &JoinTarget, list: &[Found]) -> Vec<Found> {
         JoinTarget::Code(code) => of(&|found| found.code() == *code),
         JoinTarget::Address(address) => {
             let exact = of(&|found| found.addresses().iter().any(|a| a.addr == *address));
-            if exact.is_empty() { of(&|found| found.addresses().iter().any(|a| a.addr.ip() == address.ip())) } else { exact }
+            if exact.is_empty() {
+                of(&|found| found.addresses().iter().any(|a| a.addr.ip() == address.ip()))
+            } else {
+                exact
+            }
         }
         JoinTarget::Found(_) | JoinTarget::Link(_) => list.to_vec(),
     }

@@ -141,7 +141,10 @@ impl Net {
         self.interfaces
             .iter()
             .find(|i| {
-                !i.point_to_point && in_prefix(i, to.ip()) && scope.is_none_or_zero(i.index) && loopback_fits(i, to.ip())
+                !i.point_to_point
+                    && in_prefix(i, to.ip())
+                    && scope.is_none_or_zero(i.index)
+                    && loopback_fits(i, to.ip())
             })
             .map(|i| Via::Interface { index: i.index, address: i.address })
     }

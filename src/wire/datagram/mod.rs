@@ -31,7 +31,7 @@ pub(crate) use probe::Probe;
 pub(crate) use query::{Known, Query, Rank, Target};
 
 /// The UDP port on which every host and every finder listens, unless the game chooses another.
-pub(crate) const BEACON_PORT: u16 = 48_620;
+pub(crate) const BEACON_PORT: u16 = 29_417;
 /// The IPv4 group, of the administratively scoped block (RFC 2365).
 pub(crate) const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 76, 83);
 /// The IPv6 group, link-local (RFC 4291 section 2.7).
