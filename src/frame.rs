@@ -109,3 +109,173 @@ impl Drop for FrameLoop {
         self.lan.core().unlatch();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::handle::fake::{Fake, found, snapshot, take};
+    use crate::handle::{Session, User};
+    use crate::proto::io::{Answer, Output, SeatId};
+    use crate::types::*;
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    struct Setup {
+        fake: Arc<Fake>,
+        frames: FrameLoop,
+        ada: User,
+        room: Session,
+    }
+
+    /// Ada hosts; the events of that are behind.
+    fn setup(fake: Arc<Fake>) -> Setup {
+        let mut frames = fake.builder().start_frames().unwrap();
+        let ada = frames.lan().sign_in("Ada").unwrap();
+        let room = fake.hosted(&ada, 1);
+        assert_eq!(frames.update().len(), 2);
+        Setup { fake, frames, ada, room }
+    }
+
+    fn message() -> SessionEvent {
+        SessionEvent::Message { from: None, data: Arc::from(*b"x") }
+    }
+
+    #[test]
+    fn nothing_that_is_read_changes_between_two_updates() {
+        let Setup { fake, mut frames, ada, room } = setup(Arc::default());
+        let rooms = frames.lan().browse(SessionQuery::new()).unwrap();
+        let (mut events, mut whole, mut watch) = (room.events(), frames.lan().events(), room.watch());
+        while events.try_next().is_some() || whole.try_next().is_some() {}
+
+        fake.happens(1, vec![message()], Some(snapshot(2, &[&ada])));
+        fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [1; 32])] });
+        fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new() });
+        let list = BrowserEvent::Found(found(1));
+        fake.say(Output::Browser { browser: rooms.id(), list: Arc::from([found(1)]), events: vec![list] });
+        assert_eq!(room.snapshot().revision.number, 1);
+        assert_eq!((rooms.list().len(), frames.lan().known(found(1).id())), (0, None));
+        assert!(room.game_key(ada.id()).is_err() && room.endpoint("game").is_ok());
+        assert!(events.try_next().is_none() && whole.try_next().is_none() && watch.try_changed().is_none());
+
+        let mut update = frames.update();
+        assert!(matches!(update.next(), Some(Event::Session { what: SessionEvent::Message { .. }, .. })));
+        drop(update);
+        assert_eq!((room.snapshot().revision.number, rooms.list().len()), (2, 1));
+        assert!(room.game_key(ada.id()).is_ok() && room.endpoint("game").is_err());
+        assert!(events.try_next().is_some() && whole.try_next().is_some() && watch.try_changed().is_some());
+        assert_eq!(frames.update().len(), 0, "what was not iterated over is dropped");
+    }
+
+    #[test]
+    fn answers_and_a_new_seat_do_not_wait_for_a_frame_and_its_events_do() {
+        let Setup { fake, mut frames, ada, room: _room } = setup(Arc::default());
+        let mut pending = ada.join(crate::JoinRequest::from(SessionId::from_name("b")).local_name("b"));
+        let request = fake.request();
+        let state = fake.open(&ada, 2, false);
+        fake.say(Output::SeatKeys { seat: SeatId(2), keys: vec![(ada.id(), [1; 32])] });
+        fake.answer(request, Answer::Seat(SeatId(2)));
+        let seat = take(&mut pending).unwrap();
+        assert_eq!(seat.snapshot(), state);
+        assert!(seat.game_key(ada.id()).is_ok());
+        let mut own = seat.events();
+        assert!(matches!(own.try_next(), Some(SessionEvent::Joined { .. })));
+
+        fake.happens(2, vec![message()], Some(snapshot(2, &[&ada])));
+        assert_eq!(seat.snapshot().revision.number, 1);
+        let events: Vec<Event> = frames.update().collect();
+        let Event::Session { what: SessionEvent::Joined { snapshot }, .. } = &events[0] else { panic!("{events:?}") };
+        assert_eq!(*snapshot, state, "the first event tells the first state");
+        assert_eq!(events.len(), 3);
+        assert_eq!(seat.snapshot().revision.number, 2);
+        assert!(matches!(own.try_next(), Some(SessionEvent::MemberJoined { present_before: false, .. })));
+        assert_eq!((own.try_next(), own.try_next()), (Some(message()), None), "told once");
+    }
+
+    #[test]
+    fn polled_events_come_in_batches_that_end_with_none() {
+        let Setup { fake, mut frames, ada, room } = setup(Arc::default());
+        assert!(frames.poll_event().is_none());
+        fake.happens(1, vec![message(), message()], Some(snapshot(2, &[&ada])));
+        assert!(frames.poll_event().is_some());
+        assert_eq!(room.snapshot().revision.number, 2);
+        fake.happens(1, vec![message()], Some(snapshot(3, &[&ada])));
+        assert!(frames.poll_event().is_some() && frames.poll_event().is_none());
+        assert_eq!(room.snapshot().revision.number, 2, "the batch is over, the next has not begun");
+        assert!(frames.poll_event().is_some());
+        assert_eq!(room.snapshot().revision.number, 3);
+    }
+
+    #[test]
+    fn a_loop_waits_on_either_clock() {
+        let Setup { fake, mut frames, .. } = setup(Arc::default());
+        assert!(frames.wait_event(Duration::ZERO).is_none());
+        let core = fake.core();
+        let later = std::thread::spawn(move || {
+            core.deliver(Output::Seat { seat: SeatId(1), events: vec![message()], snapshot: None });
+        });
+        assert!(frames.wait_event(Duration::from_secs(10)).is_some());
+        later.join().unwrap();
+
+        let Setup { fake, mut frames, .. } = setup(Fake::with_clock());
+        let clock = fake.clock.clone().unwrap();
+        let event = Output::Seat { seat: SeatId(1), events: vec![message()], snapshot: None };
+        clock.says.lock().unwrap().extend([Output::SeatKeys { seat: SeatId(1), keys: Vec::new() }, event]);
+        assert!(frames.wait_event(SHORT).is_some());
+        assert!(frames.wait_event(SHORT).is_none());
+    }
+
+    #[test]
+    fn a_loop_that_does_not_update_keeps_the_state_and_counts_what_it_dropped() {
+        let Setup { fake, mut frames, ada, room } = setup(Arc::default());
+        let rooms = frames.lan().browse(SessionQuery::new()).unwrap();
+        let list = |events| Output::Browser { browser: rooms.id(), list: Arc::from([found(7)]), events };
+        fake.say(list(vec![BrowserEvent::Found(found(1))]));
+        drop(frames.update());
+        for number in 2..20_000 {
+            fake.happens(1, vec![message()], Some(snapshot(number, &[&ada])));
+            let other = found(number % 9 + 2);
+            fake.say(list(vec![BrowserEvent::Found(other.clone()), BrowserEvent::Lost(other.key())]));
+        }
+        fake.say(list(vec![BrowserEvent::Lost(found(1).key())]));
+        fake.happens(1, vec![SessionEvent::Left { why: Left::HostLost }], None);
+        assert_eq!(room.snapshot().revision.number, 1);
+        let events: Vec<Event> = frames.update().collect();
+        assert!(events.len() < 20_000, "{}", events.len());
+        assert_eq!((room.snapshot().revision.number, rooms.list().len()), (19_999, 1));
+        let mut missed = 0;
+        let (mut told, mut left, mut lost) = (0, 0, 0);
+        for event in &events {
+            match event {
+                Event::Session { what: SessionEvent::Lagged { missed: more }, .. } => missed += more,
+                Event::Session { what: SessionEvent::Message { .. }, .. } => told += 1,
+                Event::Session { what: SessionEvent::Left { .. }, .. } => left += 1,
+                Event::Browser { what: BrowserEvent::Lost(key), .. } if *key == found(1).key() => lost += 1,
+                _ => {}
+            }
+        }
+        assert_eq!((missed + told, left, lost), (19_998, 1, 1));
+    }
+
+    #[test]
+    fn without_its_loop_a_lan_is_seen_as_it_comes() {
+        let Setup { fake, frames, ada, room } = setup(Arc::default());
+        fake.happens(1, vec![], Some(snapshot(2, &[&ada])));
+        drop(frames);
+        assert_eq!(room.snapshot().revision.number, 2);
+        fake.happens(1, vec![], Some(snapshot(3, &[&ada])));
+        assert_eq!(room.snapshot().revision.number, 3);
+    }
+
+    #[test]
+    fn a_stop_is_seen_at_the_next_update() {
+        let Setup { fake, mut frames, room, .. } = setup(Arc::default());
+        fake.core().stopped();
+        assert!(room.say(*b"x").wait(SHORT).is_err());
+        let last: Vec<Event> = frames.update().collect();
+        assert!(matches!(&last[0], Event::Session { what: SessionEvent::Left { why: Left::Shutdown }, .. }));
+        assert_eq!(last[1], Event::Lan(LanEvent::Closed));
+        assert!(frames.wait_event(Duration::from_secs(10)).is_none());
+    }
+}

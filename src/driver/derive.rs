@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 use std::thread;
 
-use ring::pbkdf2;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use crate::types::Password;
+use crate::wire::hash::password_key;
 
 /// Derivations that run at one time.
 const AT_ONCE: usize = 2;
@@ -58,9 +58,7 @@ impl Derive {
             let Some(job) = self.waiting.pop_front() else { return };
             let (id, sender) = (job.id, self.sender.clone());
             let work = move || {
-                let mut key = Zeroizing::new([0; 32]);
-                let password = job.password.as_bytes();
-                pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, job.rounds, &job.salt, password, &mut key[..]);
+                let key = Zeroizing::new(password_key(job.password.as_bytes(), &job.salt, job.rounds));
                 // Nobody waits any more: the driver is gone.
                 let _gone = sender.send((id, key));
             };

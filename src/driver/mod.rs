@@ -23,6 +23,8 @@ pub(crate) use machine::{CommandSource, Machine, OutputSink};
 pub(crate) use runtime::{DriverHandle, spawn};
 pub(crate) use turn::Driver;
 
+use crate::wire::datagram::{BEACON_PORT, GROUP_V4, GROUP_V6};
+
 /// What the driver is told once.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -46,10 +48,10 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            beacon_port: 0,
+            beacon_port: BEACON_PORT,
             unicast_port: 0,
-            group_v4: Ipv4Addr::new(239, 255, 76, 83),
-            group_v6: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x4c, 0x414e),
+            group_v4: GROUP_V4,
+            group_v6: GROUP_V6,
             loopback_only: false,
             interfaces: Vec::new(),
             mdns: true,

@@ -12,12 +12,15 @@ use super::Config;
 use super::machine::{CommandSource, Machine, OutputSink};
 use super::turn::Driver;
 
-/// How long a drop waits for the goodbyes: links may flush for half a second.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long a drop waits: enough for the first goodbyes to leave a process that ends right after, too short for a frame
+/// loop to be missed.
+const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Keeps the driver's thread; dropped, it stops the driver and waits a little for its goodbyes.
+/// Keeps the driver's thread. Dropped, it lets the engine end (`Command::Close` was given before), by force after 0.6 s,
+/// and waits a little for the first goodbyes; the thread goes on for as long as it takes, at most about two seconds.
 pub(crate) struct DriverHandle {
     stop: Option<oneshot::Sender<()>>,
+    /// Under a lock so that handles can be shared between threads.
     ended: Mutex<mpsc::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,13 +49,9 @@ where
 }
 
 impl DriverHandle {
-    /// Lets the thread end by itself, once the engine says so: for a caller that must not wait.
+    /// Drops the handle without waiting, for a caller that knows its goodbyes to be on their way.
     pub(crate) fn detach(mut self) {
         self.thread = None;
-        if let Some(stop) = self.stop.take() {
-            // An error means that the driver has ended.
-            let _ = stop.send(());
-        }
     }
 }
 
@@ -65,12 +64,9 @@ impl Drop for DriverHandle {
             return;
         }
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        match ended.recv_timeout(PATIENCE) {
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                tracing::warn!(target: "lansession::driver", "the driver did not end in time");
-            }
-            // Disconnected: the thread is at its end, or it panicked and has said so.
-            _ => drop(thread.join()),
+        if let Err(mpsc::RecvTimeoutError::Disconnected) = ended.recv_timeout(PATIENCE) {
+            // At its end already, or it panicked and has said so.
+            drop(thread.join());
         }
     }
 }

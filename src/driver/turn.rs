@@ -37,8 +37,10 @@ const INTERFACES_EVERY: Duration = Duration::from_secs(2);
 const REPAIR_EVERY: Duration = Duration::from_millis(500);
 /// How long links may take to say their last words once everything ends.
 const ENDING: Duration = Duration::from_secs(1);
-/// The same where nobody holds a handle any more.
+/// The same where the engine has not ended anything itself.
 const ENDING_UNHELD: Duration = Duration::from_millis(500);
+/// How long the engine may repeat its goodbyes once the handle is dropped: it was told to close before that.
+const GRACE: Duration = Duration::from_millis(600);
 
 /// What the driver itself tells the engine as a consequence of an action.
 enum Feedback {
@@ -65,8 +67,10 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     look: Alarm,
     deadline: Alarm,
     feedback: VecDeque<Feedback>,
-    /// An error when the handle of this driver is dropped, `Ok` when it is detached.
+    /// Resolves when the handle of this driver is dropped.
     stop: Option<oneshot::Receiver<()>>,
+    /// The engine is to stop by itself before this goes off.
+    grace: Alarm,
     ending: Option<Alarm>,
     /// The engine has ended everything itself.
     stopped: bool,
@@ -97,6 +101,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             deadline: Alarm::default(),
             feedback: VecDeque::new(),
             stop: None,
+            grace: Alarm::default(),
             ending: None,
             stopped: false,
             quiet: Quiet::default(),
@@ -152,12 +157,12 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                 Poll::Ready(None) => self.end(ENDING_UNHELD),
                 Poll::Pending => {
                     // Only now: what was said before the handle was dropped still counts, a leave above all.
-                    if let Some(Poll::Ready(stop)) = self.stop.as_mut().map(|stop| Pin::new(stop).poll(cx)) {
+                    if self.stop.as_mut().is_some_and(|stop| Pin::new(stop).poll(cx).is_ready()) {
                         self.stop = None;
-                        // `Ok`: the handle let go of the thread, the engine ends it.
-                        if stop.is_err() {
-                            self.end(ENDING_UNHELD);
-                        }
+                        self.grace.set(Some(Instant::now() + GRACE));
+                    }
+                    if self.grace.poll(cx) {
+                        self.end(ENDING_UNHELD);
                     }
                     return false;
                 }

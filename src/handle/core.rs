@@ -73,6 +73,8 @@ pub(super) enum Kind {
     /// Is given up when its answer is dropped.
     Opening,
     Find(Option<AccountId>),
+    /// Is answered with a revision of this seat's state.
+    Change(SeatId),
     SignOut(AccountId),
     /// Succeeds when everything stops.
     Close,
@@ -306,7 +308,7 @@ impl Core {
                         user.leaving = true;
                     }
                 }
-                Kind::Plain | Kind::Opening | Kind::Find(_) => {}
+                Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) => {}
             }
             inner.command(after, command(request));
             Ok(Ticket { core: Arc::clone(self), request, slot })
@@ -515,7 +517,7 @@ impl Core {
     /// Stopped, and nothing is left to be seen.
     pub(crate) fn is_over(&self) -> bool {
         let inner = self.lock();
-        inner.stopped && inner.inbox.as_ref().map_or(true, Inbox::is_empty)
+        inner.stopped && inner.inbox.as_ref().is_none_or(Inbox::is_empty)
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 
 use super::core::{After, Core, Inner, Kind};
 use super::inbox::{Inbox, Staged};
-use super::pending::Outcome;
+use super::pending::{Outcome, Slot};
 use super::queue::{EVENTS, Queue};
 use super::seat::{Seat, SeatCell, SeatClaim};
 use super::watch::Cell;
 use crate::proto::io::{Answer, Output, RequestId, SeatId};
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, LanEvent, Left, Result, SessionEvent, SessionSnapshot,
-    UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, LanEvent, Left, Result, Revision, SessionEvent,
+    SessionSnapshot, UserEvent,
 };
 
 impl Core {
@@ -145,7 +145,9 @@ impl Inner {
                 }
             })
         });
+        let kind = waiter.as_ref().map(|waiter| waiter.kind);
         match (waiter.map(|waiter| waiter.slot), outcome) {
+            (Some(Some(slot)), Ok(Outcome::Revision(at))) if self.owes(kind, at, &slot) => {}
             (Some(Some(slot)), outcome) => {
                 after.wakers.extend(slot.fill(outcome));
                 after.slots.push(slot);
@@ -163,6 +165,19 @@ impl Inner {
         if let Some(seat) = opened {
             self.announce(after, seat);
         }
+    }
+
+    /// Whether an answer is put off until the state it speaks of can be read: who has changed a setting and looks at the
+    /// snapshot shall see it. In frame mode that state comes with an update, and the answer does not wait for it.
+    fn owes(&self, kind: Option<Kind>, at: Revision, slot: &Arc<Slot>) -> bool {
+        let Some(Kind::Change(id)) = kind.filter(|_| self.inbox.is_none()) else { return false };
+        let Some(cell) = self.seats.get(&id) else { return false };
+        let mut seat = cell.lock();
+        let early = seat.snapshot.revision < at && seat.ended.is_none();
+        if early {
+            seat.owed.push((at, Arc::clone(slot)));
+        }
+        early
     }
 
     fn claim(&mut self, this: &Arc<Core>, id: SeatId) -> Option<SeatClaim> {
@@ -294,6 +309,8 @@ impl Inner {
             });
             seat.snapshot = snapshot;
         }
+        // Before the events: a `Pending` is ready before the first event it caused.
+        seat.settle(after, matches!(events.last(), Some(SessionEvent::Left { .. })));
         let now = Arc::clone(&seat.snapshot);
         push_all(&mut seat.events, after, &events, &|| vec![SessionEvent::Joined { snapshot: Arc::clone(&now) }]);
         if let Some(SessionEvent::Left { why }) = events.last() {

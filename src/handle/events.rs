@@ -72,6 +72,7 @@ impl<T> Events<T> {
     }
 
     /// The next event; `None` once nothing more can come.
+    #[allow(clippy::should_implement_trait)] // as a stream's `next`: a future
     pub fn next(&mut self) -> Next<'_, T> {
         Next { events: self }
     }

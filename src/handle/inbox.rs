@@ -95,6 +95,8 @@ impl Fold {
                 for event in events {
                     match event {
                         SessionEvent::Left { .. } => fold.left = Some(event),
+                        // A state, no change: the latest one follows.
+                        SessionEvent::Joined { .. } => {}
                         SessionEvent::Lagged { missed } => fold.missed = fold.missed.saturating_add(missed),
                         _ => fold.missed = fold.missed.saturating_add(1),
                     }
@@ -120,10 +122,14 @@ impl Fold {
                                 fold.missed = fold.missed.saturating_sub(1);
                             }
                         }
-                        BrowserEvent::Updated { .. } | BrowserEvent::Lagged { .. } => {}
+                        BrowserEvent::Lagged { missed } => {
+                            fold.missed = fold.missed.saturating_add(missed).saturating_sub(1);
+                        }
+                        BrowserEvent::Updated { .. } => {}
                     }
                 }
             }
+            Staged::Output(Output::Lan(LanEvent::Lagged(missed))) => self.missed = self.missed.saturating_add(missed),
             Staged::Output(Output::Lan(event)) => {
                 self.whole.push(event);
                 if self.whole.len() > WHOLE {

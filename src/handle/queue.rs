@@ -29,6 +29,11 @@ pub(super) trait Queued: Clone + Send + 'static {
 
     /// What tells a reader that it missed so many.
     fn lagged(missed: u64) -> Self;
+
+    /// How many events are missed if this one is dropped: of a state none, it comes again.
+    fn weight(&self) -> u64 {
+        1
+    }
 }
 
 impl Queued for SessionEvent {
@@ -38,6 +43,14 @@ impl Queued for SessionEvent {
 
     fn lagged(missed: u64) -> Self {
         Self::Lagged { missed }
+    }
+
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Joined { .. } => 0,
+            Self::Lagged { missed } => *missed,
+            _ => 1,
+        }
     }
 }
 
@@ -55,6 +68,10 @@ impl Queued for BrowserEvent {
 
     fn lagged(missed: u64) -> Self {
         Self::Lagged { missed }
+    }
+
+    fn weight(&self) -> u64 {
+        if let Self::Lagged { missed } = self { *missed } else { 1 }
     }
 }
 
@@ -83,6 +100,15 @@ impl Queued for Event {
     fn lagged(missed: u64) -> Self {
         Self::Lan(LanEvent::Lagged(missed))
     }
+
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Session { what, .. } => what.weight(),
+            Self::Browser { what, .. } => what.weight(),
+            Self::Lan(LanEvent::Lagged(missed)) => *missed,
+            _ => 1,
+        }
+    }
 }
 
 /// One subscriber's events.
@@ -94,8 +120,7 @@ pub(super) struct Queue<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    /// With how many missed events each stands for if it is dropped.
-    items: VecDeque<(T, u64)>,
+    items: VecDeque<T>,
     cap: usize,
     /// Entries whose `Found` the reader took and whose `Lost` it did not.
     told: BTreeSet<(BrowserId, SessionKey)>,
@@ -107,8 +132,7 @@ impl<T: Queued> Queue<T> {
     /// A queue that starts with these and takes `cap` more.
     pub(super) fn new(first: Vec<T>, cap: usize) -> Self {
         let cap = cap.saturating_add(first.len());
-        let items = first.into_iter().map(|event| (event, 1)).collect();
-        let state = State { items, cap, told: BTreeSet::new(), closed: false, waker: None };
+        let state = State { items: first.into(), cap, told: BTreeSet::new(), closed: false, waker: None };
         Self { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
@@ -125,7 +149,7 @@ impl<T: Queued> Queue<T> {
             return None;
         }
         let all = state.items.len().saturating_add(events.len());
-        state.items.extend(events.iter().map(|event| (event.clone(), 1)));
+        state.items.extend(events.iter().cloned());
         if all > state.cap {
             state.shrink(refresh);
         }
@@ -182,7 +206,7 @@ impl<T: Queued> Queue<T> {
 
 impl<T: Queued> State<T> {
     fn pop(&mut self) -> Option<T> {
-        let (event, _) = self.items.pop_front()?;
+        let event = self.items.pop_front()?;
         match event.mark() {
             Mark::Found(browser, key) => {
                 self.told.insert((browser, key));
@@ -200,20 +224,20 @@ impl<T: Queued> State<T> {
         let mut kept = Vec::new();
         // An entry that flaps while nobody reads must not grow the queue: one `Lost` of each is enough.
         let mut lost = BTreeSet::new();
-        for (event, weight) in self.items.drain(..) {
+        for event in self.items.drain(..) {
             let stays = match event.mark() {
                 Mark::Last => true,
                 Mark::Lost(browser, key) => self.told.contains(&(browser, key)) && lost.insert((browser, key)),
                 Mark::Plain | Mark::Found(..) => false,
             };
             if stays {
-                kept.push((event, weight));
+                kept.push(event);
             } else {
-                missed = missed.saturating_add(weight);
+                missed = missed.saturating_add(event.weight());
             }
         }
-        self.items.push_back((T::lagged(missed), missed));
-        self.items.extend(refresh().into_iter().map(|event| (event, 0)));
+        self.items.push_back(T::lagged(missed));
+        self.items.extend(refresh());
         self.items.extend(kept);
         self.cap = self.cap.max(self.items.len().saturating_add(EVENTS / 2));
     }

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::core::Core;
+use super::core::{After, Core};
+use super::pending::{Outcome, Slot};
 use super::queue::Queue;
 use super::watch::Cell;
 use crate::proto::io::{SeatId, SeatOpened};
 use crate::types::{
-    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, SessionEvent, SessionSnapshot, Source,
-    Sources, Visibility,
+    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, Revision, SessionEvent, SessionSnapshot,
+    Source, Sources, Visibility,
 };
 
 /// What is known of a seat.
@@ -36,6 +37,8 @@ pub(super) struct Seat {
     pub(super) told: bool,
     /// The engine's first events have come.
     pub(super) heard: bool,
+    /// Answers that wait for the state they speak of.
+    pub(super) owed: Vec<(Revision, Arc<Slot>)>,
     pub(super) events: Vec<Weak<Queue<SessionEvent>>>,
     pub(super) watches: Vec<Weak<Cell<SessionSnapshot>>>,
 }
@@ -59,6 +62,7 @@ impl Seat {
             announced: false,
             told: false,
             heard: false,
+            owed: Vec::new(),
             events: Vec::new(),
             watches: Vec::new(),
         }
@@ -66,6 +70,18 @@ impl Seat {
 
     pub(super) fn is_live(&self) -> bool {
         self.ended.is_none() && !self.leaving
+    }
+
+    /// Answers those who wait for a state that is there now, or can come no more.
+    pub(super) fn settle(&mut self, after: &mut After, ended: bool) {
+        let now = self.snapshot.revision;
+        let (due, owed) = std::mem::take(&mut self.owed).into_iter().partition(|(at, _)| ended || *at <= now);
+        self.owed = owed;
+        let due: Vec<(Revision, Arc<Slot>)> = due;
+        for (at, slot) in due {
+            after.wakers.extend(slot.fill(Ok(Outcome::Revision(at))));
+            after.slots.push(slot);
+        }
     }
 
     /// What a subscription starts with: the state, each other member, then this one. So there is no gap between the state

@@ -146,7 +146,7 @@ impl Session {
             return Pending::ready_with(Err(error));
         }
         let (seat, update) = (self.claim.id(), Box::new(update));
-        self.ask(|request| Command::Update { request, seat, update, expected }, revision)
+        self.change(|request| Command::Update { request, seat, update, expected })
     }
 
     /// Changes this seat's own name, ready flag and attributes.
@@ -169,7 +169,7 @@ impl Session {
             return Pending::ready_with(Err(error));
         }
         let (seat, update) = (self.claim.id(), Box::new(update));
-        self.ask(|request| Command::UpdateMe { request, seat, update }, revision)
+        self.change(|request| Command::UpdateMe { request, seat, update })
     }
 
     /// Lobby, in progress, ended; host only.
@@ -182,7 +182,7 @@ impl Session {
         let seat = self.claim.id();
         match self.check_host() {
             Err(error) => Pending::ready_with(Err(error)),
-            Ok(()) => self.ask(|request| Command::SetPhase { request, seat, phase }, revision),
+            Ok(()) => self.change(|request| Command::SetPhase { request, seat, phase }),
         }
     }
 
@@ -194,7 +194,7 @@ impl Session {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use lansession::{Lan, Left, Preset, Reason, SessionEvent, SessionSettings};
+    /// # use lansession::{Lan, Left, Preset, SessionEvent, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
     /// # let five = Duration::from_secs(5);
     /// # let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
@@ -203,7 +203,7 @@ impl Session {
     /// let mut events = seat.events();
     /// room.kick(bob.id(), "AFK").wait(five)?;
     /// let left = std::iter::from_fn(|| events.wait(five)).last();
-    /// assert_eq!(left, Some(SessionEvent::Left { why: Left::Kicked(Reason::from("AFK")) }));
+    /// assert!(matches!(left, Some(SessionEvent::Left { why: Left::Kicked(reason), .. }) if reason.text() == "AFK"));
     /// # Ok::<(), lansession::Error>(())
     /// ```
     #[doc(alias = "KickPlayer")]
@@ -231,7 +231,7 @@ impl Session {
             return Pending::ready_with(Err(error));
         }
         let seat = self.claim.id();
-        self.ask(|request| Command::Kick { request, seat, account, reason, ban }, unit)
+        self.ask(|request| Command::Kick { request, seat, account, reason, ban })
     }
 
     /// Lets a banned account join again; host only. One that is not banned is no error.
@@ -242,7 +242,7 @@ impl Session {
         let seat = self.claim.id();
         match self.check_host() {
             Err(error) => Pending::ready_with(Err(error)),
-            Ok(()) => self.ask(|request| Command::Unban { request, seat, account }, unit),
+            Ok(()) => self.ask(|request| Command::Unban { request, seat, account }),
         }
     }
 
@@ -354,7 +354,7 @@ impl Session {
         let seat = self.claim.id();
         match self.check_live() {
             Err(error) => Pending::ready_with(Err(error)),
-            Ok(()) => self.ask(|request| Command::Say { request, seat, data }, unit),
+            Ok(()) => self.ask(|request| Command::Say { request, seat, data }),
         }
     }
 
@@ -371,7 +371,7 @@ impl Session {
         seat.leaving = true;
         drop(seat);
         let seat = self.claim.id();
-        self.ask(|request| Command::Leave { request: Some(request), seat }, unit)
+        self.ask(|request| Command::Leave { request: Some(request), seat })
     }
 
     /// Ends the session for all; host only. Members leave with [`Left::Destroyed`](crate::Left::Destroyed).
@@ -386,7 +386,7 @@ impl Session {
         }
         self.claim.lock().leaving = true;
         let seat = self.claim.id();
-        self.ask(|request| Command::Destroy { request, seat }, unit)
+        self.ask(|request| Command::Destroy { request, seat })
     }
 
     /// Stays until [`leave`](Self::leave), even without a handle; [`User::session`] gives one again. The seat still ends
@@ -433,19 +433,15 @@ impl Session {
         }
     }
 
-    fn ask<T>(
-        &self,
-        command: impl FnOnce(RequestId) -> Command,
-        finish: impl FnOnce(Outcome) -> Result<T> + Send + Sync + 'static,
-    ) -> Pending<T> {
-        self.claim.core().request(Kind::Plain, command, finish)
+    fn change(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Revision> {
+        self.claim.core().request(Kind::Change(self.claim.id()), command, |outcome| match outcome {
+            Outcome::Revision(revision) => Ok(revision),
+            other => Err(unfit(&other)),
+        })
     }
-}
 
-fn revision(outcome: Outcome) -> Result<Revision> {
-    match outcome {
-        Outcome::Revision(revision) => Ok(revision),
-        other => Err(unfit(&other)),
+    fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<()> {
+        self.claim.core().request(Kind::Plain, command, unit)
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::budget::Budget;
 use crate::driver::tls::{self, Proved};
 use crate::proto::io::{Closed, LinkEvent, LinkId};
+use crate::wire::frame::HEADER;
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// The engine has a deadline per stage; this one ends what the engine has forgotten.
@@ -30,7 +31,6 @@ const FLUSH: Duration = Duration::from_secs(1);
 const WINDOW: usize = 4;
 /// Queued bytes that go out before a flush tells the engine of them.
 const BATCH: usize = 64 << 10;
-const HEADER: usize = 4;
 /// What a TLS record of a handshake starts with (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 const MORE: u8 = 1;

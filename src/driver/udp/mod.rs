@@ -16,11 +16,8 @@ use self::socket::{BUFFER, Open, Place};
 use super::quiet::Quiet;
 use crate::proto::io::{Arrival, Interface, SendFailure, Transmit, Via};
 use crate::types::PathKind;
+use crate::wire::datagram::PROBE_SIZE;
 
-/// What a probe is padded to (protocol.md, "Probe"). Only probes go out by a connected socket, which is told when nobody
-/// listens at the other end any more; nothing else of ours has just this size and a single receiver, and if it had, it
-/// would only go out by a port of its own.
-const PROBE_SIZE: usize = 176;
 /// Connected probe sockets; the least recently used makes room.
 const PROBES: usize = 64;
 /// A probe is answered or repeated much sooner.
@@ -140,6 +137,8 @@ impl Udp {
     }
 
     pub(super) fn send(&mut self, transmit: &Transmit) -> Result<(), SendFailure> {
+        // Probes go out by a connected socket, which is told when nobody listens at the other end any more. Nothing else of
+        // ours has just this size and a single receiver, and if it had, it would only go out by a port of its own.
         let result = if transmit.path == PathKind::Unicast && transmit.bytes.len() == PROBE_SIZE {
             self.send_probe(transmit)
         } else {

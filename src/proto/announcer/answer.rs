@@ -1,6 +1,6 @@
 //! Answers to questions and probes (scale.md 4, H1 to H3; security.md 7, 8, 16).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Announcer {
         }
         let cookie = query.cookie.is_some_and(|cookie| self.is_cookie(cx.now, asker.from, cookie));
         if asker.via == Via::Routed && cookie {
-            self.note_proven(cx.now, asker.from);
+            self.note_proven(cx.now, asker.from.ip());
         }
         let keys: Vec<_> =
             self.hosted.iter().filter(|(_, h)| h.what.listed && wanted(h, query)).map(|(k, _)| *k).collect();
@@ -149,7 +149,7 @@ impl Announcer {
 
     /// "Do you live?"
     pub(crate) fn handle_probe(&mut self, cx: &mut Cx<'_>, probe: &Probe, asker: Asker) {
-        if asker.via == Via::Routed && !self.proven.contains_key(&asker.from) {
+        if asker.via == Via::Routed && !self.proven.contains_key(&asker.from.ip()) {
             return;
         }
         let fits = |hosted: &&Hosted| {
@@ -161,11 +161,12 @@ impl Announcer {
         };
         let Some(key) = self.hosted.values().find(fits).map(|hosted| hosted.what.key) else { return };
         if asker.via == Via::Routed {
-            self.note_proven(cx.now, asker.from);
+            self.note_proven(cx.now, asker.from.ip());
         }
         self.note_probe(cx, asker);
+        self.lease_for_probe(cx, asker.via);
         // A dying finder's entry is probed twenty times in 2.8 s; ten finders may share an address.
-        let source = self.per_peer.source.of_ip(asker.from.ip());
+        let source = self.limiters.source.of_ip(asker.from.ip());
         if !source.take(cx.now, 200, Duration::from_millis(10)) || !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
             return;
         }
@@ -208,6 +209,17 @@ impl Announcer {
         }
     }
 
+    /// Who probes looks at us, and may have come by our announcement without a question that we heard.
+    fn lease_for_probe(&mut self, cx: &mut Cx<'_>, via: Via) {
+        let Via::Interface { index, .. } = via else { return };
+        let leased = |(way, until): (&Way, &Moment)| way.index == index && *until > cx.now;
+        if !self.leases.iter().any(leased) {
+            for way in cx.net.ways().into_iter().filter(|way| way.index == index) {
+                self.lease(cx, way);
+            }
+        }
+    }
+
     /// A question keeps the beacons on its way going for a while.
     fn lease(&mut self, cx: &mut Cx<'_>, way: Way) {
         let until = cx.now + cx.tuning.lease;
@@ -229,10 +241,10 @@ impl Announcer {
         let sessions = u32::try_from(self.hosted.len().max(1)).unwrap_or(u32::MAX);
         let burst = u32::try_from((800 / hosts).clamp(3, 20)).unwrap_or(3).saturating_mul(sessions);
         let every = Duration::from_secs_f64(1.0 / (400.0 / hosts as f64).clamp(0.2, 10.0));
-        let source = self.per_peer.source.of_ip(from.ip()).has(cx.now, burst, every);
+        let source = self.limiters.source.of_ip(from.ip()).has(cx.now, burst, every);
         source
-            && self.per_peer.peer.of(from).take(cx.now, 6 * sessions, Duration::from_secs(1))
-            && self.per_peer.source.of_ip(from.ip()).take(cx.now, burst, every)
+            && self.limiters.peer.of(from).take(cx.now, 6 * sessions, Duration::from_secs(1))
+            && self.limiters.source.of_ip(from.ip()).take(cx.now, burst, every)
     }
 
     fn is_cookie(&self, now: Moment, from: SocketAddr, cookie: [u8; 16]) -> bool {
@@ -240,7 +252,7 @@ impl Announcer {
         [minute, minute.wrapping_sub(1)].iter().any(|&m| hash::cookie(&self.cookie_secret, from, m) == cookie)
     }
 
-    fn note_proven(&mut self, now: Moment, from: SocketAddr) {
+    fn note_proven(&mut self, now: Moment, from: IpAddr) {
         self.proven.retain(|_, at| now.since(*at) < Duration::from_secs(600));
         if self.proven.len() < limits::LISTENERS || self.proven.contains_key(&from) {
             self.proven.insert(from, now);
@@ -267,7 +279,7 @@ fn wanted(hosted: &Hosted, query: &Query) -> bool {
         Target::Session(id) => id == what.key.id,
         Target::Code(code) => code == RoomCode::of(what.key),
     };
-    let filter = || query.filter.as_ref().map_or(true, |node| !excluded(node, what));
+    let filter = || query.filter.as_ref().is_none_or(|node| !excluded(node, what));
     let known = || {
         let tag = hash::known_tag(query.nonce, what.key, what.incarnation, what.term, what.facts.revision);
         query.known.contains(tag)

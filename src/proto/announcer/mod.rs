@@ -18,8 +18,8 @@ use super::io::{Transmit, Via};
 use super::lan::{Bucket, BucketTable, Cx, Dice, Net, Way};
 use super::limits;
 use super::tuning::Tuning;
-use crate::types::{HostKey, PathKind, SessionId, SessionKey};
-use crate::wire::datagram::{GameTag, GoodbyeReason};
+use crate::types::{HostKey, SessionId, SessionKey};
+use crate::wire::datagram::GoodbyeReason;
 
 use census::{Census, Sense};
 use hosted::Hosted;
@@ -45,21 +45,22 @@ pub(crate) struct Announcer {
     sense: Sense,
     /// Ways by which questions came, until when.
     leases: BTreeMap<Way, Moment>,
-    per_peer: BTreeTables,
+    limiters: Limiters,
     /// Signatures for answers: a question costs us 29 µs, so there is a bound to what questions can cost.
     signing: Bucket,
     probes: VecDeque<Moment>,
     hot_until: Moment,
-    /// Peers beyond a router that proved their address by a cookie.
-    proven: BTreeMap<SocketAddr, Moment>,
+    /// Peers beyond a router that proved their address by a cookie; probes come from ports of their own.
+    proven: BTreeMap<IpAddr, Moment>,
     /// Who probed us lately: a goodbye goes to those whom no multicast reaches.
     listeners: BTreeMap<SocketAddr, (Via, Moment)>,
     cookie_secret: [u8; 32],
     udp_port: u16,
 }
 
+/// Answers by whom they go to.
 #[derive(Debug)]
-struct BTreeTables {
+struct Limiters {
     /// By address and port.
     peer: BucketTable,
     /// By address.
@@ -74,7 +75,7 @@ impl Announcer {
             census: Census::default(),
             sense: Sense::default(),
             leases: BTreeMap::new(),
-            per_peer: BTreeTables {
+            limiters: Limiters {
                 peer: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
                 source: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
             },
@@ -242,7 +243,7 @@ impl Announcer {
 
     fn repeat_goodbye(&mut self, cx: &mut Cx<'_>, at: usize) {
         let Some(leaving) = self.leaving.get_mut(at) else { return };
-        if leaving.at.front().is_none_or_later(cx.now) {
+        if leaving.at.front().is_none_or(|&at| at > cx.now) {
             return;
         }
         while leaving.at.front().is_some_and(|&next| next <= cx.now) {
@@ -296,16 +297,6 @@ impl Announcer {
     fn beacon_ways(&mut self, cx: &Cx<'_>) -> Vec<Way> {
         self.leases.retain(|_, until| *until > cx.now);
         if self.leases.is_empty() { cx.net.thrifty_ways() } else { self.leases.keys().copied().collect() }
-    }
-}
-
-trait Later {
-    fn is_none_or_later(&self, now: Moment) -> bool;
-}
-
-impl Later for Option<&Moment> {
-    fn is_none_or_later(&self, now: Moment) -> bool {
-        self.map_or(true, |&at| at > now)
     }
 }
 

@@ -56,13 +56,15 @@ impl Announcer {
         let limit = if repeat { cx.tuning.busy / 4 } else { cx.tuning.busy / 2 };
         if busy >= limit && hosted.announce_tries < 10 {
             hosted.announce_tries += 1;
-            let wait = cx.dice.within(Duration::from_millis(40 << hosted.announce_tries.min(5)));
-            if let Some(first) = hosted.announce.front_mut() {
-                first.0 = cx.now + wait;
-            }
+            let least = Duration::from_millis(1);
+            let wait = cx.dice.between(least, Duration::from_millis(40 << hosted.announce_tries.min(5)));
+            let by = (cx.now + wait).since(at);
+            hosted.announce.iter_mut().for_each(|(at, _)| *at = *at + by);
             return;
         }
-        hosted.announce.pop_front();
+        while hosted.announce.front().is_some_and(|(at, _)| *at <= cx.now) {
+            hosted.announce.pop_front();
+        }
         let just_said = hosted.last_cast.is_some_and(|last| cx.now.since(last) < Duration::from_millis(20));
         if (repeat && just_said) || !hosted.bucket.take(cx.now, burst(hosts), refill(hosts)) {
             return;

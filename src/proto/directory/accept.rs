@@ -21,7 +21,8 @@ impl Directory {
             return false;
         }
         let known = self.entries.get(&key);
-        if known.is_some_and(|entry| entry.own) {
+        // Who looks for nothing need not learn of anybody: a host alone checks no signatures of others.
+        if known.is_some_and(|entry| entry.own) || (known.is_none() && !self.active) {
             return false;
         }
         if let (Some(entry), None) = (known, heard.asked) {
@@ -159,7 +160,7 @@ impl Directory {
     /// Its host says that it is over; true where that was believed.
     pub(crate) fn handle_goodbye(&mut self, cx: &mut Cx<'_>, goodbye: &Goodbye, heard: &Heard<'_>) -> bool {
         let key = SessionKey { id: goodbye.id, founder: goodbye.host_key };
-        let Some(entry) = self.entries.get(&key) else { return false };
+        let Some(entry) = self.entries.get(&key) else { return self.is_signed(cx, goodbye, heard) };
         let counts = !entry.own
             && entry.host_key == goodbye.host_key
             && entry.incarnation == goodbye.incarnation
@@ -181,6 +182,13 @@ impl Directory {
         true
     }
 
+    /// A goodbye of a session that is not listed here: it may still be counted among the hosts.
+    fn is_signed(&mut self, cx: &mut Cx<'_>, goodbye: &Goodbye, heard: &Heard<'_>) -> bool {
+        !self.tombstones.contains_key(&SessionKey { id: goodbye.id, founder: goodbye.host_key })
+            && self.verifier.allows(cx.now, Class::Unsolicited, heard.from.ip())
+            && verify_datagram(Context::Goodbye, goodbye.host_key.public_key(), heard.bytes)
+    }
+
     /// Somebody says that a host died: the next look at a shown entry comes now. It ends nothing.
     pub(crate) fn handle_death(&mut self, cx: &mut Cx<'_>, death: &DeathNotice) {
         let named = |entry: &&Entry| {
@@ -199,7 +207,7 @@ impl Directory {
     pub(crate) fn suspect(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let urgent = cx.tuning.probe_gap_urgent;
-        if !entry.own && !entry.check.is_some_and(|check| check.gap == urgent) {
+        if !entry.own && entry.check.is_none_or(|check| check.gap != urgent) {
             entry.check = Some(Check { tries: 0, next: cx.now, gap: urgent });
         }
         self.schedule(key);
@@ -223,6 +231,9 @@ impl Directory {
         let key = SessionKey { id: foreign.id, founder: foreign.host_key };
         let others = self.entries.values().filter(|entry| entry.major != WIRE_MAJOR).count();
         let known = self.entries.get(&key).map(|entry| entry.major);
+        if !self.active {
+            return;
+        }
         let fits = match known {
             Some(major) => major != WIRE_MAJOR,
             None => others < limits::FOREIGN_ENTRIES && self.make_room(foreign.host_key, heard.from.ip()),

@@ -167,7 +167,7 @@ impl Directory {
 
     fn measure(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        if !entry.measure.is_some_and(|at| at <= cx.now) {
+        if entry.measure.is_none_or(|at| at > cx.now) {
             return;
         }
         entry.measure = None;

@@ -144,6 +144,10 @@ impl Directory {
         self.entries.values().filter(other).count()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn others(&self) -> usize {
         self.entries.values().filter(|entry| !entry.own).count()
     }
@@ -188,7 +192,7 @@ impl Directory {
         let old = cx.now - cx.tuning.suspect_late;
         let stale = self.entries.values().filter(|e| active && !e.own && e.heard < old).map(|e| e.key);
         for key in stale.collect::<Vec<_>>() {
-            self.lose(key);
+            self.forget(key);
         }
         for key in self.entries.keys().copied().collect::<Vec<_>>() {
             if !active {
@@ -204,7 +208,7 @@ impl Directory {
     /// The sockets were closed: nothing that was heard before counts when they open again.
     pub(crate) fn clear(&mut self) {
         for key in self.entries.values().filter(|entry| !entry.own).map(|entry| entry.key).collect::<Vec<_>>() {
-            self.lose(key);
+            self.forget(key);
         }
         self.instances = mdns::Instances::default();
     }
@@ -314,12 +318,19 @@ impl Directory {
     }
 
     fn lose(&mut self, key: SessionKey) {
-        let Some(entry) = self.entries.remove(&key) else { return };
+        if self.forget(key) {
+            self.changes.push_back(Change::Lost(key));
+        }
+    }
+
+    /// Drops an entry of which nothing is known any more, which is not that it is lost.
+    fn forget(&mut self, key: SessionKey) -> bool {
+        let Some(entry) = self.entries.remove(&key) else { return false };
         if let Some(at) = entry.deadline {
             self.deadlines.remove(&(at, key));
         }
         self.instances.entry_gone(key);
-        self.changes.push_back(Change::Lost(key));
+        true
     }
 
     fn lose_if(&mut self, key: SessionKey, which: impl Fn(&Entry) -> bool) {
@@ -345,7 +356,7 @@ impl Directory {
         self.tombstones.get(&key).is_some_and(|stone| {
             stone.until > now
                 && incarnation <= stone.incarnation
-                && stone.sequence.map_or(true, |ended| incarnation < stone.incarnation || sequence <= ended)
+                && stone.sequence.is_none_or(|ended| incarnation < stone.incarnation || sequence <= ended)
         })
     }
 

@@ -78,9 +78,11 @@ impl Discovery {
     /// The question that an echo answers; beyond the link only typed and configured addresses may answer.
     fn asked(&mut self, now: Moment, echo: u64, arrival: &Arrival, via: Via) -> Option<Asked> {
         let asked = self.nonces.get(now, echo, self.config.tuning.nonce_life)?;
-        let may = via != Via::Routed
-            || (asked.purpose != Purpose::Target && !matches!(asked.purpose, Purpose::Question { .. }))
-            || self.finder.is_target(arrival.from);
+        let may = match asked.purpose {
+            Purpose::Target => via != Via::Routed || self.finder.is_target(arrival.from),
+            Purpose::Question { .. } => via != Via::Routed,
+            Purpose::Probe | Purpose::Fetch => true,
+        };
         may.then_some(asked)
     }
 
@@ -115,7 +117,7 @@ impl Discovery {
                 self.finder.works(now, way);
             }
             if asked.purpose == Purpose::Target {
-                self.finder.target_answered(now, echo);
+                self.finder.target_answered(now, echo, arrival.from);
             }
         }
     }

@@ -301,6 +301,13 @@ impl Discovery {
         all.into_iter().chain([views, notices]).flatten().min()
     }
 
+    #[cfg(test)]
+    fn timers(&self) -> impl std::fmt::Debug {
+        let views = self.views.values().filter_map(View::next).min();
+        let announcer = self.announcer.poll_timeout(self.config.beacons);
+        (self.now, announcer, self.finder.poll_timeout(), self.directory.poll_timeout(), self.rendezvous.next(), views)
+    }
+
     /// An entry as it is now.
     pub(crate) fn entry(&self, key: &SessionKey) -> Option<Found> {
         self.directory.found(key).cloned()
@@ -378,8 +385,9 @@ impl Discovery {
     }
 
     fn touch(&mut self, now: Moment, ping: bool) {
+        let entries = self.directory.len();
         for view in self.views.values_mut() {
-            view.touch(now, ping, &self.config.tuning);
+            view.touch(now, ping, entries, &self.config.tuning);
         }
     }
 
@@ -388,7 +396,7 @@ impl Discovery {
         let mut done = Vec::new();
         let mut drawn = false;
         for (id, view) in &mut self.views {
-            if !view.next().is_some_and(|at| at <= now) {
+            if view.next().is_none_or(|at| at > now) {
                 continue;
             }
             drawn = true;

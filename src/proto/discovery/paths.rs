@@ -83,7 +83,7 @@ impl Paths {
     }
 
     pub(super) fn mdns_failed(&mut self, now: Moment, why: String) {
-        if !self.mdns_told.is_some_and(|at| now.since(at) < TELL) {
+        if self.mdns_told.is_none_or(|at| now.since(at) >= TELL) {
             self.mdns_told = Some(now);
             self.events.push(LanEvent::Trouble(format!("mDNS: {why}")));
         }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::QueryId;
 use crate::proto::clock::Moment;
 use crate::proto::tuning::Tuning;
 use crate::types::{BrowserEvent, Found, RoomCode, SessionKey, SessionQuery};
@@ -59,8 +58,10 @@ impl View {
     }
 
     /// An entry changed. What happens at once is told at once, then one list gathers for a moment.
-    pub(super) fn touch(&mut self, now: Moment, ping: bool, tuning: &Tuning) {
-        let interval = if ping { tuning.ping_interval } else { tuning.list_interval };
+    pub(super) fn touch(&mut self, now: Moment, ping: bool, entries: usize, tuning: &Tuning) {
+        // Short lists are cheap to draw: a handful of answers is not worth a wait.
+        let cost = Duration::from_micros(40).saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX));
+        let interval = if ping { tuning.ping_interval } else { tuning.list_interval.min(cost) };
         let at = self.last.map_or(now, |last| (last + interval).max(now));
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
@@ -74,8 +75,8 @@ impl View {
     }
 
     pub(super) fn fits(&self, found: &Found) -> bool {
-        self.query.id.map_or(true, |id| id == found.id())
-            && self.query.code.map_or(true, |code| code == RoomCode::of(found.key()))
+        self.query.id.is_none_or(|id| id == found.id())
+            && self.query.code.is_none_or(|code| code == RoomCode::of(found.key()))
             && self.query.filter.accepts(found.data())
     }
 
@@ -88,7 +89,7 @@ impl View {
     /// Draws the list anew where that is due.
     pub(super) fn draw<'a>(&mut self, now: Moment, entries: impl Iterator<Item = (&'a Found, u64)>) -> Option<Told> {
         let ends = self.deadline.is_some_and(|at| at <= now);
-        if !ends && !self.due.is_some_and(|at| at <= now) {
+        if !ends && self.due.is_none_or(|at| at > now) {
             return None;
         }
         self.due = None;
@@ -147,11 +148,6 @@ impl View {
             }
         }
         events
-    }
-
-    /// The time left of a find; a browse has none.
-    pub(super) fn left(&self, now: Moment) -> Option<Duration> {
-        self.deadline.map(|at| at.since(now))
     }
 }
 

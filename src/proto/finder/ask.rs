@@ -65,7 +65,7 @@ impl Ask {
     }
 
     /// Another's renewal is ours as well; another's question for everybody too, unless it is narrower.
-    pub(super) fn heard_question(&mut self, cx: &Cx<'_>, query: &Query) {
+    pub(super) fn heard_question(&mut self, cx: &mut Cx<'_>, query: &Query) {
         if query.renew {
             if self.full && self.wish.lasting && self.next.is_some() {
                 // Drawn anew from the middle: the exact moment does not matter, that two do not coincide does.
@@ -75,7 +75,7 @@ impl Ask {
             return;
         }
         let narrower = query.target != Target::Any || (query.filter.is_some() && query.filter != self.wish.filter);
-        let due = self.last.map_or(true, |last| cx.now > last + Duration::from_millis(50));
+        let due = self.last.is_none_or(|last| cx.now > last + Duration::from_millis(50));
         if !query.many || narrower || !due || self.full || self.next.is_none() || !self.wish.targets.is_empty() {
             return;
         }
@@ -100,7 +100,7 @@ impl Ask {
             let slot = if self.last_many { cx.tuning.mc_slot } else { cx.tuning.uni_slot };
             let expected = if sight.median > cx.tuning.prompt_answers.into() { sight.median } else { 0 };
             let window = slot.saturating_mul(u32::try_from(expected).unwrap_or(u32::MAX)).min(cx.tuning.mc_cap);
-            let silent = crowd.many_answer.map_or(true, |at| at < last);
+            let silent = crowd.many_answer.is_none_or(|at| at < last);
             broken = self.adopted && silent && now > last + window / 8 + Duration::from_millis(30);
             let over = last + window + Duration::from_millis(15);
             if now < over && !broken {

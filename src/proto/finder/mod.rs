@@ -115,7 +115,7 @@ impl Finder {
     }
 
     /// What came up is asked at once; what a former way told counts no more.
-    pub(crate) fn interfaces_changed(&mut self, cx: &Cx<'_>, added: bool) {
+    pub(crate) fn interfaces_changed(&mut self, cx: &mut Cx<'_>, added: bool) {
         let ways = cx.net.ways();
         self.working.retain(|way, _| ways.contains(way));
         if added {
@@ -126,7 +126,7 @@ impl Finder {
     }
 
     /// A question of another finder.
-    pub(crate) fn heard_question(&mut self, cx: &Cx<'_>, query: &Query) {
+    pub(crate) fn heard_question(&mut self, cx: &mut Cx<'_>, query: &Query) {
         if self.heard.iter().any(|(_, nonce)| *nonce == query.nonce) {
             return;
         }
@@ -149,10 +149,12 @@ impl Finder {
         self.working.insert(way, now);
     }
 
-    /// An answer to a question to a typed address.
-    pub(crate) fn target_answered(&mut self, now: Moment, nonce: u64) {
-        if let Some((_, target)) = self.aimed.iter().find(|(aimed, _)| *aimed == nonce) {
-            self.answered.insert(*target, now);
+    /// An answer to a question to a typed address; one that was fetched by a cookie is known by where it came from.
+    pub(crate) fn target_answered(&mut self, now: Moment, nonce: u64, from: SocketAddr) {
+        let aimed = self.aimed.iter().find(|(aimed, _)| *aimed == nonce).map(|(_, target)| *target);
+        let near = || self.aimed.iter().map(|(_, target)| *target).find(|target| target.ip() == from.ip());
+        if let Some(target) = aimed.or_else(near) {
+            self.answered.insert(target, now);
         }
     }
 

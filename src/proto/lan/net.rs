@@ -143,7 +143,7 @@ impl Net {
             .find(|i| {
                 !i.point_to_point
                     && in_prefix(i, to.ip())
-                    && scope.is_none_or_zero(i.index)
+                    && scope.is_none_or(|scope| scope == 0 || scope == i.index)
                     && loopback_fits(i, to.ip())
             })
             .map(|i| Via::Interface { index: i.index, address: i.address })
@@ -175,16 +175,6 @@ impl Net {
     fn is_broadcast(&self, ip: IpAddr) -> bool {
         let IpAddr::V4(ip) = ip else { return false };
         ip.is_broadcast() || self.interfaces.iter().any(|interface| interface.broadcast == Some(ip))
-    }
-}
-
-trait Scope {
-    fn is_none_or_zero(&self, index: u32) -> bool;
-}
-
-impl Scope for Option<u32> {
-    fn is_none_or_zero(&self, index: u32) -> bool {
-        self.map_or(true, |scope| scope == 0 || scope == index)
     }
 }
 

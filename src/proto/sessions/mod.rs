@@ -4,6 +4,8 @@
 //! `None`, then sleep until `poll_timeout`. A forgotten drain delays, it never corrupts. The composer passes discovery's
 //! findings in and these events out; neither half knows the other.
 
+mod bounds;
+mod command;
 mod core;
 mod document;
 mod doorman;
@@ -28,9 +30,9 @@ use crate::proto::io::{Action, Answer, Command, JoinCommand, LinkEvent, LinkId, 
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
-    AccountId, Error, ErrorKind, HostRequest, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot, UserEvent,
+    AccountId, Error, ErrorKind, HostRequest, LanEvent, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot,
+    UserEvent,
 };
-use crate::wire::frame::Request;
 
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -60,9 +62,13 @@ impl Sessions {
 
     /// A user may host and join from now on. One that signs in again has its new name from then on.
     pub(crate) fn sign_in(&mut self, user: LocalUser) {
-        if self.users.len() < limits::USERS || self.users.contains_key(&user.identity.account()) {
-            self.users.insert(user.identity.account(), user);
+        let account = user.identity.account();
+        if self.users.len() >= limits::USERS && !self.users.contains_key(&account) {
+            let why = format!("{} users are signed in, which is the most", limits::USERS);
+            self.core.outputs.push_back(Output::Lan(LanEvent::Trouble(why)));
+            return;
         }
+        self.users.insert(account, user);
     }
 
     /// Ends the user's sessions and joins, then says so.
@@ -253,89 +259,6 @@ impl Sessions {
         }
     }
 
-    /// What a seat's user asks for: updates, phase, kicks, answers, messages, leave, destroy. Other commands are not for
-    /// this half of the engine and change nothing.
-    pub(crate) fn command(&mut self, now: Moment, command: Command) {
-        self.core.now = now;
-        match command {
-            Command::Update { request, seat, update, expected } => {
-                self.at_host(request, seat, |host, core| host.update(core, request, &update, expected));
-            }
-            Command::SetPhase { request, seat, phase } => {
-                self.at_host(request, seat, |host, core| host.set_phase(core, request, phase));
-            }
-            Command::Kick { request, seat, account, reason, ban } => {
-                self.at_host(request, seat, |host, core| host.kick(core, request, account, reason, ban));
-            }
-            Command::Unban { request, seat, account } => {
-                self.at_host(request, seat, |host, core| host.unban(core, request, account));
-            }
-            Command::Answer { seat, ask, verdict } => {
-                if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
-                    host.answer(&mut self.core, ask, verdict);
-                }
-            }
-            Command::UpdateMe { request, seat, update } => {
-                if let Some(member) = self.members.get_mut(&seat) {
-                    member.request(&mut self.core, request, Request::UpdateMe(*update));
-                } else {
-                    self.at_host(request, seat, |host, core| host.update_me(core, request, *update));
-                }
-            }
-            Command::Say { request, seat, data } => {
-                if let Some(member) = self.members.get_mut(&seat) {
-                    member.request(&mut self.core, request, Request::Say(data.to_vec()));
-                } else {
-                    self.at_host(request, seat, |host, core| host.say(core, request, &data));
-                }
-            }
-            Command::Leave { request, seat } => self.leave(request, seat),
-            Command::Destroy { request, seat } => {
-                let key = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key);
-                match key {
-                    Some(key) => {
-                        self.destroy(key, Left::Destroyed);
-                        self.core.done(request, Ok(Answer::Unit));
-                    }
-                    None => self.at_host(request, seat, |_, _| {}),
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Only the host may; a seat that is no host's or none at all is told so.
-    fn at_host(&mut self, request: RequestId, seat: SeatId, run: impl FnOnce(&mut HostAuthority, &mut Core)) {
-        if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
-            run(host, &mut self.core);
-        } else if self.members.contains_key(&seat) {
-            let why = "only the session's host may do this";
-            self.core.done(request, Err(Error::new(ErrorKind::NotOwner, why)));
-        } else {
-            self.core.done(request, Err(Error::new(ErrorKind::Ended, "this seat has ended")));
-        }
-    }
-
-    /// A host that leaves ends its session: there is nobody to hand it to in this version. A seat that has ended before
-    /// has been left.
-    fn leave(&mut self, request: Option<RequestId>, seat: SeatId) {
-        if let Some(member) = self.members.remove(&seat) {
-            member.leave(&mut self.core, Left::Left);
-        } else if let Some(key) = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key) {
-            self.destroy(key, Left::Left);
-        }
-        if let Some(request) = request {
-            self.core.done(request, Ok(Answer::Unit));
-        }
-    }
-
-    fn destroy(&mut self, key: SessionKey, own: Left) {
-        if let Some(mut host) = self.hosts.remove(&key) {
-            host.destroy(&mut self.core, own);
-            self.core.owners.retain(|_, owner| *owner != Owner::Host(key));
-        }
-    }
-
     /// What happened on a link.
     pub(crate) fn handle_link(&mut self, now: Moment, event: LinkEvent) {
         self.core.now = now;
@@ -380,13 +303,13 @@ impl Sessions {
     }
 
     fn evict(&mut self, link: LinkId) {
-        match self.core.owners.get(&link).copied() {
-            Some(Owner::Host(key)) => {
-                if let Some(host) = self.hosts.get_mut(&key) {
-                    host.evict(&mut self.core, link);
-                }
-            }
-            _ => self.core.close(link, false),
+        let host = match self.core.owners.get(&link) {
+            Some(Owner::Host(key)) => self.hosts.get_mut(key),
+            _ => None,
+        };
+        match host {
+            Some(host) => host.evict(&mut self.core, link),
+            None => self.core.close(link, false),
         }
     }
 

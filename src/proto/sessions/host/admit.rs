@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use super::super::bounds::{attribute_bytes, member_budget, members_own};
 use super::super::core::Core;
 use super::super::document::member_update;
 use super::super::doorman::Stage;
@@ -15,8 +16,8 @@ use crate::proto::clock::Moment;
 use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::types::{
-    AccountId, Attribute, Attributes, JoinAsk, JoinPolicy, Left, LinkState, Member, MemberStatus, MemberUpdate, Phase,
-    PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict, Visibility, WIRE_MAJOR,
+    AccountId, JoinAsk, JoinPolicy, Left, LinkState, Member, MemberStatus, Phase, PublicKey, Reason, Refusal,
+    SessionEvent, SessionId, Verdict, Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
 use crate::wire::hash;
@@ -172,7 +173,7 @@ impl HostAuthority {
         if let Some(refusal) = self.newcomer_refusal(account) {
             return Judgement::Refuse(refusal);
         }
-        let over = attribute_bytes(&join.attributes).saturating_sub(self.member_budget());
+        let over = attribute_bytes(&join.attributes).saturating_sub(member_budget(self.doc.state().max_members));
         if over > 0 {
             let text = format!("the member's attributes are {over} bytes over this session's bound");
             return Judgement::Refuse(Refusal::Refused(Reason::from(text)));
@@ -324,8 +325,9 @@ impl HostAuthority {
         let Some(guest) = self.guests.remove(&id) else { return };
         let account = guest.account();
         core.doorman.remove(id);
-        let taken = |number: &u16| self.doc.state().members.iter().any(|member| member.number == *number);
-        let number = (0..).find(|number| !taken(number)).unwrap_or(u16::MAX);
+        // They are in the order of their numbers: the first that is not its place leaves it free.
+        let taken = self.doc.state().members.iter().zip(0_u16..).take_while(|(member, at)| member.number == *at);
+        let number = u16::try_from(taken.count()).unwrap_or(u16::MAX);
         let member = Member {
             account,
             name: join.name.clone(),
@@ -339,7 +341,7 @@ impl HostAuthority {
             joined_revision: self.doc.revision().number + 1,
         };
         self.seat_of.insert(id, account);
-        self.seats.insert(account, Seat::new(core.now, guest.link, join.nonce, join.peer_incarnation));
+        self.seats.insert(account, Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation));
         self.leavers.retain(|leaver| *leaver != account);
         self.tell_keys(core);
         self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
@@ -354,7 +356,7 @@ impl HostAuthority {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let restarted = seat.nonce != join.nonce;
         let was_away = seat.link.is_none();
-        let former = seat.attach(core.now, guest.link);
+        let former = seat.attach(core.now, self.key.id, guest.link);
         if restarted {
             seat.nonce = join.nonce;
             seat.peer_incarnation = join.peer_incarnation;
@@ -373,7 +375,7 @@ impl HostAuthority {
         }
         if let Some(member) = self.doc.state().member(account).filter(|_| restarted) {
             let attributes = members_own(&join.attributes);
-            let fits = attribute_bytes(&attributes) <= self.member_budget();
+            let fits = attribute_bytes(&attributes) <= member_budget(self.doc.state().max_members);
             let attributes = if fits { &attributes } else { &member.attributes };
             let update = member_update(member, &join.name, false, attributes);
             if !update.is_empty() {
@@ -435,46 +437,6 @@ impl HostAuthority {
             self.judge_and_answer(core, id, join);
         }
     }
-
-    /// What one member's attributes may weigh, so that a snapshot of a full session still fits one message.
-    pub(super) fn member_budget(&self) -> usize {
-        member_budget(self.doc.state().max_members)
-    }
-}
-
-pub(super) fn member_budget(max_members: u16) -> usize {
-    let room = limits::MEMBERS_BYTES / usize::from(max_members.max(1));
-    room.saturating_sub(limits::MEMBER_FIXED_BYTES).min(limits::MEMBER_BYTES)
-}
-
-/// As they are counted against the budget: names, values, and what surrounds them.
-pub(super) fn attribute_bytes(attributes: &Attributes) -> usize {
-    use crate::types::Value;
-    let value = |value: &Value| match value {
-        Value::String(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(list) => list.iter().map(|text| text.len() + 3).sum(),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) => 9,
-    };
-    attributes.iter().map(|(name, attribute)| name.len() + value(&attribute.value) + 6).sum()
-}
-
-/// A member's attributes are the members' whatever its process says.
-fn members_own(attributes: &Attributes) -> Attributes {
-    let mut own = Attributes::new();
-    for (name, attribute) in attributes.iter() {
-        let attribute = Attribute { visibility: Visibility::Members, ..attribute.clone() };
-        let _ = own.insert(name.to_owned(), attribute);
-    }
-    own
-}
-
-/// The same for an update.
-pub(super) fn members_own_update(mut update: MemberUpdate) -> MemberUpdate {
-    for (_, attribute) in &mut update.set {
-        attribute.visibility = Visibility::Members;
-    }
-    update
 }
 
 pub(super) fn millis(duration: std::time::Duration) -> u32 {

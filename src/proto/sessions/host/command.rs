@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::super::bounds::{attribute_bytes, check_member_update, check_message, member_budget, members_own_update};
 use super::super::core::Core;
 use super::super::document::setting_changes;
 use super::super::publication::check_budget;
-use super::admit::{attribute_bytes, member_budget, members_own_update};
-use super::seated::{take_token, too_long};
+use super::seated::take_token;
 use super::{HostAuthority, Reply};
 use crate::proto::io::{Answer, RequestId};
 use crate::proto::limits;
@@ -79,7 +79,7 @@ impl HostAuthority {
 
     pub(in super::super) fn update_me(&mut self, core: &mut Core, request: RequestId, update: MemberUpdate) {
         let (account, update) = (self.user.identity.account(), members_own_update(update));
-        match self.check_member_update(account, &update) {
+        match check_member_update(self.doc.state(), account, &update) {
             Ok(()) => {
                 self.commit_member_update(core, account, update, None, Reply::Revision(request));
             }
@@ -128,10 +128,7 @@ impl HostAuthority {
     }
 
     pub(in super::super) fn say(&mut self, core: &mut Core, request: RequestId, data: &Arc<[u8]>) {
-        let taken = match data.len() {
-            0..=limits::MESSAGE => take_token(core, &mut self.says),
-            more => Err(too_long(more)),
-        };
+        let taken = check_message(data).and_then(|()| take_token(core, &mut self.says));
         let said = taken.is_ok();
         core.done(request, taken.map(|()| Answer::Unit));
         if said {

@@ -279,8 +279,8 @@ impl HostAuthority {
     /// The game keys of the members whose links stand.
     fn tell_keys(&self, core: &mut Core) {
         let keys = self.seats.iter().filter_map(|(&account, seat)| {
-            let link = seat.link.as_ref()?;
-            Some((account, hash::bound(&link.binding, "game", self.key.id)))
+            seat.link.as_ref()?;
+            Some((account, seat.game_key))
         });
         let keys = keys.collect();
         core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys });
@@ -288,7 +288,10 @@ impl HostAuthority {
 
     /// Ends the session: typed ends to all, then the goodbye; the host's own seat ends with `own`.
     pub(super) fn destroy(&mut self, core: &mut Core, own: Left) {
-        self.fail(core, Error::new(ErrorKind::Cancelled, "the session was ended before it was open"));
+        if self.opening.is_some() {
+            self.fail(core, Error::new(ErrorKind::Cancelled, "the session was ended before it was open"));
+            return;
+        }
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {

@@ -7,8 +7,9 @@ use super::super::links::{Bucket, Encoded, Link};
 use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
-use crate::types::Revision;
+use crate::types::{Revision, SessionId};
 use crate::wire::frame::Frame;
+use crate::wire::hash;
 
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -21,6 +22,8 @@ pub(super) struct Seat {
     pub(super) peer_incarnation: u64,
     /// Until its holder's first word the seat is free again at once when the link closes.
     pub(super) confirmed: bool,
+    /// What the game itself may use as a key with this member.
+    pub(super) game_key: [u8; 32],
     pub(super) accepted: Moment,
     pub(super) away_until: Option<Moment>,
     pub(super) applied: Applied,
@@ -33,8 +36,9 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(now: Moment, link: Link, nonce: [u8; 16], peer_incarnation: u64) -> Self {
+    pub(super) fn new(now: Moment, session: SessionId, link: Link, nonce: [u8; 16], peer_incarnation: u64) -> Self {
         Self {
+            game_key: hash::bound(&link.binding, "game", session),
             link: Some(link),
             receiving: false,
             nonce,
@@ -52,7 +56,8 @@ impl Seat {
     }
 
     /// Another connection takes the seat over; the former link, if there was one.
-    pub(super) fn attach(&mut self, now: Moment, link: Link) -> Option<Link> {
+    pub(super) fn attach(&mut self, now: Moment, session: SessionId, link: Link) -> Option<Link> {
+        self.game_key = hash::bound(&link.binding, "game", session);
         self.receiving = false;
         self.collapsed = false;
         self.resync = None;

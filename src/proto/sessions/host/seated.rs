@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::bounds::{check_member_update, check_message, members_own_update};
 use super::super::core::Core;
 use super::super::links::encode;
-use super::admit::{attribute_bytes, members_own_update};
 use super::{HostAuthority, Reply};
 use crate::proto::io::LinkId;
 use crate::proto::limits;
-use crate::types::{
-    AccountId, Error, ErrorKind, Left, Member, MemberStatus, MemberUpdate, Profile, Revision, SessionEvent, Visibility,
-    check_name,
-};
+use crate::types::{AccountId, Error, Left, Member, MemberStatus, MemberUpdate, Revision, SessionEvent, Visibility};
 use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
 
 impl HostAuthority {
@@ -69,10 +66,7 @@ impl HostAuthority {
                 self.reply(core, account, number, Ok(revision));
             }
             Request::Say(data) => {
-                let taken = match data.len() {
-                    0..=limits::MESSAGE => take_token(core, &mut seat.says),
-                    more => Err(too_long(more)),
-                };
+                let taken = check_message(&data).and_then(|()| take_token(core, &mut seat.says));
                 let revision = self.doc.revision();
                 if taken.is_ok() {
                     self.note_applied(account, number);
@@ -104,7 +98,7 @@ impl HostAuthority {
             taken.map_err(too_many)?;
         }
         let update = members_own_update(update);
-        self.check_member_update(account, &update)?;
+        check_member_update(self.doc.state(), account, &update)?;
         if let (Some(seat), Some(cause)) = (self.seats.get_mut(&account), cause) {
             seat.applied.insert(cause.number);
         }
@@ -130,26 +124,6 @@ impl HostAuthority {
             }
             revision
         }
-    }
-
-    pub(super) fn check_member_update(&self, account: AccountId, update: &MemberUpdate) -> Result<(), Error> {
-        let member = self.doc.state().member(account);
-        let member = member.ok_or_else(|| Error::new(ErrorKind::InvalidState, "a dedicated host has no seat"))?;
-        if let Some(name) = &update.name {
-            check_name("the player's name", name, Profile::MAX_NAME)?;
-        }
-        let mut attributes = member.attributes.clone();
-        for name in &update.remove {
-            attributes.remove(name);
-        }
-        for (name, attribute) in &update.set {
-            attributes.insert(name.clone(), attribute.clone())?;
-        }
-        let over = attribute_bytes(&attributes).saturating_sub(self.member_budget());
-        if over > 0 {
-            return Err(Error::invalid(format!("the member's attributes are {over} bytes over this session's bound")));
-        }
-        Ok(())
     }
 
     /// After the delta it caused, so a requester is up to date when it is answered.
@@ -188,7 +162,7 @@ impl HostAuthority {
             return;
         }
         let now = self.doc.revision();
-        let logged = self.log.front().is_some_and(|(first, _)| *first <= have.number + 1);
+        let logged = self.log.front().is_some_and(|(first, _)| *first <= have.number.saturating_add(1));
         if have.term == now.term && have.number <= now.number && (logged || have == now) {
             for (_, message) in self.log.iter().filter(|(number, _)| *number > have.number) {
                 seat.deliver(core, message);
@@ -300,11 +274,6 @@ fn changes_something(member: &Member, update: &MemberUpdate) -> bool {
 
 pub(super) fn take_token(core: &Core, bucket: &mut super::Bucket) -> Result<(), Error> {
     bucket.take(core.now, core.tuning.message_interval, limits::MESSAGE_BURST).map_err(too_many)
-}
-
-pub(super) fn too_long(bytes: usize) -> Error {
-    let over = bytes.saturating_sub(limits::MESSAGE);
-    Error::invalid(format!("the message is {over} bytes over its {}", limits::MESSAGE))
 }
 
 fn too_many(after: std::time::Duration) -> Error {

@@ -89,6 +89,11 @@ impl JoinAttempt {
         if candidates.is_empty() {
             return Err(Error::refused(Refusal::HostUnreachable { tried: Vec::new() }));
         }
+        let over = spec.bytes_over();
+        if over > 0 {
+            let why = format!("the join's attributes and ticket are {over} bytes over what a host reads of a joiner");
+            return Err(Error::invalid(why));
+        }
         let deriving = password.is_some();
         if let Some(password) = password {
             let key = spec.key.ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use crate::proto::io::LocalUser;
 use crate::types::{AccountId, Attributes, HostKey, PublicKey, SessionKey};
-use crate::wire::frame::{Accept, Join};
+use crate::wire::frame::{Accept, Join, join_fits};
 use crate::wire::hash;
 
 use super::super::host::ANY_SESSION;
@@ -51,6 +51,13 @@ impl JoinSpec {
             udp_port: 0,
             reserved: false,
         }
+    }
+
+    /// By how much the join is larger than what a host reads of a peer without a seat.
+    pub(super) fn bytes_over(&self) -> usize {
+        let mut join = self.frame(0, self.user.identity.public(), &[0; 32]);
+        join.password_proof = Some([0; 32]);
+        join_fits(&join).err().unwrap_or(0)
     }
 
     /// Whether this Accept is the one that was asked for, by the host that was asked: an impostor under its own key can

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::seek::Seek;
+use super::bounds::{check_member_update, check_message};
 use super::core::Core;
 use super::document::Document;
 use super::join::{JoinSpec, Seated};
@@ -157,7 +158,7 @@ impl MemberSeat {
         if delta.revision <= have {
             return;
         }
-        if delta.revision.term != have.term || delta.revision.number != have.number + 1 {
+        if delta.revision.term != have.term || delta.revision.number != have.number.saturating_add(1) {
             self.ask_resync(core, have);
             return;
         }
@@ -202,6 +203,16 @@ impl MemberSeat {
         if self.open.len() >= limits::REQUESTS {
             let after = core.tuning.heartbeat;
             core.done(request, Err(Error::refused(Refusal::TooManyRequests { after })));
+            return;
+        }
+        // What the host would not even read costs no link.
+        let checked = match &body {
+            Request::UpdateMe(update) => check_member_update(self.view.state(), self.account(), update),
+            Request::Say(data) => check_message(data),
+            Request::Register => Ok(()),
+        };
+        if let Err(error) = checked {
+            core.done(request, Err(error));
             return;
         }
         let number = self.next_number;

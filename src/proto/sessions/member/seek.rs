@@ -143,6 +143,8 @@ impl MemberSeat {
         match refusal {
             Refusal::NotFound => Some(self.host_dead(core)),
             Refusal::Banned => Some(Left::Banned(Reason::default())),
+            // Another process of this account has the seat.
+            Refusal::AlreadyMember => Some(Left::Superseded),
             Refusal::TooManyRequests { after } => {
                 let Side::Seeking(seek) = &mut self.side else { return None };
                 if let Some((link, _)) = seek.joined.take() {

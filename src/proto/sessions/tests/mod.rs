@@ -17,7 +17,7 @@ use rand::rngs::ChaCha12Rng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::proto::io::{Closed, SeatOpened};
+use crate::proto::io::{Closed, Command, SeatOpened};
 use crate::types::{
     Attributes, Identity, MemberUpdate, Password, Phase, Reason, Revision, SessionSettings, SettingsUpdate, Verdict,
 };
