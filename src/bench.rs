@@ -180,7 +180,12 @@ pub fn codec() -> Result<Vec<Case>> {
     cases.push(case("query, ten tests, 20 known: decode", asked.len(), move || Query::decode(black_box(&asked))));
     let names = [
         (8, "accept, 8 members: encode", "accept, 8 members: decode", "accept, 8 members: cut and put together"),
-        (100, "accept, 100 members: encode", "accept, 100 members: decode", "accept, 100 members: cut and put together"),
+        (
+            100,
+            "accept, 100 members: encode",
+            "accept, 100 members: decode",
+            "accept, 100 members: cut and put together",
+        ),
     ];
     for (members, encode, decode, cut) in names {
         let message = accept(&host, members)?;
