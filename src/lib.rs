@@ -1,6 +1,8 @@
 //! Host, find and join game sessions on a local network.
 #![allow(dead_code, unused_imports)] // while the floors above are built
 mod api;
+#[doc(hidden)]
+pub mod bench;
 #[cfg(feature = "net")]
 mod driver;
 mod frame;
@@ -13,3 +15,5 @@ mod wire;
 pub use frame::FrameLoop;
 pub use handle::*;
 pub use types::*;
+#[doc(hidden)]
+pub use wire::fuzz;

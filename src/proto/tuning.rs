@@ -12,11 +12,11 @@ const fn us(micros: u64) -> Duration {
 }
 
 macro_rules! tuning {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr),* $(,)?) => {
         /// The timers and constants.
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) struct Tuning {
-            $($(#[$doc])* pub(crate) $name: $type,)*
+            $($(#[doc = $doc])* pub(crate) $name: $type,)*
         }
 
         impl Default for Tuning {
@@ -26,11 +26,11 @@ macro_rules! tuning {
         }
 
         impl Tuning {
-            /// Names and defaults, for the table in `protocol.md` that a test compares.
+            /// Names, defaults and meanings, for the table in `protocol.md` that a test compares.
             #[cfg(test)]
-            pub(crate) fn table() -> Vec<(&'static str, String)> {
+            pub(crate) fn table() -> Vec<(&'static str, String, &'static str)> {
                 let defaults = Self::default();
-                vec![$((stringify!($name), format!("{:?}", defaults.$name)),)*]
+                vec![$((stringify!($name), format!("{:?}", defaults.$name), concat!($($doc),*).trim()),)*]
             }
         }
     };
@@ -186,4 +186,16 @@ tuning! {
     list_interval: Duration = ms(20),
     /// And for changed round trips alone at most once per this.
     ping_interval: Duration = ms(1_000),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::golden;
+
+    #[test]
+    fn the_page_lists_every_timer_with_its_default() {
+        let row = |(name, default, what)| format!("| `{name}` | {default} | {what} |");
+        golden::check_rows("timers", &Tuning::table().into_iter().map(row).collect::<Vec<_>>());
+    }
 }

@@ -38,38 +38,65 @@ pub(crate) fn read_text(name: &str) -> String {
     text.trim_end().to_owned()
 }
 
-fn bless(tag: &str, name: &str, body: &str) -> bool {
+/// Writes the page anew if that is wanted.
+fn bless(new: impl FnOnce(String) -> String) -> bool {
     if std::env::var_os("LANSESSION_BLESS").is_none() {
         return false;
     }
     // Tests run side by side in one process; nothing else writes the page.
     static PAGE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one = PAGE.lock();
-    let text = fs::read_to_string(page()).unwrap_or_default();
+    fs::write(page(), new(fs::read_to_string(page()).unwrap_or_default())).unwrap();
+    true
+}
+
+fn bless_block(tag: &str, name: &str, body: &str) -> bool {
     let open = format!("```{tag} {name}\n");
-    let new = match (text.find(&open), block(&text, tag, name)) {
+    bless(|text| match (text.find(&open), block(&text, tag, name)) {
         (Some(at), Some(old)) => {
             let start = at + open.len();
             format!("{}{body}{}", &text[..start], &text[start + old.len()..])
         }
         _ => format!("{text}\n{open}{body}```\n"),
+    })
+}
+
+/// Where the rows of the table after `<!-- NAME -->` are, below its heading.
+fn rows(page: &str, name: &str) -> std::ops::Range<usize> {
+    let mark = format!("<!-- {name} -->");
+    let mark = page.find(&mark).unwrap_or_else(|| panic!("protocol.md has no table {name}"));
+    let line = mark + page[mark..].find("\n|---").expect("a table has a heading") + 1;
+    let start = line + page[line..].find('\n').expect("rows below the heading") + 1;
+    let length: usize = page[start..].split_inclusive('\n').take_while(|row| row.starts_with('|')).map(str::len).sum();
+    start..start + length
+}
+
+/// These are the rows of the page's table of this name.
+pub(crate) fn check_rows(name: &str, expected: &[String]) {
+    let body: String = expected.iter().map(|row| format!("{row}\n")).collect();
+    let place = |text: String| {
+        let at = rows(&text, name);
+        format!("{}{body}{}", &text[..at.start], &text[at.end..])
     };
-    fs::write(page(), new).unwrap();
-    true
+    if !bless(place) {
+        let page = fs::read_to_string(page()).unwrap();
+        let found: Vec<_> = page[rows(&page, name)].lines().collect();
+        assert_eq!(found, expected, "protocol.md's table {name} is not what the code has");
+    }
 }
 
 /// These are the page's bytes of this name.
 pub(crate) fn check(name: &str, bytes: &[u8]) {
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>()).collect();
-    if !bless("hex", name, &format!("{}\n", hex.join("\n"))) {
+    if !bless_block("hex", name, &format!("{}\n", hex.join("\n"))) {
         assert_eq!(read(name), bytes, "protocol.md's block `hex {name}` is not what the code writes");
     }
 }
 
 /// This is the page's text of this name.
 pub(crate) fn check_text(name: &str, text: &str) {
-    if !bless("text", name, &format!("{text}\n")) {
+    if !bless_block("text", name, &format!("{text}\n")) {
         assert_eq!(read_text(name), text, "protocol.md's block `text {name}` is not what the code writes");
     }
 }

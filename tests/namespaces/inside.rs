@@ -80,7 +80,7 @@ fn test_name<F>() -> String {
 }
 
 /// The words for `unshare` that work here.
-fn unshare() -> Option<&'static [&'static str]> {
+pub(crate) fn unshare() -> Option<&'static [&'static str]> {
     [WITH_USER, AS_ROOT].into_iter().find(|words| {
         let probe = "mount -t tmpfs none /run && mkdir /run/netns && ip netns add probe";
         let status = Command::new("unshare")
@@ -95,7 +95,7 @@ fn unshare() -> Option<&'static [&'static str]> {
 }
 
 /// `/run` becomes private and writable: `ip netns`, avahi and the scratch files live there.
-fn prepare() {
+pub(crate) fn prepare() {
     run("mount", &["-t", "tmpfs", "none", "/run"]);
     for folder in ["/run/netns", "/run/avahi-daemon", SCRATCH] {
         std::fs::create_dir_all(folder).expect("a folder under /run");

@@ -1,0 +1,4 @@
+//! One message of the control channel: its kind, then its payload. The body is in the library, so that plain `cargo test` runs it over the corpus.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lansession::fuzz::frame(bytes));
