@@ -165,7 +165,7 @@ tuning! {
     /// An entry that never echoed a nonce is probed within this once it is heard, at once if it is shown.
     confirm_within: Duration = ms(2_000),
     /// And dies after this.
-    unconfirmed_life: Duration = ms(10_000),
+    unconfirmed_life: Duration = ms(7_500),
     /// A shown entry that only beacons is probed after so long without an echo.
     echo_life: Duration = ms(60_000),
     /// The same for one that is not shown.

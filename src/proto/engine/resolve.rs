@@ -18,7 +18,7 @@ pub(super) struct Resolve {
     what: JoinCommand,
     /// A second session with the same id or code would make the target ambiguous: wait this long for it.
     settle: Option<Moment>,
-    /// When to stop looking: then a typed address is dialled, anything else was not found.
+    /// When to stop looking: then what a link or the player says is dialled, anything else was not found.
     deadline: Moment,
     /// The deadline of the whole join.
     join_by: Moment,
@@ -29,6 +29,8 @@ pub(super) struct Resolve {
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long a typed address is asked by UDP before it is dialled.
 const TYPED: Duration = Duration::from_millis(400);
+/// How long a link's session is looked for on the LAN before the link's own addresses are dialled.
+const LINKED: Duration = Duration::from_millis(150);
 
 impl Resolve {
     pub(super) fn due(&self) -> Moment {
@@ -56,16 +58,13 @@ impl Engine {
                 // Heard just now, by a beacon: its address is not proven yet.
                 SessionQuery::new().id(found.id())
             }
-            JoinTarget::Link(link) => {
-                let mut candidates = link.addresses.clone();
-                let entry = self.discovery.entry(&link.key);
-                if let Some(entry) = &entry {
-                    candidates.splice(0..0, entry.addresses().iter().map(|address| address.addr));
+            JoinTarget::Link(link) => match self.discovery.entry(&link.key) {
+                Some(entry) if !entry.addresses().is_empty() => {
+                    return self.dial_found(now, request, account, what, &entry, join_by);
                 }
-                let host_key = entry.as_ref().map_or(link.host_key, Found::host_key);
-                let resolved = resolved(Some(link.key), Some(host_key), candidates, entry.as_ref(), join_by);
-                return self.sessions.join(now, request, account, what, resolved);
-            }
+                // The link may be older than the host's present address.
+                _ => SessionQuery::new().id(link.key.id),
+            },
             JoinTarget::Id(id) => SessionQuery::new().id(*id),
             JoinTarget::Code(code) => SessionQuery::new().code(*code),
             JoinTarget::Address(address) => {
@@ -74,7 +73,11 @@ impl Engine {
                 if beacon == *address { query } else { query.at(beacon) }
             }
         };
-        let search = if matches!(what.target, JoinTarget::Address(_)) { TYPED } else { what.timeout };
+        let search = match &what.target {
+            JoinTarget::Address(_) => TYPED,
+            JoinTarget::Link(link) if !link.addresses.is_empty() => LINKED,
+            _ => what.timeout,
+        };
         // Ends are ours to see: a find would stop at the first of two that fit.
         let query = query.enough(u16::MAX).timeout(search.clamp(Duration::from_millis(1), Duration::from_secs(60)));
         let deadline = now + search;
@@ -91,7 +94,8 @@ impl Engine {
         let Some(resolve) = self.joins.get_mut(&request) else { return };
         resolve.heard = fitting(&resolve.what.target, list);
         if !resolve.heard.is_empty() && resolve.settle.is_none() {
-            resolve.settle = Some(now + SETTLE);
+            let exact = matches!(resolve.what.target, JoinTarget::Found(_) | JoinTarget::Link(_));
+            resolve.settle = Some(if exact { now } else { now + SETTLE });
         }
     }
 
@@ -116,6 +120,11 @@ impl Engine {
                 Resolution::None => match what.target {
                     JoinTarget::Address(address) => {
                         let resolved = resolved(None, None, vec![address], None, join_by);
+                        self.sessions.join(now, request, account, what, resolved);
+                    }
+                    JoinTarget::Link(ref link) if !link.addresses.is_empty() => {
+                        let candidates = link.addresses.clone();
+                        let resolved = resolved(Some(link.key), Some(link.host_key), candidates, None, join_by);
                         self.sessions.join(now, request, account, what, resolved);
                     }
                     _ => self.done(request, Err(Error::refused(Refusal::NotFound))),
@@ -181,6 +190,6 @@ fn fitting(target: &JoinTarget, list: &[Found]) -> Vec<Found> {
                 exact
             }
         }
-        JoinTarget::Link(_) => reached,
+        JoinTarget::Link(link) => of(&|found| found.key() == link.key),
     }
 }
