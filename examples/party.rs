@@ -96,7 +96,7 @@ impl Party {
             BrowserEvent::Found(found) => Some(found),
             _ => None,
         })?;
-        self.say(&format!("Bob's list shows {:?} at {:?}", found.name(), found.addresses().first().map(|a| a.addr)));
+        self.say(&format!("Bob's list shows {:?}, {}/{} players", found.name(), found.members(), found.max_members()));
         Ok(())
     }
 

@@ -116,6 +116,8 @@ fn events_come_in_their_order() {
     let cid = join(&net, &session, "Cid");
     session.update(SettingsUpdate::new().set("map", "ice")).wait(SECOND).unwrap();
     session.set_phase(Phase::InProgress).wait(SECOND).unwrap();
+    // A leave does not wait for what is still on its way.
+    net.advance(ms(50));
     cid.leave().wait(SECOND).unwrap();
     bob.leave().wait(SECOND).unwrap();
     net.advance(SECOND);
