@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Shared;
 use super::machine::{Machine, Users};
-use super::world::InterfaceFilter;
+use super::process::InterfaceFilter;
 use crate::FrameLoop;
 use crate::handle::LanBuilder;
 use crate::handle::backend::{Backend, Drive, InterfaceChoice, LanConfig};

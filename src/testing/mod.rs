@@ -31,11 +31,13 @@
 //! ```
 
 mod backend;
+mod dial;
 mod fakes;
 mod fault;
 mod machine;
 mod mdns;
 mod net;
+mod process;
 mod tcp;
 mod topology;
 mod traffic;

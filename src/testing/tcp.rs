@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::topology::scoped;
+use super::dial::{Dial, Listener};
 use super::world::{What, World};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId};
@@ -17,19 +17,13 @@ use crate::types::{HostKey, Identity, PublicKey, SessionKey};
 
 /// What both kernels take before a writer has to wait.
 const WINDOW: usize = 256 << 10;
-/// A lost SYN is sent again after this, then after twice that.
-const SYN_RETRY: Duration = Duration::from_secs(1);
-/// A dial without an answer.
-const DIAL: Duration = Duration::from_secs(3);
-/// A connection without a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(2);
 /// A lost segment is sent again after this, doubling up to `SLOWEST`, so that a healed way is soon used.
 const RETRANSMIT: Duration = Duration::from_millis(200);
 const SLOWEST: Duration = Duration::from_millis(1_600);
 /// A flushing close gives up after this.
 const FLUSH: Duration = Duration::from_secs(1);
 /// From a write to its report, and to the order of things that leave together.
-const TICK: Duration = Duration::from_micros(1);
+pub(super) const TICK: Duration = Duration::from_micros(1);
 /// The frame's header: length 2, kind 1, flags 1.
 const HEADER: usize = 4;
 
@@ -55,84 +49,64 @@ impl Unit {
     }
 }
 
-/// A session's listener.
-#[derive(Debug)]
-struct Listener {
-    process: usize,
-    session: SessionKey,
-    key: Identity,
-}
-
-/// A dial without an answer yet.
-#[derive(Debug)]
-struct Dial {
-    to: SocketAddr,
-    expect: Option<HostKey>,
-    key: PublicKey,
-    began: Moment,
-    tries: u32,
-    source: SocketAddr,
-    segment: usize,
-}
-
 /// One end of a connection.
 #[derive(Debug)]
-struct End {
-    process: usize,
-    node: usize,
-    link: LinkId,
-    address: SocketAddr,
-    key: PublicKey,
+pub(super) struct End {
+    pub(super) process: usize,
+    pub(super) node: usize,
+    pub(super) link: LinkId,
+    pub(super) address: SocketAddr,
+    pub(super) key: PublicKey,
     /// Its engine knows of it. (A listener's does from `Incoming` on.)
-    known: bool,
+    pub(super) known: bool,
     /// TLS stands.
-    open: bool,
+    pub(super) open: bool,
     /// Its process closed it, or is gone, or was told that it is.
-    gone: bool,
+    pub(super) gone: bool,
     /// Came while nobody read.
-    unread: VecDeque<Unit>,
+    pub(super) unread: VecDeque<Unit>,
 }
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Flow {
+pub(super) struct Flow {
     /// Not taken by the kernel: the window is full.
-    pending: VecDeque<Unit>,
+    pub(super) pending: VecDeque<Unit>,
     /// Taken, and not under way: something before it was lost.
-    wire: VecDeque<Unit>,
+    pub(super) wire: VecDeque<Unit>,
     /// Taken and not read by the other side.
-    buffered: usize,
-    last: Moment,
-    retrying: bool,
-    backoff: u32,
+    pub(super) buffered: usize,
+    pub(super) last: Moment,
+    pub(super) retrying: bool,
+    pub(super) backoff: u32,
     /// Its end was taken by the kernel: this side has closed.
-    closing: bool,
+    pub(super) closing: bool,
 }
 
 /// A connection: end 0 dialled, end 1 listened; flow `n` leaves end `n`.
 #[derive(Debug)]
-struct Connection {
-    ends: [End; 2],
-    flows: [Flow; 2],
-    session: SessionKey,
-    expect: Option<HostKey>,
-    binding: [u8; 32],
-    fallback: bool,
+pub(super) struct Connection {
+    pub(super) ends: [End; 2],
+    pub(super) flows: [Flow; 2],
+    pub(super) session: SessionKey,
+    pub(super) expect: Option<HostKey>,
+    pub(super) binding: [u8; 32],
+    pub(super) fallback: bool,
 }
 
 /// All listeners, dials and connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     /// By node and port.
-    listeners: BTreeMap<(usize, u16), Listener>,
-    dials: BTreeMap<(usize, LinkId), Dial>,
-    connections: BTreeMap<u64, Connection>,
-    links: BTreeMap<(usize, LinkId), (u64, usize)>,
-    next: u64,
+    pub(super) listeners: BTreeMap<(usize, u16), Listener>,
+    pub(super) dials: BTreeMap<(usize, LinkId), Dial>,
+    pub(super) connections: BTreeMap<u64, Connection>,
+    pub(super) links: BTreeMap<(usize, LinkId), (u64, usize)>,
+    pub(super) next: u64,
 }
 
 impl Streams {
-    fn end(&self, connection: u64, end: usize) -> Option<&End> {
+    pub(super) fn end(&self, connection: u64, end: usize) -> Option<&End> {
         self.connections.get(&connection)?.ends.get(end)
     }
 
@@ -155,131 +129,6 @@ fn other(end: usize) -> usize {
 }
 
 impl World {
-    // -------------------------------------------------------------------------------------------------- listening
-
-    pub(super) fn listen(&mut self, process: usize, session: SessionKey, key: Identity, port: u16) {
-        let Some(node) = self.processes.get(process).map(|own| own.node) else { return };
-        let Some(host) = self.topology.nodes.get_mut(node) else { return };
-        let port = if port == 0 { host.ephemeral() } else { port };
-        let result = match self.streams.listeners.entry((node, port)) {
-            Entry::Occupied(_) => Err(format!("port {port} is in use")),
-            Entry::Vacant(free) => {
-                free.insert(Listener { process, session, key });
-                Ok(port)
-            }
-        };
-        self.schedule(Duration::from_micros(100), What::Listening(process, session, result));
-    }
-
-    pub(super) fn unlisten(&mut self, process: usize, session: SessionKey) {
-        self.streams.listeners.retain(|_, own| own.process != process || own.session != session);
-    }
-
-    // ---------------------------------------------------------------------------------------------------- dialling
-
-    pub(super) fn dial(
-        &mut self,
-        process: usize,
-        link: LinkId,
-        to: SocketAddr,
-        expect: Option<HostKey>,
-        identity: Identity,
-    ) {
-        let Some(node) = self.processes.get(process).map(|own| own.node) else { return };
-        self.transcript.note(self.now, process, "dials", to.to_string(), &[]);
-        let Some(host) = self.topology.nodes.get_mut(node) else { return };
-        let route =
-            host.route(to).and_then(|(at, source)| host.attachments.get(at).map(|a| (a.segment, a.index, source)));
-        let Some((segment, index, source)) = route else {
-            let why = Closed::Unreachable;
-            return self.schedule(TICK, What::Link(process, LinkEvent::Closed { link, why }));
-        };
-        let source = scoped(source, host.ephemeral(), index);
-        let key = identity.public();
-        let dial = Dial { to, expect, key, began: self.now, tries: 0, source, segment };
-        self.streams.dials.insert((process, link), dial);
-        self.syn(process, link);
-    }
-
-    /// One attempt at a dial.
-    pub(super) fn syn(&mut self, process: usize, link: LinkId) {
-        let Some(node) = self.processes.get(process).filter(|own| own.alive).map(|own| own.node) else { return };
-        let Some(dial) = self.streams.dials.get_mut(&(process, link)) else { return };
-        if self.now.since(dial.began) >= DIAL {
-            self.streams.dials.remove(&(process, link));
-            return self.tell(process, LinkEvent::Closed { link, why: Closed::Unreachable });
-        }
-        let wait = SYN_RETRY * (1 << dial.tries.min(4));
-        dial.tries += 1;
-        let left = DIAL.saturating_sub(self.now.since(dial.began));
-        let (source, to, segment) = (dial.source, dial.to, dial.segment);
-        let way = self.topology.way(node, segment, to.ip(), true);
-        let leaves =
-            way.and_then(|way| self.resolve(node, source.ip(), way.node, to.ip(), segment).map(|at| (way.node, at)));
-        let arrives = leaves.and_then(|(target, at)| {
-            self.pass(node, target, segment, None, &[]).map(|(delay, _)| (target, at + delay))
-        });
-        if let Some((target, at)) = arrives {
-            self.schedule_at(at, What::SynAt { process, link, node: target });
-        }
-        // Again if nothing comes back by then; an answered dial is no longer in the table.
-        self.schedule(wait.min(left).max(TICK), What::Syn(process, link));
-    }
-
-    /// The SYN comes to a machine: its kernel answers.
-    pub(super) fn syn_arrives(&mut self, process: usize, link: LinkId, node: usize) {
-        let Some(dialler) = self.processes.get(process).filter(|own| own.alive).map(|own| own.node) else { return };
-        let Some(dial) = self.streams.dials.get(&(process, link)) else { return };
-        let (to, segment) = (dial.to, dial.segment);
-        let listener = self.streams.listeners.get(&(node, to.port())).map(|l| (l.process, l.session, l.key.public()));
-        let Some((listening, session, host_key)) = listener else {
-            // RST: nobody listens there.
-            let Some((back, _)) = self.pass(node, dialler, segment, None, &[]) else { return };
-            self.streams.dials.remove(&(process, link));
-            return self.schedule(back, What::Link(process, LinkEvent::Closed { link, why: Closed::Refused }));
-        };
-        let Some(dial) = self.streams.dials.remove(&(process, link)) else { return };
-        let binding = self.draw();
-        let Some(own) = self.processes.get_mut(listening) else { return };
-        let accepted = LinkId(own.next_link);
-        own.next_link += 2;
-        let old = |node: usize| self.topology.nodes.get(node).is_some_and(|node| node.fallback);
-        let fallback = old(node) || old(dialler);
-        let id = self.streams.next;
-        self.streams.next += 1;
-        let end = |process, node, link, address, key, known| End {
-            process,
-            node,
-            link,
-            address,
-            key,
-            known,
-            open: false,
-            gone: false,
-            unread: VecDeque::new(),
-        };
-        let ends = [
-            end(process, dialler, link, dial.source, dial.key, true),
-            end(listening, node, accepted, to, host_key, false),
-        ];
-        let flows = [Flow::default(), Flow::default()];
-        let expect = dial.expect;
-        let connection = Connection { ends, flows, session, expect, binding, fallback };
-        self.streams.connections.insert(id, connection);
-        self.streams.links.insert((process, link), (id, 0));
-        self.streams.links.insert((listening, accepted), (id, 1));
-        self.schedule(HANDSHAKE, What::Handshake { connection: id });
-        self.queue(id, 1, Unit::SynAck);
-    }
-
-    /// The time for a handshake is over; the listener's side has its engine's own deadlines.
-    pub(super) fn handshake_over(&mut self, connection: u64) {
-        if self.streams.end(connection, 0).is_some_and(|end| !end.open && !end.gone) {
-            self.gone(connection, 0, Closed::Unreachable);
-            self.queue(connection, 0, Unit::Fin);
-        }
-    }
-
     // ----------------------------------------------------------------------------------------------------- sending
 
     pub(super) fn send(&mut self, process: usize, link: LinkId, bytes: Vec<u8>) {
@@ -294,7 +143,7 @@ impl World {
         self.queue(connection, end, Unit::Frame(bytes));
     }
 
-    fn queue(&mut self, connection: u64, from: usize, unit: Unit) {
+    pub(super) fn queue(&mut self, connection: u64, from: usize, unit: Unit) {
         if let Some(flow) = self.streams.flow_mut(connection, from) {
             flow.pending.push_back(unit);
             self.pump(connection, from);
@@ -537,7 +386,7 @@ impl World {
     }
 
     /// This end learns that the connection is gone.
-    fn gone(&mut self, connection: u64, end: usize, why: Closed) {
+    pub(super) fn gone(&mut self, connection: u64, end: usize, why: Closed) {
         let Some(own) = self.streams.end(connection, end).filter(|own| !own.gone) else { return };
         let (process, link, known) = (own.process, own.link, own.known);
         self.forget(connection, end);
