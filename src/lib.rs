@@ -1,5 +1,4 @@
 //! Host, find and join game sessions on a local network.
-#![allow(dead_code, unused_imports)] // while the floors above are built
 mod api;
 #[doc(hidden)]
 pub mod bench;

@@ -79,8 +79,10 @@ impl Output {
                 self.event("joined", &format!("joined   {snapshot}"), with(json!({})));
             }
             SessionEvent::MemberJoined { member, present_before, .. } => {
-                let words = format!("member   {member} {}", if *present_before { "is here" } else { "came" });
-                let fields = json!({ "member": member_json(member), "present_before": present_before });
+                let me = member.account == session.user().id();
+                let came = if me { "is in: that is us" } else { "came" };
+                let words = format!("member   {member} {}", if *present_before { "is here" } else { came });
+                let fields = json!({ "member": member_json(member), "present_before": present_before, "me": me });
                 self.event("member_joined", &words, with(fields));
             }
             SessionEvent::MemberLeft { member, why, .. } => {

@@ -85,7 +85,7 @@ impl Event {
 
     /// Whether somebody came who was not there before.
     fn is_newcomer(&self) -> bool {
-        self.kind == "member_joined" && self.json["present_before"] != true
+        self.kind == "member_joined" && self.json["present_before"] != true && self.json["me"] != true
     }
 
     /// The session's sources, sorted.

@@ -138,12 +138,11 @@ impl Udp {
 
     pub(super) fn send(&mut self, transmit: &Transmit) -> Result<(), SendFailure> {
         // Probes go out by a connected socket, which is told when nobody listens at the other end any more. Nothing else of
-        // ours has just this size and a single receiver, and if it had, it would only go out by a port of its own.
-        let result = if transmit.path == PathKind::Unicast && transmit.bytes.len() == PROBE_SIZE {
-            self.send_probe(transmit)
-        } else {
-            self.send_plain(transmit)
-        };
+        // ours has just this size and a single receiver, and if it had, it would only go out by a port of its own. One to
+        // the beacon port is answered from another port, which a connected socket would not hear.
+        let answered_from_there = transmit.to.port() != self.ports.beacon;
+        let probe = transmit.path == PathKind::Unicast && transmit.bytes.len() == PROBE_SIZE;
+        let result = if probe && answered_from_there { self.send_probe(transmit) } else { self.send_plain(transmit) };
         let Err(error) = result else { return Ok(()) };
         let cause = match error.kind() {
             // The queue is full: lost like any datagram, the engine repeats what matters.
