@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 
 use lansession::fuzz;
 
+/// What a target does with its input.
+type Body = fn(&[u8]);
+
 /// Each target with its body.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [(&str, Body); 7] = [
     ("datagram", fuzz::datagram),
     ("frame", fuzz::frame),
     ("stream", fuzz::stream),
@@ -31,14 +34,14 @@ fn root() -> &'static Path {
 fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = root().join("fuzz/corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
     paths.sort();
-    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    paths.into_iter().map(|path| (path.clone(), fs::read(path).expect("an input"))).collect()
 }
 
 /// The bytes of the page's blocks ```` ```hex NAME ```` and ```` ```text NAME ````.
 fn vectors() -> Vec<(String, Vec<u8>)> {
-    let page = fs::read_to_string(root().join("protocol.md")).unwrap();
+    let page = fs::read_to_string(root().join("protocol.md")).expect("the page");
     let mut vectors = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -47,7 +50,8 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
         let bytes = match tag {
             "hex" => {
                 let digits: Vec<u8> = body.concat().bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-                let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
+                let byte =
+                    |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).expect("ASCII"), 16).expect("hex digits");
                 digits.chunks(2).map(byte).collect()
             }
             "text" => body.join("\n").into_bytes(),
@@ -62,7 +66,7 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds = Vec::new();
     for (name, bytes) in vectors() {
-        let kind = name.split('-').next().unwrap();
+        let (kind, _) = name.split_once('-').unwrap_or((&name, ""));
         match kind {
             "advert" | "query" | "hint" | "probe" | "alive" | "goodbye" | "death" => {
                 seeds.push(("datagram", name, bytes));
