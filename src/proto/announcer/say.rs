@@ -34,7 +34,8 @@ impl Announcer {
         if hosted.announce.iter().any(|(_, repeat)| !repeat) {
             return;
         }
-        let at = hosted.changes.take_next(cx.now, cx.tuning.change_burst, cx.tuning.change_interval);
+        let every = cx.tuning.change_interval.max(refill(hosts));
+        let at = hosted.changes.take_next(cx.now, cx.tuning.change_burst, every);
         hosted.announce.clear();
         hosted.announce.push_back((at, false));
         if hosts <= 50 {
@@ -65,7 +66,9 @@ impl Announcer {
             hosted.announce.pop_front();
         }
         let just_said = hosted.last_cast.is_some_and(|last| cx.now.since(last) < Duration::from_millis(20));
-        if (repeat && just_said) || !hosted.bucket.take(cx.now, burst(hosts), refill(hosts)) {
+        let paid = hosted.bucket.take(cx.now, burst(hosts), refill(hosts));
+        // News goes out also where questions have used up the bucket, which any stranger can do; it has a bucket of its own.
+        if repeat && (just_said || !paid) {
             return;
         }
         let ways = cx.net.ways();
