@@ -208,6 +208,26 @@ fn one_way_that_is_open_is_enough() {
 }
 
 #[test]
+fn by_mdns_alone_each_of_two_hosts_on_one_machine_is_found() {
+    if !cfg!(feature = "mdns") {
+        return;
+    }
+    let net = VirtualLan::new(41);
+    let quiet = |node: &str| net.lan(node, GAME).beacons(false).start().unwrap();
+    let (one, two) = (quiet("host"), quiet("host"));
+    let _one = one.sign_in("Ada").unwrap().host(SessionSettings::new("one")).wait(SECOND).unwrap();
+    let _two = two.sign_in("Ben").unwrap().host(SessionSettings::new("two")).wait(SECOND).unwrap();
+    // On another machine, and on the hosts' own.
+    for node in ["guest", "host"] {
+        let found = quiet(node).find(SessionQuery::new().timeout(2 * SECOND)).wait(3 * SECOND).unwrap();
+        let mut names = names(&found);
+        names.sort_unstable();
+        assert_eq!(names, ["one", "two"], "from {node}");
+        assert!(found.iter().all(|found| found.sources().contains(Source::Mdns) && found.is_confirmed()));
+    }
+}
+
+#[test]
 fn beacons_and_mdns_make_one_entry_with_both_sources() {
     if !cfg!(feature = "mdns") {
         return;

@@ -183,7 +183,7 @@ impl Machine for Engine {
         Self::handle_mdns(self, now, event);
     }
 
-    fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]) {
+    fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>) {
         Self::handle_derived(self, now, id, key);
     }
 

@@ -53,6 +53,8 @@ fn convert(raw: if_addrs::Interface) -> Option<Interface> {
         point_to_point: raw.is_p2p,
         wireless,
         name: raw.name,
+        port: 0,
+        deaf: None,
     })
 }
 

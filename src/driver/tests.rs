@@ -26,7 +26,7 @@ pub(super) enum Seen {
     Link(LinkEvent),
     Listening(Result<u16, String>),
     Mdns(MdnsEvent),
-    Derived(u64),
+    Derived(u64, bool),
     Timeout,
 }
 
@@ -78,8 +78,8 @@ impl Machine for Fake {
     fn handle_mdns(&mut self, _: Moment, event: MdnsEvent) {
         self.0.saw(Seen::Mdns(event));
     }
-    fn handle_derived(&mut self, _: Moment, id: u64, _: [u8; 32]) {
-        self.0.saw(Seen::Derived(id));
+    fn handle_derived(&mut self, _: Moment, id: u64, key: Result<[u8; 32], String>) {
+        self.0.saw(Seen::Derived(id, key.is_ok()));
     }
     fn handle_timeout(&mut self, now: Moment) {
         if self.0.with(|script| script.due.is_some_and(|due| due <= now) && script.due.take().is_some()) {
@@ -457,6 +457,63 @@ fn broadcast_and_multicast_reach_every_driver_on_the_beacon_port() {
 }
 
 #[test]
+fn every_socket_of_a_driver_has_one_port_that_the_engine_is_told() {
+    let port = free_port();
+    let own = |list: &[Interface]| {
+        let ports: std::collections::BTreeSet<u16> = list.iter().map(|interface| interface.port).collect();
+        assert_eq!(ports.len(), 1, "{list:?}");
+        *ports.first().unwrap()
+    };
+    let chosen = free_port();
+    let fixed = || Config { unicast_port: chosen, ..config(port) };
+    let (mut a, mut b) = (Node::new(fixed()), Node::new(fixed()));
+    let (first, second) = (a.open_sockets(), b.open_sockets());
+    assert_eq!(own(&first), chosen);
+    let other = own(&second);
+    assert!(other != chosen && other != 0 && other != port, "a second process takes a free one");
+    // It is where a datagram comes from, and where one gets to this driver alone.
+    let via = loopback(&first);
+    a.send(transmit(via, ([127, 0, 0, 1], other), PathKind::Unicast, b"by the port told"));
+    let arrival = b.arrival(b"by the port told");
+    assert_eq!((arrival.from.port(), arrival.shared), (chosen, false));
+    // Closed and opened again, it is the same.
+    b.act(Action::Sockets { open: false });
+    assert_eq!(own(&b.open_sockets()), other);
+}
+
+#[test]
+fn a_beacon_port_that_cannot_be_opened_is_told_and_taken_once_it_is_free() {
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let mut a = Node::new(config(taken.local_addr().unwrap().port()));
+    let list = a.open_sockets();
+    let v4 = |list: &[Interface]| list.iter().find(|i| i.address.is_ipv4()).unwrap().clone();
+    assert!(v4(&list).deaf.is_some_and(|why| !why.is_empty()));
+    assert_ne!(v4(&list).port, 0, "its own socket is not concerned");
+    drop(taken);
+    a.next(|seen| if let Seen::Interfaces(list) = seen { v4(list).deaf.is_none().then_some(()) } else { None });
+}
+
+#[test]
+fn who_asked_the_beacon_port_from_beyond_the_link_is_answered_by_it() {
+    let port = free_port();
+    let mut a = Node::new(config(port));
+    a.open_sockets();
+    // Connected, as a firewall is: what comes from another port does not get in.
+    let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
+    asker.connect(("127.0.0.1", port)).unwrap();
+    asker.set_read_timeout(Some(WAIT)).unwrap();
+    asker.send(b"question").unwrap();
+    let question = a.arrival(b"question");
+    a.send(transmit(Via::Routed, question.from, PathKind::Unicast, b"answer"));
+    assert_eq!(asker.recv(&mut [0; 16]).unwrap(), 6);
+    // A question of its own goes out by a port that no other process shares.
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other.set_read_timeout(Some(WAIT)).unwrap();
+    a.send(transmit(Via::Routed, other.local_addr().unwrap(), PathKind::Unicast, b"typed"));
+    assert_ne!(other.recv_from(&mut [0; 16]).unwrap().1.port(), port);
+}
+
+#[test]
 fn a_unicast_answer_reaches_the_asker_alone() {
     let port = free_port();
     let (mut a, mut b) = (Node::new(config(port)), Node::new(config(port)));
@@ -553,7 +610,7 @@ fn a_send_by_an_interface_that_is_gone_fails_without_harm() {
 fn timers_go_off_and_keys_are_derived() {
     let mut node = Node::new(config(0));
     node.act(Action::Derive { id: 7, password: "swordfish".into(), salt: [1; 32], rounds: std::num::NonZeroU32::MIN });
-    node.next(|seen| matches!(seen, Seen::Derived(7)).then_some(()));
+    node.next(|seen| matches!(seen, Seen::Derived(7, true)).then_some(()));
     node.shared.with(|script| script.due = Some(script.now + Duration::from_millis(30)));
     node.nudge.send(()).unwrap();
     node.next(|seen| matches!(seen, Seen::Timeout).then_some(()));

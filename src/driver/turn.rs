@@ -61,8 +61,10 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     derive: Derive,
     #[cfg(feature = "mdns")]
     mdns: Mdns,
-    /// The interfaces while sockets are open.
+    /// The interfaces while sockets are open, as the system lists them.
     interfaces: Option<Vec<Interface>>,
+    /// What the engine knows of them.
+    told: Vec<Interface>,
     /// When to look at the interfaces again.
     look: Alarm,
     deadline: Alarm,
@@ -97,6 +99,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             mdns: Mdns::new(&config),
             config,
             interfaces: None,
+            told: Vec::new(),
             look: Alarm::default(),
             deadline: Alarm::default(),
             feedback: VecDeque::new(),
@@ -248,14 +251,18 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             Ok(list) if list != *known => {
                 tracing::info!(target: "lansession::discovery", addresses = list.len(), "interfaces changed");
                 self.udp.update(list.clone());
-                self.interfaces = Some(list.clone());
-                self.machine.handle_interfaces(self.clock.now(), list);
-                self.drain();
+                self.interfaces = Some(list);
             }
             Ok(_) => {}
             Err(error) => self.no_interfaces(&error),
         }
         self.udp.maintain();
+        let now = self.udp.interfaces();
+        if now != self.told {
+            self.told.clone_from(&now);
+            self.machine.handle_interfaces(self.clock.now(), now);
+            self.drain();
+        }
         self.arm_look();
         true
     }
@@ -347,8 +354,9 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             Vec::new()
         });
         self.udp.update(list.clone());
-        self.interfaces = Some(list.clone());
-        self.feedback.push_back(Feedback::Interfaces(list));
+        self.interfaces = Some(list);
+        self.told = self.udp.interfaces();
+        self.feedback.push_back(Feedback::Interfaces(self.told.clone()));
         self.arm_look();
     }
 

@@ -29,6 +29,18 @@ pub(crate) struct Interface {
     pub(crate) loopback: bool,
     pub(crate) point_to_point: bool,
     pub(crate) wireless: bool,
+    /// The port of our own socket bound to this address, the same on every interface where the system allows it; 0 while
+    /// there is none.
+    pub(crate) port: u16,
+    /// Why the shared beacon port cannot be heard here, in the operating system's words.
+    pub(crate) deaf: Option<String>,
+}
+
+impl Interface {
+    /// What the operating system says of it, without what became of our sockets.
+    pub(crate) fn bare(&self) -> Self {
+        Self { port: 0, deaf: None, ..self.clone() }
+    }
 }
 
 /// From where a datagram leaves.
@@ -198,7 +210,7 @@ pub(crate) enum Action {
         flush: bool,
     },
     Mdns(MdnsAction),
-    /// Derive a password's key off the driver's thread; answered by `handle_derived`.
+    /// Derive a password's key off the driver's thread; answered by `handle_derived`, in any case.
     Derive {
         id: u64,
         password: Password,

@@ -15,7 +15,7 @@ pub(crate) trait Machine: Send {
     fn handle_link(&mut self, now: Moment, event: LinkEvent);
     fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>);
     fn handle_mdns(&mut self, now: Moment, event: MdnsEvent);
-    fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]);
+    fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>);
     fn handle_timeout(&mut self, now: Moment);
     fn poll_transmit(&mut self) -> Option<Transmit>;
     fn poll_action(&mut self) -> Option<Action>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fault::between;
 use super::machine::{Machine, Users};
-use super::topology::{Nic, Node};
+use super::topology::Nic;
 use super::world::{What, World};
 use crate::proto::clock::Moment;
 use crate::proto::io::Interface;
@@ -37,6 +37,8 @@ pub(super) struct Process {
     pub(super) beacon_port: u16,
     pub(super) sockets_open: bool,
     pub(super) sockets: Vec<Socket>,
+    /// The port of those sockets, on every interface the same.
+    pub(super) port: u16,
     /// The port of the socket that sends as the routing table says.
     pub(super) routed_port: u16,
     /// What the engine was told, while sockets are open.
@@ -82,7 +84,7 @@ impl World {
             before => format!("{}#{}", host.name, before + 1),
         };
         host.processes.push(id);
-        let routed_port = host.ephemeral();
+        let (port, routed_port) = (host.ephemeral(), host.ephemeral());
         self.processes.push(Process {
             name,
             node,
@@ -94,6 +96,7 @@ impl World {
             beacon_port,
             sockets_open: false,
             sockets: Vec::new(),
+            port,
             routed_port,
             interfaces: None,
             wake: None,
@@ -176,23 +179,17 @@ impl World {
     pub(super) fn look_at_interfaces(&mut self, process: usize) {
         let open = |own: &&mut Process| own.alive && own.sockets_open;
         let Some(own) = self.processes.get_mut(process).filter(open) else { return };
-        let Some(host) = self.topology.nodes.get_mut(own.node) else { return };
-        let listed: Vec<Interface> = host.interfaces().into_iter().filter(|i| (own.filter)(i)).collect();
+        let Some(host) = self.topology.nodes.get(own.node) else { return };
+        let mut listed: Vec<Interface> = host.interfaces().into_iter().filter(|i| (own.filter)(i)).collect();
+        for interface in &mut listed {
+            interface.port = own.port;
+        }
         if own.interfaces.as_ref() == Some(&listed) {
             return;
         }
-        bind(own, host, &listed);
+        let socket = |i: &Interface| Socket { index: i.index, address: i.address, port: i.port };
+        own.sockets = listed.iter().map(socket).collect();
         own.interfaces = Some(listed.clone());
         self.with(process, |machine, now| machine.handle_interfaces(now, listed));
-    }
-}
-
-/// Binds one socket per address, keeping those whose address stayed.
-fn bind(own: &mut Process, host: &mut Node, interfaces: &[Interface]) {
-    let before = std::mem::take(&mut own.sockets);
-    for interface in interfaces {
-        let kept = before.iter().find(|s| s.address == interface.address && s.index == interface.index);
-        let port = kept.map_or_else(|| host.ephemeral(), |socket| socket.port);
-        own.sockets.push(Socket { index: interface.index, address: interface.address, port });
     }
 }

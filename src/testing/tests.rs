@@ -130,8 +130,8 @@ impl Machine for Script {
         self.log().mdns.push((now, event));
     }
 
-    fn handle_derived(&mut self, _: Moment, _: u64, key: [u8; 32]) {
-        self.log().derived.push(key);
+    fn handle_derived(&mut self, _: Moment, _: u64, key: Result<[u8; 32], String>) {
+        self.log().derived.extend(key);
     }
 
     fn handle_timeout(&mut self, now: Moment) {

@@ -198,6 +198,8 @@ impl Node {
                     loopback: attachment.is_loopback(),
                     point_to_point: attachment.nic.point_to_point,
                     wireless: attachment.nic.wireless,
+                    port: 0,
+                    deaf: None,
                 });
             }
         }

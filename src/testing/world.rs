@@ -380,7 +380,7 @@ impl World {
             What::Link(process, event) => self.tell(process, event),
             What::Mdns(process, event) => self.with(process, |machine, now| machine.handle_mdns(now, event)),
             What::Derived(process, id, key) => {
-                self.with(process, |machine, now| machine.handle_derived(now, id, key));
+                self.with(process, |machine, now| machine.handle_derived(now, id, Ok(key)));
             }
             What::Syn(process, link) => self.syn(process, link),
             What::SynAt { process, link, node } => self.syn_arrives(process, link, node),

@@ -5,6 +5,7 @@
 
 mod socket;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::{Context, Poll};
@@ -22,6 +23,8 @@ use crate::wire::datagram::PROBE_SIZE;
 const PROBES: usize = 64;
 /// A probe is answered or repeated much sooner.
 const PROBE_IDLE: Duration = Duration::from_secs(10);
+/// Unicast askers of the beacon port remembered; an older one is answered by another socket.
+const ASKERS: usize = 64;
 /// Reads that fail in a row before a socket counts as dead.
 const READ_ERRORS: u8 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -44,6 +47,8 @@ struct Slot {
     open: Option<Open>,
     /// Why it is not open, in the system's words.
     why: String,
+    /// What it was bound to last; 0 before it ever was.
+    port: u16,
     retry: Instant,
     pause: Duration,
     errors: u8,
@@ -64,7 +69,11 @@ pub(super) struct Udp {
     restricted: bool,
     interfaces: Vec<Interface>,
     slots: Vec<Slot>,
+    /// What the sockets of interfaces are to be bound to: what the first of them got.
+    port: u16,
     probes: Vec<Probe>,
+    /// Who asked the beacon port by unicast lately: their answers leave by it, or a firewall on their side drops them.
+    askers: VecDeque<SocketAddr>,
     buffer: Box<[u8]>,
     /// The slot to read first, so that a flood on one starves no other.
     first: usize,
@@ -75,11 +84,13 @@ pub(super) struct Udp {
 impl Udp {
     pub(super) fn new(ports: Ports, restricted: bool) -> Self {
         Self {
+            port: ports.unicast,
             ports,
             restricted,
             interfaces: Vec::new(),
             slots: Vec::new(),
             probes: Vec::new(),
+            askers: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             first: 0,
             dropped: 0,
@@ -120,14 +131,39 @@ impl Udp {
         self.interfaces.clear();
         self.slots.clear();
         self.probes.clear();
+        self.askers.clear();
+    }
+
+    /// The interfaces with what became of their sockets.
+    pub(super) fn interfaces(&self) -> Vec<Interface> {
+        let slot = |place: &Place| self.slots.iter().find(|slot| slot.place == *place);
+        let closed = |v6| slot(&Place::Shared { v6 }).filter(|slot| slot.open.is_none());
+        let told = |interface: &Interface| Interface {
+            port: slot(&Place::Interface(interface.clone())).map_or(0, |slot| slot.port),
+            deaf: closed(interface.address.is_ipv6()).map(|slot| slot.why.clone()),
+            ..interface.clone()
+        };
+        self.interfaces.iter().map(told).collect()
     }
 
     /// Opens again what failed and whose pause is over; closes probes that are not used any more.
     pub(super) fn maintain(&mut self) {
         let now = Instant::now();
         self.probes.retain(|probe| now.duration_since(probe.used) < PROBE_IDLE);
-        for slot in self.slots.iter_mut().filter(|slot| slot.open.is_none() && slot.retry <= now) {
-            slot.try_open(&self.ports, &self.interfaces, &mut self.quiet);
+        let due = |slot: &Slot| slot.open.is_none() && slot.retry <= now;
+        for at in 0..self.slots.len() {
+            if self.slots.get(at).is_some_and(due) {
+                self.open(at);
+            }
+        }
+    }
+
+    fn open(&mut self, at: usize) {
+        let first = self.slots.iter().all(|slot| slot.port == 0);
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.try_open(&self.ports, self.port, &self.interfaces, &mut self.quiet);
+        if first && slot.port != 0 {
+            self.port = slot.port;
         }
     }
 
@@ -199,7 +235,11 @@ impl Udp {
                                 || !arrival.shared
                                 || self.interfaces.iter().any(|interface| interface.index == arrival.interface)
                         };
-                        arrivals.extend(arrival.filter(known));
+                        let arrival = arrival.filter(known);
+                        if let Some(arrival) = arrival.as_ref().filter(|arrival| arrival.shared) {
+                            note_asker(&mut self.askers, &self.interfaces, arrival);
+                        }
+                        arrivals.extend(arrival);
                     }
                     Poll::Ready(Err(error)) => {
                         left -= 1;
@@ -258,10 +298,15 @@ impl Udp {
     }
 
     fn send_plain(&mut self, transmit: &Transmit) -> io::Result<()> {
+        let by_beacon_port = transmit.via == Via::Routed && self.askers.contains(&transmit.to);
+        let open = |slot: &Slot| slot.open.is_some() && slot.place == Place::Shared { v6: transmit.to.is_ipv6() };
+        let by_beacon_port = by_beacon_port && self.slots.iter().any(open);
         let wanted = |place: &Place| match (place, transmit.via) {
             (Place::Interface(interface), Via::Interface { index, address }) => {
                 interface.index == index && interface.address == address
             }
+            (Place::Shared { v6 }, Via::Routed) if by_beacon_port => *v6 == transmit.to.is_ipv6(),
+            (Place::Routed { .. }, Via::Routed) if by_beacon_port => false,
             (Place::Routed { v6 }, Via::Routed) => *v6 == transmit.to.is_ipv6(),
             _ => false,
         };
@@ -289,7 +334,7 @@ impl Udp {
         let index = match known {
             Some(index) => index,
             None => {
-                let Ok(open) = Open::new(&Place::Probe { via, to }, &self.ports) else {
+                let Ok(open) = Open::new(&Place::Probe { via, to }, &self.ports, 0) else {
                     // Out of descriptors or of routes: the plain socket tells which, and may still get through.
                     return self.send_plain(transmit);
                 };
@@ -317,17 +362,20 @@ impl Udp {
     }
 
     fn add(&mut self, place: Place) {
-        let mut slot =
-            Slot { place, open: None, why: String::new(), retry: Instant::now(), pause: FIRST_PAUSE, errors: 0 };
-        slot.try_open(&self.ports, &self.interfaces, &mut self.quiet);
-        self.slots.push(slot);
+        let retry = Instant::now();
+        self.slots.push(Slot { place, open: None, why: String::new(), port: 0, retry, pause: FIRST_PAUSE, errors: 0 });
+        self.open(self.slots.len() - 1);
     }
 }
 
 impl Slot {
-    fn try_open(&mut self, ports: &Ports, interfaces: &[Interface], quiet: &mut Quiet) {
-        match Open::new(&self.place, ports) {
+    fn try_open(&mut self, ports: &Ports, port: u16, interfaces: &[Interface], quiet: &mut Quiet) {
+        // Where it was before others know it.
+        match Open::new(&self.place, ports, if self.port == 0 { port } else { self.port }) {
             Ok(open) => {
+                if matches!(self.place, Place::Interface(_)) {
+                    self.port = open.port();
+                }
                 if let Place::Shared { v6 } = self.place {
                     join(&open, v6, interfaces, ports);
                 }
@@ -371,6 +419,18 @@ impl Slot {
         self.retry = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Only unicasts from other machines: of broadcasts there are many, and their answers leave by the interface's socket.
+fn note_asker(askers: &mut VecDeque<SocketAddr>, interfaces: &[Interface], arrival: &Arrival) {
+    let own = |ip: IpAddr| interfaces.iter().any(|interface| interface.address == ip);
+    if !own(arrival.local) || askers.contains(&arrival.from) {
+        return;
+    }
+    if askers.len() >= ASKERS {
+        askers.pop_front();
+    }
+    askers.push_back(arrival.from);
 }
 
 fn join(shared: &Open, v6: bool, interfaces: &[Interface], ports: &Ports) {

@@ -26,6 +26,9 @@ pub(super) const BUFFER: usize = 2_048;
 /// A default buffer holds 92 datagrams of 1,200 bytes; the system may grant less than is asked.
 const RECEIVE_BUFFER: usize = 256 << 10;
 
+/// Enough for any network of one organisation, and the usual.
+const ROUTED_HOPS: u32 = 64;
+
 /// What a socket is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -53,13 +56,19 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(place: &Place, ports: &Ports) -> io::Result<Self> {
+    /// `port` is what a socket of an interface takes where it can.
+    pub(super) fn new(place: &Place, ports: &Ports, port: u16) -> io::Result<Self> {
         match place {
-            Place::Interface(interface) => interface_socket(interface, ports),
+            Place::Interface(interface) => interface_socket(interface, port),
             Place::Routed { v6 } => routed(*v6),
             Place::Shared { v6 } => shared(*v6, ports),
             Place::Probe { via, to } => probe(*via, *to),
         }
+    }
+
+    /// The port that it is bound to.
+    pub(super) fn port(&self) -> u16 {
+        self.udp.local_addr().map_or(0, |local| local.port())
     }
 
     /// Sends now or says why not. Readiness is not asked: a socket that was just opened is not known to be writable yet.
@@ -203,7 +212,7 @@ fn finish(socket: Socket, interface: u32, local: IpAddr) -> io::Result<Open> {
     Ok(Open { udp: Arc::new(UdpSocket::from_std(socket.into())?), failing: None, info: None, interface, local })
 }
 
-fn interface_socket(interface: &Interface, ports: &Ports) -> io::Result<Open> {
+fn interface_socket(interface: &Interface, wanted: u16) -> io::Result<Open> {
     let socket = plain(interface.address.is_ipv6(), 1)?;
     match interface.address {
         IpAddr::V4(address) => {
@@ -219,10 +228,11 @@ fn interface_socket(interface: &Interface, ports: &Ports) -> io::Result<Open> {
         }
     }
     let at = |port| bindable(interface.address, interface.index, port).into();
-    match socket.bind(&at(ports.unicast)) {
-        // Another process of this machine has the port the user named; no sharing, or it would take our answers.
-        Err(error) if ports.unicast != 0 && error.kind() == io::ErrorKind::AddrInUse => {
-            tracing::debug!(target: "lansession::discovery", port = ports.unicast, "unicast port in use, taking a free one");
+    // Another process has it; no sharing, or it would take our answers. Windows forbids whole ranges.
+    let taken = |error: &io::Error| matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
+    match socket.bind(&at(wanted)) {
+        Err(error) if wanted != 0 && taken(&error) => {
+            tracing::debug!(target: "lansession::discovery", %error, port = wanted, "unicast port taken, using a free one");
             socket.bind(&at(0))?;
         }
         other => other?,
@@ -231,7 +241,7 @@ fn interface_socket(interface: &Interface, ports: &Ports) -> io::Result<Open> {
 }
 
 fn routed(v6: bool) -> io::Result<Open> {
-    let socket = plain(v6, 64)?;
+    let socket = plain(v6, ROUTED_HOPS)?;
     let local = wildcard(v6, 0);
     socket.bind(&local.into())?;
     finish(socket, 0, local.ip())
@@ -240,7 +250,7 @@ fn routed(v6: bool) -> io::Result<Open> {
 fn probe(via: Via, to: SocketAddr) -> io::Result<Open> {
     let (hops, interface, local) = match via {
         Via::Interface { index, address } => (1, index, bindable(address, index, 0)),
-        Via::Routed => (64, 0, wildcard(to.is_ipv6(), 0)),
+        Via::Routed => (ROUTED_HOPS, 0, wildcard(to.is_ipv6(), 0)),
     };
     let socket = plain(to.is_ipv6(), hops)?;
     socket.bind(&local.into())?;
@@ -264,8 +274,12 @@ fn shared(v6: bool, ports: &Ports) -> io::Result<Open> {
     let twin = info.try_clone_std()?;
     {
         let socket = SockRef::from(&twin);
+        // Answers to those beyond the link leave by it.
         if v6 {
             socket.set_only_v6(true)?;
+            socket.set_unicast_hops_v6(ROUTED_HOPS)?;
+        } else {
+            socket.set_ttl_v4(ROUTED_HOPS)?;
         }
         // Only the groups joined by this socket; Linux delivers everybody's otherwise.
         #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Announcer;
 use super::hosted::{Cast, Hosted, Pending, Saying};
-use super::say::{burst, refill};
+use super::say::{burst, refill, udp_port};
 use crate::proto::clock::Moment;
 use crate::proto::io::Via;
 use crate::proto::lan::{Cx, Way};
@@ -128,7 +128,7 @@ impl Announcer {
     fn answer(&mut self, cx: &mut Cx<'_>, key: SessionKey, to: &Pending, proven: bool) {
         let interval = self.interval(cx);
         let hosts = self.hosts(cx.now);
-        let udp_port = self.udp_port;
+        let udp_port = udp_port(cx);
         if !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
             return;
         }

@@ -55,7 +55,6 @@ pub(crate) struct Announcer {
     /// Who probed us lately: a goodbye goes to those whom no multicast reaches.
     listeners: BTreeMap<SocketAddr, (Via, Moment)>,
     cookie_secret: [u8; 32],
-    udp_port: u16,
 }
 
 /// Answers by whom they go to.
@@ -68,7 +67,7 @@ struct Limiters {
 }
 
 impl Announcer {
-    pub(crate) fn new(dice: &mut Dice, udp_port: u16) -> Self {
+    pub(crate) fn new(dice: &mut Dice) -> Self {
         Self {
             hosted: BTreeMap::new(),
             leaving: Vec::new(),
@@ -85,17 +84,7 @@ impl Announcer {
             proven: BTreeMap::new(),
             listeners: BTreeMap::new(),
             cookie_secret: dice.bytes(),
-            udp_port,
         }
-    }
-
-    /// The UDP port of our own sockets, once it is known: adverts name it.
-    pub(crate) fn set_udp_port(&mut self, port: u16) {
-        self.udp_port = port;
-    }
-
-    pub(crate) fn udp_port(&self) -> u16 {
-        self.udp_port
     }
 
     /// Whether anything is hosted or a goodbye is still to be repeated.

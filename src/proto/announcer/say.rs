@@ -113,7 +113,7 @@ impl Announcer {
     fn cast(&mut self, cx: &mut Cx<'_>, key: SessionKey, echo: u64, many: bool, ways: &[Way]) {
         let interval = self.interval(cx);
         let hosts = self.hosts(cx.now);
-        let udp_port = self.udp_port;
+        let udp_port = udp_port(cx);
         let Some(hosted) = self.hosted.get_mut(&key) else { return };
         hosted.sequence = hosted.sequence.saturating_add(1);
         hosted.last_cast = Some(cx.now);
@@ -125,6 +125,11 @@ impl Announcer {
         });
         self.sense.hit(cx.now);
     }
+}
+
+/// Where unicast questions reach this process alone; before any socket stands, the port that all share.
+pub(super) fn udp_port(cx: &Cx<'_>) -> u16 {
+    cx.net.own_port().unwrap_or_else(|| cx.net.port())
 }
 
 /// HOST_BUCKET: all hosts together stay near 50 multicasts a second, whatever is asked.

@@ -49,7 +49,6 @@ impl Discovery {
     fn question(&mut self, now: Moment, arrival: &Arrival, via: Via) {
         let Ok(query) = Query::decode(&arrival.bytes) else { return };
         if self.nonces.is_ours(query.nonce) {
-            self.learn_port(arrival);
             return;
         }
         // A copy that says it was broadcast must have come to the shared port of this link.
@@ -89,7 +88,6 @@ impl Discovery {
     fn advert(&mut self, now: Moment, arrival: &Arrival, via: Via) {
         let Ok(advert) = Advert::decode(&arrival.bytes) else { return };
         if self.announcer.is_ours(advert.host_key, advert.id) {
-            self.learn_port(arrival);
             return;
         }
         let asked = self.asked(now, advert.echo, arrival, via);
@@ -170,13 +168,5 @@ impl Discovery {
         }
         let heard = Heard { bytes: &arrival.bytes, from: arrival.from, via, shared: arrival.shared, asked: None };
         self.directory.handle_foreign(cx!(self, now), &foreign, &heard);
-    }
-
-    /// Our own broadcast came back and tells from which port our sockets send: what adverts and DNS-SD name, so that ten
-    /// processes on one machine are told apart.
-    fn learn_port(&mut self, arrival: &Arrival) {
-        if self.net.is_mine(arrival.from.ip()) && arrival.from.port() != 0 {
-            self.announcer.set_udp_port(arrival.from.port());
-        }
     }
 }

@@ -124,7 +124,7 @@ impl Discovery {
             game: hash::game_tag(&config.game),
             net: Net::new(config.beacon_port),
             nonces: Nonces::default(),
-            announcer: Announcer::new(&mut dice, config.beacon_port),
+            announcer: Announcer::new(&mut dice),
             finder: Finder::new(&mut dice, config.targets.clone()),
             directory: Directory::new(&mut dice, config.version, Arc::clone(&config.tuning)),
             views: BTreeMap::new(),
@@ -159,7 +159,7 @@ impl Discovery {
         } else {
             self.directory.drop_own(what.key);
         }
-        self.rendezvous.publish(now, &what);
+        self.rendezvous.publish(&what);
         self.announcer.publish(cx!(self, now), what);
         self.settle(now);
     }
@@ -245,14 +245,22 @@ impl Discovery {
     /// The usable interfaces, all of them.
     pub(crate) fn handle_interfaces(&mut self, now: Moment, interfaces: &[Interface]) {
         self.now = now;
-        let before: BTreeSet<Interface> = self.net.interfaces().iter().cloned().collect();
-        let after: BTreeSet<Interface> = interfaces.iter().cloned().collect();
+        // Where we can be reached: without a word on what can be heard.
+        let reach = |list: &[Interface]| -> BTreeSet<Interface> {
+            list.iter().map(|interface| Interface { deaf: None, ..interface.clone() }).collect()
+        };
+        let (before, after) = (reach(self.net.interfaces()), reach(interfaces));
+        let bare = |list: &BTreeSet<Interface>| list.iter().map(Interface::bare).collect::<Vec<_>>();
+        let moved = bare(&before) != bare(&after);
+        self.net.set(interfaces);
+        if moved {
+            self.paths.interfaces_changed(&self.net);
+        }
+        self.paths.hearing(now, &self.net);
         if before == after {
             return;
         }
         let added = after.difference(&before).next().is_some();
-        self.net.set(interfaces);
-        self.paths.interfaces_changed(&self.net);
         self.announcer.interfaces_changed(cx!(self, now), added);
         self.finder.interfaces_changed(cx!(self, now), added);
         self.directory.interfaces_changed(cx!(self, now));
@@ -309,7 +317,7 @@ impl Discovery {
         let views = self.views.values().filter_map(View::next).min();
         let notices = self.notices.iter().map(|(at, _)| *at).min();
         let announcer = self.announcer.poll_timeout(self.config.beacons);
-        let all = [announcer, self.finder.poll_timeout(), self.directory.poll_timeout(), self.rendezvous.next()];
+        let all = [announcer, self.finder.poll_timeout(), self.directory.poll_timeout()];
         all.into_iter().chain([views, notices]).flatten().min()
     }
 
@@ -317,7 +325,7 @@ impl Discovery {
     fn timers(&self) -> impl std::fmt::Debug {
         let views = self.views.values().filter_map(View::next).min();
         let announcer = self.announcer.poll_timeout(self.config.beacons);
-        (self.now, announcer, self.finder.poll_timeout(), self.directory.poll_timeout(), self.rendezvous.next(), views)
+        (self.now, announcer, self.finder.poll_timeout(), self.directory.poll_timeout(), views)
     }
 
     /// An entry as it is now.
@@ -371,9 +379,8 @@ impl Discovery {
                 self.route_changes(now);
             }
         }
-        self.rendezvous.learn(self.announcer.udp_port());
         let browse = !self.views.is_empty();
-        for action in self.rendezvous.settle(now, self.game, browse) {
+        for action in self.rendezvous.settle(self.net.own_port(), self.game, browse) {
             self.events.push_back(DiscoveryEvent::Mdns(action));
         }
     }

@@ -1,6 +1,7 @@
 //! What went out and came in by each way, what fails, and what a player can do about it (pains 2 and 3).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::proto::clock::Moment;
@@ -31,6 +32,9 @@ pub(super) struct Paths {
     mdns: Option<String>,
     mdns_heard: u64,
     mdns_told: Option<Moment>,
+    /// By whether it is IPv6: why the beacon port cannot be heard, and whether that was told.
+    deaf: BTreeMap<bool, (String, bool)>,
+    deaf_told: BTreeMap<bool, Moment>,
     events: Vec<LanEvent>,
 }
 
@@ -43,6 +47,7 @@ impl Paths {
     }
 
     pub(super) fn sent(&mut self, now: Moment, net: &Net, transmit: &Transmit) {
+        self.tell_deaf(now, net);
         let tally = self.tally(transmit.via, transmit.path);
         tally.sent += 1;
         if tally.failing.as_ref().is_some_and(|(at, _)| now.since(*at) > QUIET) {
@@ -97,6 +102,35 @@ impl Paths {
         self.events.push(LanEvent::Interfaces(names));
     }
 
+    /// Whether the beacon port can be heard, as the interfaces say it now.
+    pub(super) fn hearing(&mut self, now: Moment, net: &Net) {
+        for v6 in [false, true] {
+            let mut family = net.interfaces().iter().filter(|i| i.address.is_ipv6() == v6).peekable();
+            let any = family.peek().is_some();
+            match (family.find_map(|interface| interface.deaf.clone()), self.deaf.remove(&v6)) {
+                (Some(why), before) => {
+                    self.deaf.insert(v6, (why, before.is_some_and(|(_, told)| told)));
+                }
+                (None, Some((_, true))) if any => {
+                    let event = format!("{} can be heard again", beacon_port(net, v6));
+                    self.events.push(LanEvent::Recovered(event));
+                }
+                (None, _) => {}
+            }
+        }
+        self.tell_deaf(now, net);
+    }
+
+    fn tell_deaf(&mut self, now: Moment, net: &Net) {
+        for (v6, (why, told)) in self.deaf.iter_mut().filter(|(_, (_, told))| !told) {
+            if self.deaf_told.get(v6).is_none_or(|at| now.since(*at) >= TELL) {
+                *told = true;
+                self.deaf_told.insert(*v6, now);
+                self.events.push(LanEvent::Trouble(format!("{} cannot be heard: {why}", beacon_port(net, *v6))));
+            }
+        }
+    }
+
     pub(super) fn take_events(&mut self) -> Vec<LanEvent> {
         std::mem::take(&mut self.events)
     }
@@ -112,7 +146,7 @@ impl Paths {
     ) -> Diagnosis {
         let mut ways: Vec<Way> = net.ways();
         ways.extend(self.ways.keys().filter(|way| !net.ways().contains(way)));
-        let report = |interface: String, address, path, tally: &Tally| PathReport {
+        let report = |interface: String, address: Option<IpAddr>, path, tally: &Tally| PathReport {
             interface,
             address,
             path,
@@ -127,7 +161,14 @@ impl Paths {
             .map(|way| {
                 let via = Via::Interface { index: way.index, address: way.address };
                 let tally = self.ways.get(way).unwrap_or(&none);
-                report(interface_name(net, via), Some(way.address), way.path, tally)
+                let mut report = report(interface_name(net, via), Some(way.address), way.path, tally);
+                let v6 = way.address.is_ipv6();
+                // Questions to one address and their answers do not need it.
+                let deaf = self.deaf.get(&v6).filter(|_| way.path != PathKind::Unicast && tally.failing.is_none());
+                if let Some((why, _)) = deaf {
+                    report.state = PathState::Failing(format!("{} cannot be heard: {why}", beacon_port(net, v6)));
+                }
+                report
             })
             .collect();
         if self.routed.sent + self.routed.heard + self.routed.failed > 0 {
@@ -149,6 +190,13 @@ impl Paths {
         };
         let (sent, heard, failed) = (sum(|t| t.sent), sum(|t| t.heard) + self.mdns_heard, sum(|t| t.failed));
         let denied = self.ways.values().filter_map(|tally| tally.failing.as_ref()).map(|(_, why)| why).next();
+        if let Some((v6, (why, _))) = self.deaf.first_key_value() {
+            return format!(
+                "{} cannot be opened (\"{why}\"), so this machine hears no questions and no announcements: close the \
+                 program that uses the port, or choose another beacon port for all players.",
+                beacon_port(net, *v6)
+            );
+        }
         if others > 0 && incompatible >= sessions {
             return "Sessions were heard, but all of another version: update the game on one side.".into();
         }
@@ -190,6 +238,10 @@ fn interface_name(net: &Net, via: Via) -> String {
     let Via::Interface { index, .. } = via else { return "routed".into() };
     let named = net.interfaces().iter().find(|interface| interface.index == index);
     named.map_or_else(|| format!("interface {index}"), |interface| interface.name.clone())
+}
+
+fn beacon_port(net: &Net, v6: bool) -> String {
+    format!("UDP port {} over {}", net.port(), if v6 { "IPv6" } else { "IPv4" })
 }
 
 fn name(net: &Net, via: Via) -> String {

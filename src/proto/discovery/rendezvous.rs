@@ -1,7 +1,6 @@
 //! The second rendezvous: what the mDNS adapter is asked to do, and what its answers are worth.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::{Cx, Discovery, cx};
 use crate::proto::announcer::Publication;
@@ -17,8 +16,7 @@ struct Record {
     tcp_port: u16,
     host_label: [u8; 12],
     version: u32,
-    /// Registered once it is known from which port our sockets answer, or after this.
-    at: Moment,
+    /// With which UDP port.
     registered: Option<u16>,
 }
 
@@ -28,21 +26,16 @@ pub(super) struct Rendezvous {
     on: bool,
     records: BTreeMap<SessionKey, Record>,
     gone: Vec<SessionKey>,
-    udp_port: u16,
     browsing: bool,
-    now: Moment,
 }
-
-/// Our own first announcement comes back by then and tells our port.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Rendezvous {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, records: BTreeMap::new(), gone: Vec::new(), udp_port: 0, browsing: false, now: Moment::ZERO }
+        Self { on, records: BTreeMap::new(), gone: Vec::new(), browsing: false }
     }
 
     /// The name is not told: whoever finds the record asks by unicast and gets all facts.
-    pub(super) fn publish(&mut self, now: Moment, what: &Publication) {
+    pub(super) fn publish(&mut self, what: &Publication) {
         if !what.listed {
             self.withdraw(what.key);
             return;
@@ -53,13 +46,7 @@ impl Rendezvous {
         if old.filter(same).is_some() {
             return;
         }
-        let record = Record {
-            tcp_port: what.tcp_port,
-            host_label,
-            version: what.facts.version,
-            at: now + PATIENCE,
-            registered: None,
-        };
+        let record = Record { tcp_port: what.tcp_port, host_label, version: what.facts.version, registered: None };
         self.records.insert(what.key, record);
     }
 
@@ -69,34 +56,23 @@ impl Rendezvous {
         }
     }
 
-    pub(super) fn learn(&mut self, udp_port: u16) {
-        self.udp_port = udp_port;
-    }
-
-    pub(super) fn next(&self) -> Option<Moment> {
-        let waiting = self.records.values().filter(|record| record.registered.is_none());
-        if self.on { waiting.map(|record| record.at).min() } else { None }
-    }
-
-    /// What the adapter is to do now.
-    pub(super) fn settle(&mut self, now: Moment, game: GameTag, browse: bool) -> Vec<MdnsAction> {
-        self.now = now;
+    /// What the adapter is to do now. A record names the port of our own sockets, so that each of several processes on
+    /// one machine is asked alone; so it waits for the first of them.
+    pub(super) fn settle(&mut self, udp_port: Option<u16>, game: GameTag, browse: bool) -> Vec<MdnsAction> {
         if !self.on {
             return Vec::new();
         }
         let mut actions: Vec<MdnsAction> =
             self.gone.drain(..).map(|session| MdnsAction::Unregister { session }).collect();
         for (key, record) in &mut self.records {
-            if record.at > now || record.registered == Some(self.udp_port) {
-                continue;
-            }
-            record.registered = Some(self.udp_port);
+            let Some(udp_port) = udp_port.filter(|port| record.registered != Some(*port)) else { continue };
+            record.registered = Some(udp_port);
             let txt = Txt {
                 major: WIRE_MAJOR,
                 game,
                 id: key.id,
                 host_label: record.host_label,
-                udp_port: self.udp_port,
+                udp_port,
                 version: record.version,
                 name: None,
             };

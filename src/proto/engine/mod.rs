@@ -182,8 +182,8 @@ impl Engine {
         self.route(now);
     }
 
-    /// Takes the answer to [`Action::Derive`].
-    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]) {
+    /// Takes the answer to [`Action::Derive`]: the key, or why there is none.
+    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>) {
         self.sessions.handle_derived(now, id, key);
         self.route(now);
     }

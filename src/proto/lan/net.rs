@@ -50,6 +50,12 @@ impl Net {
         self.port
     }
 
+    /// The port of our own sockets: the one that most of them have. `None` while there is no socket.
+    pub(crate) fn own_port(&self) -> Option<u16> {
+        let ports = || self.interfaces.iter().map(|interface| interface.port).filter(|port| *port != 0);
+        ports().max_by_key(|port| (ports().filter(|other| other == port).count(), std::cmp::Reverse(*port)))
+    }
+
     pub(crate) fn set(&mut self, interfaces: &[Interface]) {
         self.interfaces = interfaces.to_vec();
         self.interfaces.sort();
@@ -122,11 +128,6 @@ impl Net {
         let same = self.interfaces.iter().filter(fits).find(|interface| interface.address == address);
         let found = same.or_else(|| self.interfaces.iter().find(fits))?;
         Some(Way { index, address: found.address, path })
-    }
-
-    /// Whether this is an address of this machine.
-    pub(crate) fn is_mine(&self, ip: IpAddr) -> bool {
-        self.interfaces.iter().any(|interface| interface.address == ip)
     }
 
     /// How to reach an address on the link; `None` where it is not on any.
@@ -231,6 +232,8 @@ mod tests {
             loopback,
             point_to_point: false,
             wireless: false,
+            port: 0,
+            deaf: None,
         }
     }
 
@@ -262,6 +265,17 @@ mod tests {
         assert_eq!(net.via_to("8.8.8.8:9".parse().unwrap()), None);
         assert!(net.via_to("10.0.255.254:9".parse().unwrap()).is_some());
         assert!(net.via_to("10.0.255.255:9".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn our_port_is_the_one_that_most_sockets_have() {
+        let mut net = Net::new(7);
+        assert_eq!(net.own_port(), None);
+        let at = |index, address, port| Interface { port, ..interface(index, address, 24) };
+        net.set(&[at(1, "127.0.0.1", 9), at(2, "192.168.1.5", 8), at(3, "10.0.0.1", 8), at(4, "10.0.1.1", 0)]);
+        assert_eq!(net.own_port(), Some(8));
+        net.set(&[at(1, "127.0.0.1", 0)]);
+        assert_eq!(net.own_port(), None);
     }
 
     #[test]

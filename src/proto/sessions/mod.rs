@@ -181,22 +181,33 @@ impl Sessions {
         }
     }
 
-    /// The answer to `Action::Derive`.
-    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: [u8; 32]) {
+    /// The answer to `Action::Derive`: the key, or what the operating system said.
+    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>) {
         self.core.now = now;
-        match self.core.derivations.remove(&id) {
-            Some(Derivation::Host(session)) => {
+        let Some(owner) = self.core.derivations.remove(&id) else { return };
+        let key = key.map_err(|why| Error::new(ErrorKind::Io, format!("the password's key cannot be derived: {why}")));
+        match (owner, key) {
+            (Derivation::Host(session), Ok(key)) => {
                 if let Some(host) = self.hosts.get_mut(&session) {
                     host.derived(&mut self.core, key);
                 }
             }
-            Some(Derivation::Join(request)) => {
+            (Derivation::Host(session), Err(error)) => {
+                if let Some(mut host) = self.hosts.remove(&session) {
+                    host.fail(&mut self.core, error);
+                }
+            }
+            (Derivation::Join(request), Ok(key)) => {
                 if let Some(join) = self.joins.get_mut(&request) {
                     join.derived(&mut self.core, key);
                     self.time_out_join(request);
                 }
             }
-            None => {}
+            (Derivation::Join(request), Err(error)) => {
+                if self.joins.remove(&request).is_some() {
+                    self.core.done(request, Err(error));
+                }
+            }
         }
     }
 

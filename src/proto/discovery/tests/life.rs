@@ -260,10 +260,9 @@ fn an_mdns_record_that_points_elsewhere_brings_no_packet_off_the_link_and_no_ent
 }
 
 #[test]
-fn our_own_port_is_learned_and_registered() {
+fn the_port_of_our_sockets_is_registered_at_once() {
     let mut lan = Segment::new(18, 0.0);
     let host = lan.host_with(1, |config| config.mdns = true);
-    lan.run(1_000 * MS);
     let actions = &lan.nodes[host].mdns;
     assert_eq!(actions.len(), 1, "{actions:?}");
     let MdnsAction::Register { port, txt, .. } = &actions[0] else { panic!("{actions:?}") };

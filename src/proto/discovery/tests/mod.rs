@@ -258,3 +258,40 @@ fn a_diagnosis_names_paths_and_says_what_to_do() {
     assert_eq!(lan.nodes[finder].lan_events.len(), 1, "once a minute");
     assert!(lan.nodes[finder].discovery.diagnose().to_string().contains("not permitted"));
 }
+
+#[test]
+fn a_beacon_port_that_cannot_be_heard_is_trouble_until_it_can() {
+    let mut lan = Segment::new(9, 0.0);
+    let finder = lan.node(1);
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(100 * MS);
+    let up = Interface { port: lan.nodes[finder].port, ..lan.interface("10.0.0.2".parse().unwrap()) };
+    let down = Interface { deaf: Some("Address already in use".into()), ..up.clone() };
+    let told = |lan: &mut Segment, interface: &Interface, wait| {
+        lan.nodes[finder].lan_events.clear();
+        let now = lan.now();
+        lan.nodes[finder].discovery.handle_interfaces(now, &[interface.clone()]);
+        lan.drain(finder);
+        lan.run(wait);
+        lan.nodes[finder].lan_events.clone()
+    };
+    let events = told(&mut lan, &down, 5_000 * MS);
+    assert!(
+        matches!(&events[..], [LanEvent::Trouble(why)] if why.contains("port 7777 over IPv4") && why.contains("in use")),
+        "{events:?}"
+    );
+    let diagnosis = lan.nodes[finder].discovery.diagnose();
+    assert!(
+        diagnosis.advice.contains("Address already in use") && diagnosis.advice.contains("close the"),
+        "{diagnosis}"
+    );
+    let failing = |path: &crate::types::PathReport| matches!(&path.state, crate::types::PathState::Failing(_));
+    assert_eq!(diagnosis.paths.iter().filter(|path| failing(path)).count(), 3, "{diagnosis}");
+    assert!(matches!(&told(&mut lan, &up, 1_000 * MS)[..], [LanEvent::Recovered(_)]));
+    let diagnosis = lan.nodes[finder].discovery.diagnose();
+    assert!(!diagnosis.paths.iter().any(failing), "{diagnosis}");
+    // Again within the minute: told once it has lasted that long.
+    assert_eq!(told(&mut lan, &down, 1_000 * MS), []);
+    assert_eq!(told(&mut lan, &up, 1_000 * MS), [], "what was not told does not recover");
+    assert!(matches!(&told(&mut lan, &down, 120_000 * MS)[..], [LanEvent::Trouble(_)]));
+}

@@ -145,7 +145,8 @@ impl Segment {
         let v4 = if self.loopback_only { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(10, 0, 0, number + 1) };
         let address = IpAddr::V4(v4);
         let mut discovery = Discovery::new(config, seed);
-        discovery.handle_interfaces(self.clock, &[self.interface(v4)]);
+        discovery
+            .handle_interfaces(self.clock, &[Interface { port: 40_000 + u16::from(number), ..self.interface(v4) }]);
         self.nodes.push(Node {
             discovery,
             address,
@@ -176,12 +177,14 @@ impl Segment {
             loopback,
             point_to_point: false,
             wireless: false,
+            port: 40_000,
+            deaf: None,
         }
     }
 
     /// Puts a node into another subnet; broadcasts do not get there.
     pub(super) fn move_to(&mut self, node: usize, v4: Ipv4Addr) {
-        let interface = Interface { broadcast: None, ..self.interface(v4) };
+        let interface = Interface { broadcast: None, port: self.nodes[node].port, ..self.interface(v4) };
         self.nodes[node].address = IpAddr::V4(v4);
         self.nodes[node].discovery.handle_interfaces(self.clock, &[interface]);
         self.drain(node);

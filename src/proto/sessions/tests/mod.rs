@@ -42,6 +42,8 @@ struct Node {
     sessions: Sessions,
     ip: IpAddr,
     alive: bool,
+    /// Whether its system derives keys.
+    threads: bool,
     users: Vec<AccountId>,
     done: BTreeMap<RequestId, Result<Answer, Error>>,
     seats: BTreeMap<SeatId, Watched>,
@@ -117,6 +119,7 @@ impl Net {
             sessions,
             ip,
             alive: true,
+            threads: true,
             users: Vec::new(),
             done: BTreeMap::new(),
             seats: BTreeMap::new(),
@@ -457,6 +460,7 @@ impl Net {
             Action::Close { link, .. } => self.close((at, link)),
             Action::Derive { id, password, salt, rounds } => {
                 let key = hash::password_key(password.as_bytes(), &salt, rounds);
+                let key = if self.nodes[at].threads { Ok(key) } else { Err("no thread".into()) };
                 self.nodes[at].sessions.handle_derived(self.now, id, key);
             }
             Action::Sockets { .. } | Action::Mdns(_) | Action::Stop => unreachable!("not of this half"),

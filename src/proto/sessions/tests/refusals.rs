@@ -101,6 +101,31 @@ fn a_password_is_proven_by_both_sides_and_a_wrong_one_waits_a_second() {
 }
 
 #[test]
+fn a_system_that_derives_no_key_fails_the_host_and_the_join() {
+    let mut net = Net::new(50);
+    let (a, _, key, b) = hosted(&mut net, HostRequest::new(room(4)).password("swordfish"));
+    net.nodes[b].threads = false;
+    let to = net.resolved(key);
+    let join = net.ask_join_with(b, Net::join_command(Some("swordfish")), to);
+    let account = net.account(b);
+    let host = net.request(b);
+    let what = HostRequest::new(room(4)).password("swordfish");
+    net.nodes[b].sessions.host(net.now, host, account, what, 0);
+    net.settle();
+    for request in [join, host] {
+        let error = net.answer(b, request).unwrap_err();
+        assert!(error.kind() == ErrorKind::Io && error.to_string().contains("no thread"), "{error}");
+    }
+    // Nothing of them is left in the way.
+    net.nodes[b].threads = true;
+    let to = net.resolved(key);
+    let join = net.ask_join_with(b, Net::join_command(Some("swordfish")), to);
+    net.settle();
+    net.seat_of(b, join);
+    assert_eq!(net.nodes[a].seats.values().next().unwrap().snapshot.members.len(), 2);
+}
+
+#[test]
 fn guesses_from_one_address_are_few_at_a_time_and_keep_nobody_out() {
     let mut net = Net::new(6);
     let (_, _, key, b) = hosted(&mut net, HostRequest::new(room(40)).password("swordfish"));
