@@ -8,15 +8,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::identity::random;
-use crate::driver::{CommandSource, Config, Driver, DriverHandle, Machine, OutputSink, spawn};
+use crate::driver::{CommandSource, Config, Driver, DriverHandle, OutputSink, spawn};
 use crate::handle::LanBuilder;
 use crate::handle::backend::{Backend, LanConfig};
 use crate::handle::core::Core;
-use crate::proto::clock::Moment;
 use crate::proto::engine::{Engine, EngineConfig};
-use crate::proto::io::{Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit};
+use crate::proto::io::{Command, Output};
 use crate::proto::tuning::Tuning;
-use crate::types::{Error, ErrorKind, Identity, Result, SessionKey};
+use crate::types::{Error, ErrorKind, Identity, Result};
 
 /// How long the drop of the last handle waits for the first goodbyes.
 const PARTING: Duration = Duration::from_millis(50);
@@ -151,63 +150,5 @@ struct Outputs(Arc<Core>);
 impl OutputSink for Outputs {
     fn deliver(&mut self, output: Output) {
         self.0.deliver(output);
-    }
-}
-
-impl Machine for Engine {
-    fn handle_command(&mut self, now: Moment, command: Command) {
-        Self::handle_command(self, now, command);
-    }
-
-    fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
-        Self::handle_arrival(self, now, &arrival);
-    }
-
-    fn handle_interfaces(&mut self, now: Moment, interfaces: Vec<Interface>) {
-        Self::handle_interfaces(self, now, &interfaces);
-    }
-
-    fn handle_send_failure(&mut self, now: Moment, failure: SendFailure) {
-        Self::handle_send_failure(self, now, &failure);
-    }
-
-    fn handle_link(&mut self, now: Moment, event: LinkEvent) {
-        Self::handle_link(self, now, event);
-    }
-
-    fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
-        Self::handle_listening(self, now, session, result);
-    }
-
-    fn handle_mdns(&mut self, now: Moment, event: MdnsEvent) {
-        Self::handle_mdns(self, now, event);
-    }
-
-    fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>) {
-        Self::handle_derived(self, now, id, key);
-    }
-
-    fn handle_timeout(&mut self, now: Moment) {
-        Self::handle_timeout(self, now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        Self::poll_transmit(self)
-    }
-
-    fn poll_action(&mut self) -> Option<Action> {
-        Self::poll_action(self)
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        Self::poll_output(self)
-    }
-
-    fn poll_timeout(&mut self) -> Option<Moment> {
-        Self::poll_timeout(self)
-    }
-
-    fn farewell(&mut self) -> Vec<Transmit> {
-        Self::farewell(self)
     }
 }

@@ -6,9 +6,9 @@
 
 mod clock;
 mod derive;
+mod handles;
 mod interfaces;
 mod links;
-mod machine;
 #[cfg(feature = "mdns")]
 mod mdns;
 mod quiet;
@@ -19,7 +19,7 @@ mod udp;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-pub(crate) use machine::{CommandSource, Machine, OutputSink};
+pub(crate) use handles::{CommandSource, OutputSink};
 pub(crate) use runtime::{DriverHandle, spawn};
 pub(crate) use turn::Driver;
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Config;
-use super::machine::{CommandSource, Machine, OutputSink};
+use super::handles::{CommandSource, OutputSink};
 use super::turn::Driver;
+use crate::proto::machine::Machine;
 
 /// How long a drop waits: enough for the first goodbyes to leave a process that ends right after, too short for a frame
 /// loop to be missed.

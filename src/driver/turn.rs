@@ -11,14 +11,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::clock::Clock;
 use super::derive::Derive;
+use super::handles::{CommandSource, OutputSink};
 use super::links::Links;
-use super::machine::{CommandSource, Machine, OutputSink};
 #[cfg(feature = "mdns")]
 use super::mdns::Mdns;
 use super::quiet::Quiet;
 use super::udp::{Ports, Udp};
 use super::{Config, interfaces};
 use crate::proto::io::{Action, Interface, SendFailure};
+use crate::proto::machine::Machine;
 use crate::types::SessionKey;
 
 /// What each source may give in one turn.

@@ -12,5 +12,6 @@ pub(crate) mod finder;
 pub(crate) mod io;
 pub(crate) mod lan;
 pub(crate) mod limits;
+pub(crate) mod machine;
 pub(crate) mod sessions;
 pub(crate) mod tuning;

@@ -34,13 +34,13 @@ mod backend;
 mod dial;
 mod fakes;
 mod fault;
-mod machine;
 mod mdns;
 mod net;
 mod process;
 mod tcp;
 mod topology;
 mod traffic;
+mod users;
 mod world;
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::fault::between;
-use super::machine::{Machine, Users};
 use super::topology::Nic;
+use super::users::Users;
 use super::world::{What, World};
 use crate::proto::clock::Moment;
 use crate::proto::io::Interface;
+use crate::proto::machine::Machine;
 
 /// Between two looks at the list of interfaces, as the driver has it.
 const INTERFACE_POLL: Duration = Duration::from_secs(2);

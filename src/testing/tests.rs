@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::fault::{Fault, Rule, Verdict};
-use super::machine::{Machine, Users};
 use super::topology::Nic;
+use super::users::Users;
 use super::world::World;
 use crate::proto::clock::Moment;
 use crate::proto::io::{
     Action, Arrival, Closed, Command, Interface, LinkEvent, LinkId, MdnsAction, MdnsEvent, Output, SendFailure,
     Transmit, Via,
 };
+use crate::proto::machine::Machine;
 use crate::types::{HostKey, Identity, LanEvent, PathKind, SessionId, SessionKey};
 
 const PORT: u16 = 4_000;

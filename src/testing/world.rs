@@ -12,17 +12,18 @@ use rand::rngs::ChaCha12Rng;
 use rand::{Rng, SeedableRng};
 
 use super::fault::Faults;
-use super::machine::{Machine, Users};
 use super::mdns::Registry;
 use super::net::{ArpState, Conditions};
 use super::process::Process;
 use super::tcp::{Streams, Unit};
 use super::topology::{Nic, Node, Topology};
 use super::traffic::{Traffic, Transcript};
+use super::users::Users;
 use crate::proto::clock::Moment;
 use crate::proto::io::{
     Action, Arrival, Command, Interface, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit,
 };
+use crate::proto::machine::Machine;
 use crate::types::{Identity, SessionKey};
 use crate::wire::hash;
 

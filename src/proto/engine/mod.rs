@@ -21,6 +21,7 @@ use super::io::{
     Action, Answer, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, RequestId, SendFailure, Transmit,
 };
 use super::limits;
+use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
 use super::tuning::Tuning;
 use resolve::Resolve;
@@ -98,11 +99,13 @@ impl Engine {
             outputs: VecDeque::new(),
         }
     }
+}
 
+impl Machine for Engine {
     // ------------------------------------------------------------------------------------------------- inputs
 
     /// Takes what a user asks for.
-    pub(crate) fn handle_command(&mut self, now: Moment, command: Command) {
+    fn handle_command(&mut self, now: Moment, command: Command) {
         if self.closing.is_some() {
             self.refuse_closed(&command);
             return;
@@ -145,51 +148,51 @@ impl Engine {
     }
 
     /// Takes a datagram.
-    pub(crate) fn handle_arrival(&mut self, now: Moment, arrival: &Arrival) {
-        self.discovery.handle_arrival(now, arrival);
+    fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
+        self.discovery.handle_arrival(now, &arrival);
         self.route(now);
     }
 
     /// Takes the usable interfaces, whenever they change.
-    pub(crate) fn handle_interfaces(&mut self, now: Moment, interfaces: &[Interface]) {
-        self.addresses = own_addresses(interfaces);
+    fn handle_interfaces(&mut self, now: Moment, interfaces: Vec<Interface>) {
+        self.addresses = own_addresses(&interfaces);
         self.sessions.handle_addresses(&self.addresses);
-        self.discovery.handle_interfaces(now, interfaces);
+        self.discovery.handle_interfaces(now, &interfaces);
         self.route(now);
     }
 
     /// Takes the word that a send failed.
-    pub(crate) fn handle_send_failure(&mut self, now: Moment, failure: &SendFailure) {
-        self.discovery.handle_send_failure(now, failure);
+    fn handle_send_failure(&mut self, now: Moment, failure: SendFailure) {
+        self.discovery.handle_send_failure(now, &failure);
         self.route(now);
     }
 
     /// Takes what happened to a connection.
-    pub(crate) fn handle_link(&mut self, now: Moment, event: LinkEvent) {
+    fn handle_link(&mut self, now: Moment, event: LinkEvent) {
         self.sessions.handle_link(now, event);
         self.route(now);
     }
 
     /// Takes the answer to [`Action::Listen`]: the port, or why there is none.
-    pub(crate) fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
+    fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
         self.sessions.handle_listening(now, session, result);
         self.route(now);
     }
 
     /// Takes what the mDNS adapter heard.
-    pub(crate) fn handle_mdns(&mut self, now: Moment, event: MdnsEvent) {
+    fn handle_mdns(&mut self, now: Moment, event: MdnsEvent) {
         self.discovery.handle_mdns(now, event);
         self.route(now);
     }
 
     /// Takes the answer to [`Action::Derive`]: the key, or why there is none.
-    pub(crate) fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>) {
+    fn handle_derived(&mut self, now: Moment, id: u64, key: Result<[u8; 32], String>) {
         self.sessions.handle_derived(now, id, key);
         self.route(now);
     }
 
     /// Does what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+    fn handle_timeout(&mut self, now: Moment) {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
         self.joins_due(now);
@@ -205,37 +208,34 @@ impl Engine {
     // ------------------------------------------------------------------------------------------------ outputs
 
     /// The next datagram to send.
-    #[must_use]
-    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+    fn poll_transmit(&mut self) -> Option<Transmit> {
         self.discovery.poll_transmit()
     }
 
     /// The next thing to do.
-    #[must_use]
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+    fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
     /// The next thing for users.
-    #[must_use]
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+    fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due next.
-    #[must_use]
-    pub(crate) fn poll_timeout(&mut self) -> Option<Moment> {
+    fn poll_timeout(&mut self) -> Option<Moment> {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
         [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, stop].into_iter().flatten().min()
     }
 
     /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
-    #[must_use]
-    pub(crate) fn farewell(&mut self) -> Vec<Transmit> {
+    fn farewell(&mut self) -> Vec<Transmit> {
         self.discovery.farewell()
     }
+}
 
+impl Engine {
     // ------------------------------------------------------------------------------------------------ routing
 
     /// Moves what each half has for the other, or for the outside, until both are drained.

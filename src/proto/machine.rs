@@ -1,12 +1,11 @@
-//! What one process on the virtual LAN is to the world: an engine, and the users who hold handles of it.
-//!
-//! Two traits, so that the world can be tested with fakes, and so that it names nothing above `proto`.
+//! The engine's verbs, as whoever turns it sees them: the driver, the virtual LAN, and tests of both with fakes.
 
-use crate::proto::clock::Moment;
-use crate::proto::io::{Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit};
+use super::clock::Moment;
+use super::io::{Action, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, SendFailure, Transmit};
 use crate::types::SessionKey;
 
-/// An engine, as `proto::io` describes it.
+/// An engine, as [`io`](super::io) describes it. Any `handle_*`, then the `poll_*` until each says `None`, then sleep until
+/// `poll_timeout`.
 pub(crate) trait Machine: Send {
     fn handle_command(&mut self, now: Moment, command: Command);
     fn handle_arrival(&mut self, now: Moment, arrival: Arrival);
@@ -21,12 +20,6 @@ pub(crate) trait Machine: Send {
     fn poll_action(&mut self) -> Option<Action>;
     fn poll_output(&mut self) -> Option<Output>;
     fn poll_timeout(&mut self) -> Option<Moment>;
-}
-
-/// Those who hold handles: where commands come from and outputs go to.
-pub(crate) trait Users: Send {
-    fn take_command(&mut self) -> Option<Command>;
-    fn deliver(&mut self, output: Output);
-    /// The engine is gone: every wait ends with `Stopped`.
-    fn stop(&mut self);
+    /// Goodbyes, signed and ready, to be sent at once by a driver that is being torn down.
+    fn farewell(&mut self) -> Vec<Transmit>;
 }
