@@ -71,6 +71,7 @@ impl LanBuilder {
     }
 
     /// On this network instead of the machine's own.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
         self.backend = Some(backend);
         self

@@ -13,7 +13,7 @@ use crate::proto::io::{
     Action, Arrival, Closed, Command, Interface, LinkEvent, LinkId, MdnsAction, MdnsEvent, Output, SendFailure,
     Transmit, Via,
 };
-use crate::types::{HostKey, Identity, LanEvent, PathKind, SessionId, SessionKey};
+use crate::types::{HostKey, Identity, PathKind, SessionId, SessionKey};
 
 const PORT: u16 = 4_000;
 const SECOND: Duration = Duration::from_secs(1);

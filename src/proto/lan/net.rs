@@ -45,11 +45,6 @@ impl Net {
         &self.interfaces
     }
 
-    /// The UDP port that all instances of the game share.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(crate) fn set(&mut self, interfaces: &[Interface]) {
         self.interfaces = interfaces.to_vec();
         self.interfaces.sort();
