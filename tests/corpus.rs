@@ -3,6 +3,8 @@
 //! `fuzz/corpus/TARGET` holds the byte vectors of `protocol.md` and inputs that a run of `cargo fuzz` found. With
 //! `LANSESSION_BLESS=1` the vectors are written anew.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

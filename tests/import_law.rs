@@ -2,6 +2,8 @@
 //!
 //! types <- wire <- proto <- handle <- {driver, testing} <- api <- frame
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What the README says of the code is true: names, dependencies, limits.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -54,7 +56,7 @@ fn every_foreign_name_of_the_table_is_an_alias_and_every_alias_is_in_the_table()
             continue;
         }
         for name in quoted(theirs) {
-            let built = ours != "not yet" && !ours.starts_with("dropping");
+            let built = ours != "not yet";
             assert_eq!(aliases.contains(&name), built, "alias {name:?} and the table's {ours:?} differ");
             assert!(listed.insert(name.clone()), "{name:?} is listed twice");
         }

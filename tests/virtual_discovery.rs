@@ -1,5 +1,6 @@
 //! Finding sessions on the virtual LAN: filters, orders, paths, loss, crashes, partitions, many interfaces.
 #![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

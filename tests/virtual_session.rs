@@ -1,5 +1,6 @@
 //! Sessions on the virtual LAN: seats, refusals, changes, the order of events, and every way in which it ends.
 #![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 

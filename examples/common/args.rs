@@ -6,27 +6,27 @@ use std::str::FromStr;
 use super::Failure;
 
 /// Words that are taken one by one; what is left over at the end is an error.
-pub struct Args(VecDeque<String>);
+pub(crate) struct Args(VecDeque<String>);
 
 impl Args {
     /// The program's own words.
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         Self(std::env::args().skip(1).collect())
     }
 
     /// The next word, where it is no flag.
-    pub fn word(&mut self) -> Option<String> {
+    pub(crate) fn word(&mut self) -> Option<String> {
         if self.0.front()?.starts_with("--") { None } else { self.0.pop_front() }
     }
 
     /// Whether the flag is there.
-    pub fn flag(&mut self, name: &str) -> bool {
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
         let at = self.0.iter().position(|word| word == name);
         at.and_then(|at| self.0.remove(at)).is_some()
     }
 
     /// The flag's value, where it is there.
-    pub fn one(&mut self, name: &str) -> Result<Option<String>, Failure> {
+    pub(crate) fn one(&mut self, name: &str) -> Result<Option<String>, Failure> {
         let Some(at) = self.0.iter().position(|word| word == name) else { return Ok(None) };
         self.0.remove(at);
         match self.0.remove(at) {
@@ -36,7 +36,7 @@ impl Args {
     }
 
     /// The values of a flag that may come several times.
-    pub fn all(&mut self, name: &str) -> Result<Vec<String>, Failure> {
+    pub(crate) fn all(&mut self, name: &str) -> Result<Vec<String>, Failure> {
         let mut values = Vec::new();
         while let Some(value) = self.one(name)? {
             values.push(value);
@@ -45,12 +45,12 @@ impl Args {
     }
 
     /// The flag's value.
-    pub fn required(&mut self, name: &str) -> Result<String, Failure> {
+    pub(crate) fn required(&mut self, name: &str) -> Result<String, Failure> {
         self.one(name)?.ok_or_else(|| format!("{name} is missing").into())
     }
 
     /// The flag's value as a number, an address, an id.
-    pub fn parsed<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure>
+    pub(crate) fn parsed<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure>
     where
         T::Err: std::fmt::Display,
     {
@@ -62,7 +62,7 @@ impl Args {
     }
 
     /// Nothing may be left.
-    pub fn done(self) -> Result<(), Failure> {
+    pub(crate) fn done(self) -> Result<(), Failure> {
         match self.0.front() {
             None => Ok(()),
             Some(word) => Err(format!("unknown word {word:?}").into()),

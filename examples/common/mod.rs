@@ -2,18 +2,18 @@
 
 #![allow(dead_code)] // each program uses its part
 
-pub mod args;
-pub mod output;
+pub(crate) mod args;
+pub(crate) mod output;
 
 use lansession::{Identity, Lan, LanBuilder, Preset, Profile, Value};
 
 use args::Args;
 
 /// Anything that ends a program with a message.
-pub type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// A value of the command line: `12` integer, `1.5` float, `true` / `false`, `"12"` string, anything else string.
-pub fn value(text: &str) -> Value {
+pub(crate) fn value(text: &str) -> Value {
     match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
@@ -34,13 +34,13 @@ pub fn value(text: &str) -> Value {
 }
 
 /// `KEY=VALUE`.
-pub fn attribute(text: &str) -> Result<(String, Value), Failure> {
+pub(crate) fn attribute(text: &str) -> Result<(String, Value), Failure> {
     let (key, text) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
     Ok((key.to_owned(), value(text)))
 }
 
 /// The library, after the flags that all programs take.
-pub fn lan(args: &mut Args) -> Result<LanBuilder, Failure> {
+pub(crate) fn lan(args: &mut Args) -> Result<LanBuilder, Failure> {
     let mut lan = Lan::builder(args.required("--game")?);
     if args.flag("--loopback") {
         lan = lan.preset(Preset::Loopback);
@@ -64,7 +64,7 @@ pub fn lan(args: &mut Args) -> Result<LanBuilder, Failure> {
 }
 
 /// Who plays: `--player NAME`, and `--identity FILE` to be the same account next time.
-pub fn profile(args: &mut Args, name: &str) -> Result<Profile, Failure> {
+pub(crate) fn profile(args: &mut Args, name: &str) -> Result<Profile, Failure> {
     let profile = Profile::new(args.one("--player")?.unwrap_or_else(|| name.to_owned()));
     Ok(match args.one("--identity")? {
         Some(file) => profile.identity(Identity::load_or_create(file)?),
@@ -73,14 +73,14 @@ pub fn profile(args: &mut Args, name: &str) -> Result<Profile, Failure> {
 }
 
 /// The password in a file, without its last line end; the command line itself is public on most systems.
-pub fn password(args: &mut Args) -> Result<Option<String>, Failure> {
+pub(crate) fn password(args: &mut Args) -> Result<Option<String>, Failure> {
     let Some(file) = args.one("--password-file")? else { return Ok(None) };
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Lines of standard input, read by a thread of its own; the channel closes at the end of input.
-pub fn lines() -> tokio::sync::mpsc::Receiver<String> {
+pub(crate) fn lines() -> tokio::sync::mpsc::Receiver<String> {
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     std::thread::spawn(move || {
         for line in std::io::stdin().lines() {
@@ -94,7 +94,7 @@ pub fn lines() -> tokio::sync::mpsc::Receiver<String> {
 }
 
 /// The next line, or never after the end of input.
-pub async fn next_line(lines: &mut tokio::sync::mpsc::Receiver<String>) -> String {
+pub(crate) async fn next_line(lines: &mut tokio::sync::mpsc::Receiver<String>) -> String {
     match lines.recv().await {
         Some(line) => line.trim().to_owned(),
         None => std::future::pending().await,
@@ -102,7 +102,7 @@ pub async fn next_line(lines: &mut tokio::sync::mpsc::Receiver<String>) -> Strin
 }
 
 /// SIGINT and SIGTERM, or Ctrl-C where there are no signals.
-pub async fn stop_signal() {
+pub(crate) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -10,24 +10,24 @@ use lansession::{
 use serde_json::{Map, Value as Json, json};
 
 /// Where events go.
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
     start: Instant,
 }
 
 impl Output {
     /// `at_ms` counts from here: call it first.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { json: false, start: Instant::now() }
     }
 
     /// One object a line instead of words.
-    pub fn json(&mut self, on: bool) {
+    pub(crate) fn json(&mut self, on: bool) {
         self.json = on;
     }
 
     /// One event: `words` for people, `fields` for programs.
-    pub fn event(&self, event: &str, words: &str, fields: Json) {
+    pub(crate) fn event(&self, event: &str, words: &str, fields: Json) {
         let at_ms = (self.start.elapsed().as_secs_f64() * 1e4).round() / 10.0;
         let line = if self.json {
             let mut object = Map::new();
@@ -47,7 +47,7 @@ impl Output {
     }
 
     /// What a browser told.
-    pub fn browser(&self, event: &BrowserEvent) {
+    pub(crate) fn browser(&self, event: &BrowserEvent) {
         match event {
             BrowserEvent::Found(found) => self.found(found),
             BrowserEvent::Updated { new, .. } => {
@@ -62,12 +62,12 @@ impl Output {
     }
 
     /// One session of a find.
-    pub fn found(&self, found: &Found) {
+    pub(crate) fn found(&self, found: &Found) {
         self.event("found", &format!("found    {}", line(found)), json!({ "session": found_json(found) }));
     }
 
     /// What a seat told; `false` where nothing is printed for it.
-    pub fn session(&self, session: &Session, event: &SessionEvent) -> bool {
+    pub(crate) fn session(&self, session: &Session, event: &SessionEvent) -> bool {
         let with = |mut fields: Json| {
             if let Json::Object(object) = &mut fields {
                 object.insert("session".into(), snapshot_json(&session.snapshot(), &own_addresses(session)));
@@ -138,7 +138,7 @@ impl Output {
     }
 
     /// A join that was not granted.
-    pub fn refused(&self, refusal: &Refusal) {
+    pub(crate) fn refused(&self, refusal: &Refusal) {
         let fields = json!({ "reason": refusal.id(), "code": refusal.code(), "text": refusal.to_string() });
         self.event("refused", &format!("refused  {refusal}"), fields);
     }
@@ -163,7 +163,7 @@ fn own_addresses(session: &Session) -> Vec<String> {
     session.addresses().iter().map(ToString::to_string).collect()
 }
 
-pub fn value_json(value: &Value) -> Json {
+pub(crate) fn value_json(value: &Value) -> Json {
     match value {
         Value::String(text) => json!(text),
         Value::Int(int) => json!(int),
@@ -215,7 +215,7 @@ fn change_json(change: &SettingsChange) -> Json {
     json!({ "setting": setting, "old": old, "new": new })
 }
 
-pub fn found_json(found: &Found) -> Json {
+pub(crate) fn found_json(found: &Found) -> Json {
     let sources: Vec<&str> = found
         .sources()
         .iter()
@@ -248,7 +248,7 @@ pub fn found_json(found: &Found) -> Json {
     })
 }
 
-pub fn snapshot_json(snapshot: &SessionSnapshot, addresses: &[String]) -> Json {
+pub(crate) fn snapshot_json(snapshot: &SessionSnapshot, addresses: &[String]) -> Json {
     json!({
         "id": snapshot.key.id.to_string(),
         "name": snapshot.name,

@@ -24,6 +24,7 @@ const NUMBERED: usize = 16;
 static HELD: Mutex<BTreeMap<PathBuf, (Lock, Identity)>> = Mutex::new(BTreeMap::new());
 
 /// Bytes of the system's secure randomness.
+#[expect(clippy::disallowed_methods, reason = "keys and the engines' seed are drawn here, and nowhere below")]
 pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     match SystemRandom::new().fill(&mut bytes) {

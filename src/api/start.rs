@@ -39,6 +39,7 @@ impl LanBuilder {
     /// As [`start`](Self::start).
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Preset, SessionQuery};
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -13,6 +13,7 @@ use crate::types::{BrowserEvent, BrowserId, Found, Result, SessionQuery};
 /// dropped.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use std::time::Duration;
 /// # use lansession::{BrowserEvent, Lan, Preset, SessionQuery, SessionSettings};
 /// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -73,6 +74,7 @@ impl Browser {
     /// `InvalidArgument` naming what is wrong with the query, `Stopped` after a close.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use lansession::{ErrorKind, Lan, Preset, SessionQuery};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
     /// let rooms = lan.browse(SessionQuery::new())?;

@@ -36,7 +36,6 @@ pub(crate) struct Core {
 pub(super) struct Inner {
     commands: VecDeque<Command>,
     command_waker: Option<Waker>,
-    notifier: Option<Arc<dyn Fn() + Send + Sync>>,
     last_request: u64,
     last_browser: u64,
     last_sign_in: u64,
@@ -104,16 +103,12 @@ pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
     pub(super) claims: Vec<SeatClaim>,
     pub(super) slots: Vec<Arc<Slot>>,
-    notify: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl After {
     fn run(self) {
-        let Self { wakers, claims, slots, notify } = self;
+        let Self { wakers, claims, slots } = self;
         wakers.into_iter().for_each(Waker::wake);
-        if let Some(notify) = notify {
-            notify();
-        }
         drop((claims, slots));
     }
 }
@@ -126,7 +121,6 @@ impl Inner {
         }
         self.commands.push_back(command);
         after.wakers.extend(self.command_waker.take());
-        after.notify = self.notifier.clone();
     }
 
     pub(super) fn draw_request(&mut self) -> RequestId {
@@ -183,7 +177,6 @@ impl Core {
         let inner = Inner {
             commands: VecDeque::new(),
             command_waker: None,
-            notifier: None,
             last_request: 0,
             last_browser: 0,
             last_sign_in: 0,
@@ -218,13 +211,9 @@ impl Core {
     }
 
     /// The next command, if there is one.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn take_command(&self) -> Option<Command> {
         self.lock().commands.pop_front()
-    }
-
-    /// Calls this after each command that is queued, with no lock held; beside the waker of `poll_command`.
-    pub(crate) fn on_command(&self, notify: Box<dyn Fn() + Send + Sync>) {
-        self.lock().notifier = Some(Arc::from(notify));
     }
 
     /// Waits until the engine has closed, its goodbyes on the way; at most so long.
@@ -242,7 +231,6 @@ impl Core {
             }
             inner.stopped = true;
             inner.commands.clear();
-            inner.notifier = None;
             after.wakers.extend(inner.command_waker.take());
             for (_, waiter) in std::mem::take(&mut inner.requests) {
                 let end = if waiter.kind == Kind::Close { Ok(Outcome::Unit) } else { Err(stopped()) };

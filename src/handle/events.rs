@@ -18,6 +18,7 @@ use super::queue::{Queue, Queued};
 /// the loss of a listed session are never dropped. A subscription carries ids and keeps no seat.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use lansession::{Lan, Preset, SessionEvent, SessionSettings};
 /// # use std::time::Duration;
 /// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;

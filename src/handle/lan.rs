@@ -20,6 +20,7 @@ use crate::types::{Diagnosis, Event, Found, Profile, Result, SessionId, SessionQ
 /// does. Where neither a session is hosted or joined nor anything is looked for, there is no socket and no packet.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use std::time::Duration;
 /// use lansession::{Lan, Preset, SessionQuery};
 /// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -71,6 +72,7 @@ impl Lan {
     /// a 17th user, `Stopped` after a close.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use lansession::{ErrorKind, Lan, Preset};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
     /// let ada = lan.sign_in("Ada")?;
@@ -123,6 +125,7 @@ impl Lan {
     /// As [`find`](Self::find).
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use lansession::{Lan, Preset, SessionQuery};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
     /// let rooms = lan.browse(SessionQuery::new())?;
@@ -146,6 +149,7 @@ impl Lan {
     /// `Stopped` after a close.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Preset};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;

@@ -99,6 +99,7 @@ type Finish<T> = Box<dyn FnOnce(Outcome) -> Result<T> + Send + Sync>;
 /// that was made is ended. An update that was sent is not called back. [`detach`](Self::detach) lets the request run.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use lansession::{Lan, Preset, SessionQuery};
 /// # use std::time::Duration;
 /// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;

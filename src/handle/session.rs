@@ -28,6 +28,7 @@ const LINK_ADDRESSES: usize = 8;
 /// [`snapshot`](Self::snapshot) then shows the last state and requests fail with `Ended`.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use std::time::Duration;
 /// # use lansession::{Lan, Preset, SessionSettings, SettingsUpdate};
 /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -86,6 +87,7 @@ impl Session {
     /// The state as it is. A pointer: keep it as long as you like. In frame mode it changes with updates only.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Preset, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -125,6 +127,7 @@ impl Session {
     /// As [`update`](Self::update), and `Stale` with the [current state](crate::Error::current).
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{ErrorKind, Lan, Preset, SessionSettings, SettingsUpdate};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -155,6 +158,7 @@ impl Session {
     /// `InvalidArgument` naming the value and its bound, `Ended`, `Stopped`.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, MemberUpdate, Preset, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -193,6 +197,7 @@ impl Session {
     /// `NotOwner`, `Ended`, `Stopped`.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Left, Preset, SessionEvent, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -264,6 +269,7 @@ impl Session {
     /// `NotFound` naming the ports that the session has; `Unreachable` where the host has no address now.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Preset, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -331,6 +337,7 @@ impl Session {
     /// `InvalidArgument` by how many bytes it is too long, `TooManyRequests`, `Ended`, `Stopped`.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Preset, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;

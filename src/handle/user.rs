@@ -18,6 +18,7 @@ use crate::types::{AccountId, Error, ErrorKind, Found, HostRequest, Result, Sess
 /// dropped the user is signed out.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use std::time::Duration;
 /// # use lansession::{Lan, Preset, SessionSettings};
 /// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -72,6 +73,7 @@ impl User {
     /// `Io` where its port cannot be had, `InvalidState` after a sign-out, `Stopped`.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{ErrorKind, Lan, Preset, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
@@ -107,6 +109,7 @@ impl User {
     /// sign-out, `Stopped`.
     ///
     /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
     /// # use std::time::Duration;
     /// # use lansession::{Lan, Preset, SessionQuery, SessionSettings};
     /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;

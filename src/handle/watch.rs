@@ -59,6 +59,7 @@ impl<T> Cell<T> {
 /// skipped; [`Session::events`](crate::Session::events) has each change.
 ///
 /// ```
+/// # if cfg!(not(feature = "net")) { return Ok(()) }
 /// # use lansession::{Lan, Preset, SessionSettings, SettingsUpdate};
 /// # use std::time::Duration;
 /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;

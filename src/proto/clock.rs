@@ -10,6 +10,7 @@ pub(crate) struct Moment(u64);
 impl Moment {
     pub(crate) const ZERO: Self = Self(0);
 
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }

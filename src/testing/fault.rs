@@ -15,6 +15,10 @@ use crate::types::PathKind;
 
 /// Something under way to one receiving node.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the moment and the bytes are for the rules of this crate's own tests")
+)]
 pub(crate) struct Flight<'a> {
     pub(crate) now: Moment,
     pub(crate) from: &'a str,

@@ -262,14 +262,11 @@ impl VirtualLan {
     pub fn transcript(&self) -> String {
         self.world().transcript()
     }
+}
 
-    // ------------------------------------------------------------------------------- not promised: this crate's tests
-
-    /// One way between two machines takes so long; 0.2 to 2 ms where nothing else is said.
-    pub(crate) fn set_delay(&self, least: Duration, most: Duration) {
-        self.world().conditions.delay = (least, most);
-    }
-
+/// Not promised: for this crate's own tests.
+#[cfg(test)]
+impl VirtualLan {
     /// Whether the first unicast between two machines costs a broadcast and a reply, either of which may be lost.
     pub(crate) fn cold_arp(&self, on: bool) {
         self.world().conditions.cold_arp = on;
@@ -278,11 +275,6 @@ impl VirtualLan {
     /// Whether socket buffers are as small as Linux's default.
     pub(crate) fn socket_buffers(&self, on: bool) {
         self.world().conditions.socket_buffer = on;
-    }
-
-    /// A router between two segments: carries unicast that may leave its subnet, and nothing else.
-    pub(crate) fn router(&self, a: &str, b: &str) {
-        self.world().topology.join(a, b);
     }
 
     /// Whether nobody on this node reads from its connections.

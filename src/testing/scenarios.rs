@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::fault::{Rule, Verdict};
 use super::tests::Script;
 use super::{Fault, FaultGuard, VirtualLan};
-use crate::proto::io::{Action, Via};
+use crate::proto::io::Action;
 use crate::types::{Left, PathKind, Refusal, SessionEvent, SessionQuery, SessionSettings};
 use crate::{Browser, LanBuilder, Session};
 
@@ -231,6 +231,7 @@ fn a_host_that_slept_for_a_while_keeps_its_members() {
 /// Prints what a simulated second costs; a stopwatch is no test.
 #[test]
 #[ignore = "prints times"]
+#[expect(clippy::disallowed_methods, reason = "measures the machine that runs it")]
 fn cost() {
     for hosts in [1_usize, 20, 100] {
         let net = VirtualLan::new(9);

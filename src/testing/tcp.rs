@@ -4,7 +4,6 @@
 //! binding is drawn. Each frame travels as one unit. A unit that a fault drops is sent again, as TCP does, and those behind
 //! it wait.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use super::dial::{Dial, Listener};
 use super::world::{What, World};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId};
-use crate::types::{HostKey, Identity, PublicKey, SessionKey};
+use crate::types::{HostKey, PublicKey, SessionKey};
 
 /// What both kernels take before a writer has to wait.
 const WINDOW: usize = 256 << 10;
@@ -253,6 +252,7 @@ impl World {
     }
 
     /// Reads again what came while nobody did.
+    #[cfg(test)]
     pub(crate) fn stall(&mut self, node: usize, stalled: bool) {
         let Some(host) = self.topology.nodes.get_mut(node) else { return };
         host.stalled = stalled;

@@ -14,7 +14,7 @@ use crate::proto::io::{
     Transmit, Via,
 };
 use crate::proto::machine::Machine;
-use crate::types::{HostKey, Identity, LanEvent, PathKind, SessionId, SessionKey};
+use crate::types::{HostKey, Identity, PathKind, SessionId, SessionKey};
 
 const PORT: u16 = 4_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -155,6 +155,9 @@ impl Machine for Script {
         None
     }
 
+    fn farewell(&mut self) -> Vec<Transmit> {
+        Vec::new()
+    }
     fn poll_timeout(&mut self) -> Option<Moment> {
         self.log().timer
     }

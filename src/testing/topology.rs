@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::proto::io::Interface;
-use crate::types::{Error, Result};
+use crate::types::Error;
 
 /// One network interface of a node: a name, the segment it is plugged into, its addresses.
 ///
@@ -291,6 +291,8 @@ impl Topology {
         })
     }
 
+    /// A router carries unicast between two segments, and nothing else.
+    #[cfg(test)]
     pub(super) fn join(&mut self, a: &str, b: &str) {
         let (a, b) = (self.segment(a), self.segment(b));
         self.routers.insert((a.min(b), a.max(b)));

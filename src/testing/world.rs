@@ -4,8 +4,8 @@
 //! the same seed and the same calls give the same run, to the byte.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rand::rngs::ChaCha12Rng;
@@ -16,15 +16,12 @@ use super::mdns::Registry;
 use super::net::{ArpState, Conditions};
 use super::process::Process;
 use super::tcp::{Streams, Unit};
-use super::topology::{Nic, Node, Topology};
+use super::topology::Topology;
 use super::traffic::{Traffic, Transcript};
-use super::users::Users;
 use crate::proto::clock::Moment;
-use crate::proto::io::{
-    Action, Arrival, Command, Interface, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit,
-};
+use crate::proto::io::{Action, Arrival, Command, LinkEvent, LinkId, MdnsEvent, Output, SendFailure};
 use crate::proto::machine::Machine;
-use crate::types::{Identity, SessionKey};
+use crate::types::SessionKey;
 use crate::wire::hash;
 
 /// The wall clock at the start, in Unix milliseconds.

@@ -240,7 +240,7 @@ impl Found {
     /// The first of the host's checks that would fail. Seats may be gone by the time one asks.
     pub fn joinable(&self) -> Result<(), Refusal> {
         let FoundData { facts, major, incompatible, our_version, .. } = &*self.0;
-        if *major != crate::types::found::WIRE_MAJOR || *incompatible || facts.version != *our_version {
+        if *major != WIRE_MAJOR || *incompatible || facts.version != *our_version {
             return Err(Refusal::Incompatible { ours: *our_version, theirs: facts.version });
         }
         match facts.policy {

@@ -91,10 +91,6 @@ macro_rules! id16 {
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0
             }
-
-            pub(crate) fn as_bytes(&self) -> &[u8; 16] {
-                &self.0
-            }
         }
 
         /// 26 letters of Crockford's base 32.
@@ -126,6 +122,13 @@ id16! {
     /// [`SessionId::from_name`] for ids of one's own.
     SessionId
 }
+
+impl SessionId {
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 id16! {
     /// An invite's id: 16 bytes, drawn by the host.
     InviteId

@@ -57,4 +57,4 @@ pub(crate) use filter::{Comparison, Node, Truth};
 pub(crate) use found::{FoundData, WIRE_MAJOR};
 pub(crate) use id::base32;
 pub(crate) use order::{Direction, compare};
-pub(crate) use text::{check_name, check_text, is_displayable};
+pub(crate) use text::{check_name, is_displayable};

@@ -20,6 +20,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 5] = [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account];
 
     pub(crate) fn text(self) -> &'static str {

@@ -56,7 +56,7 @@ fn proved_by(connection: &Connection) -> Option<Proved> {
 #[test]
 fn both_sides_prove_their_keys_and_share_a_binding() {
     let (mut client, mut server) =
-        pair(super::client(&identity(1), Some(host_key(2))).unwrap(), super::server(&identity(2)).unwrap());
+        pair(client(&identity(1), Some(host_key(2))).unwrap(), server(&identity(2)).unwrap());
     shake(&mut client, &mut server).unwrap();
     let (at_client, at_server) = (proved_by(&client).unwrap(), proved_by(&server).unwrap());
     assert_eq!(at_client.peer, identity(2).public());
@@ -78,8 +78,7 @@ fn both_sides_prove_their_keys_and_share_a_binding() {
 #[test]
 fn another_channel_has_another_binding() {
     let binding = || {
-        let (mut client, mut server) =
-            pair(super::client(&identity(1), None).unwrap(), super::server(&identity(2)).unwrap());
+        let (mut client, mut server) = pair(client(&identity(1), None).unwrap(), server(&identity(2)).unwrap());
         shake(&mut client, &mut server).unwrap();
         proved_by(&client).unwrap().binding
     };
@@ -89,16 +88,16 @@ fn another_channel_has_another_binding() {
 #[test]
 fn a_key_that_is_not_the_pinned_one_is_refused() {
     let (mut client, mut server) =
-        pair(super::client(&identity(1), Some(host_key(3))).unwrap(), super::server(&identity(2)).unwrap());
+        pair(client(&identity(1), Some(host_key(3))).unwrap(), server(&identity(2)).unwrap());
     let (at_client, _) = *shake(&mut client, &mut server).unwrap_err();
     assert!(is_wrong_key(&std::io::Error::other(at_client.unwrap())));
 }
 
 #[test]
 fn without_a_common_protocol_nothing_is_proved() {
-    let mut silent = Arc::unwrap_or_clone(super::client(&identity(1), None).unwrap());
+    let mut silent = Arc::unwrap_or_clone(client(&identity(1), None).unwrap());
     silent.alpn_protocols.clear();
-    let (mut client, mut server) = pair(Arc::new(silent), super::server(&identity(2)).unwrap());
+    let (mut client, mut server) = pair(Arc::new(silent), server(&identity(2)).unwrap());
     shake(&mut client, &mut server).unwrap();
     assert!(proved_by(&client).is_none());
     assert!(proved_by(&server).is_none());
@@ -111,9 +110,9 @@ fn without_a_common_protocol_nothing_is_proved() {
 
 #[test]
 fn another_version_falls_back_to_the_frozen_protocol() {
-    let mut later = Arc::unwrap_or_clone(super::client(&identity(1), None).unwrap());
+    let mut later = Arc::unwrap_or_clone(client(&identity(1), None).unwrap());
     later.alpn_protocols = vec![b"lansession/2".to_vec(), b"lansession".to_vec()];
-    let (mut client, mut server) = pair(Arc::new(later), super::server(&identity(2)).unwrap());
+    let (mut client, mut server) = pair(Arc::new(later), server(&identity(2)).unwrap());
     shake(&mut client, &mut server).unwrap();
     assert!(proved_by(&client).unwrap().fallback);
     assert!(proved_by(&server).unwrap().fallback);
@@ -139,7 +138,7 @@ fn impostor(shown: [u8; 32], seed: u8) -> Arc<CertifiedKey> {
 }
 
 fn server_with(key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
-    let mut config = Arc::unwrap_or_clone(super::server(&identity(2)).unwrap());
+    let mut config = Arc::unwrap_or_clone(server(&identity(2)).unwrap());
     config.cert_resolver = Arc::new(AlwaysResolvesServerRawPublicKeys::new(key));
     Arc::new(config)
 }
@@ -149,7 +148,7 @@ fn weak_keys_are_refused_on_both_sides() {
     let mut one = [0; 32];
     one[0] = 1;
     for weak in [one, [0; 32], [0xff; 32]] {
-        let (mut client, mut server) = pair(super::client(&identity(1), None).unwrap(), server_with(impostor(weak, 9)));
+        let (mut client, mut server) = pair(client(&identity(1), None).unwrap(), server_with(impostor(weak, 9)));
         let (at_client, _) = *shake(&mut client, &mut server).unwrap_err();
         assert!(is_wrong_key(&std::io::Error::other(at_client.unwrap())));
 
@@ -165,7 +164,7 @@ fn weak_keys_are_refused_on_both_sides() {
 fn a_shown_key_must_have_signed() {
     let victim = identity(3).public().to_bytes();
     let (mut client, mut server) =
-        pair(super::client(&identity(1), Some(host_key(3))).unwrap(), server_with(impostor(victim, 9)));
+        pair(client(&identity(1), Some(host_key(3))).unwrap(), server_with(impostor(victim, 9)));
     assert!(shake(&mut client, &mut server).is_err());
 }
 
@@ -178,7 +177,7 @@ fn a_client_without_a_key_is_refused() {
         .with_custom_certificate_verifier(Arc::new(RawKey { expect: None }));
     let mut config = config.with_no_client_auth();
     config.alpn_protocols = vec![ALPN.to_vec()];
-    let (mut client, mut server) = pair(Arc::new(config), super::server(&identity(2)).unwrap());
+    let (mut client, mut server) = pair(Arc::new(config), server(&identity(2)).unwrap());
     assert!(shake(&mut client, &mut server).is_err());
 }
 

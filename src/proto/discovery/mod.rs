@@ -22,8 +22,9 @@ use super::io::{Interface, MdnsAction, SendFailure, Transmit, Via};
 use super::lan::{Cx, Dice, Net, Nonces, Purpose};
 use super::limits;
 use super::tuning::Tuning;
-use crate::types::{BrowserEvent, Diagnosis, Found, LanEvent, SessionId, SessionKey, SessionQuery};
+use crate::types::{BrowserEvent, Diagnosis, Found, LanEvent, SessionKey, SessionQuery};
 use crate::wire::datagram::{GameTag, GoodbyeReason, Target};
+use crate::wire::filter::filter_fits;
 use crate::wire::hash;
 
 use paths::Paths;
@@ -73,6 +74,8 @@ pub(crate) enum DiscoveryEvent {
     Lan(LanEvent),
     /// An entry is gone, whoever looked at it.
     Lost(SessionKey),
+    /// A listed session's host said, signed, that it is over.
+    Ended(SessionKey),
 }
 
 /// Discovery of one process.
@@ -333,11 +336,6 @@ impl Discovery {
         self.directory.found(key).cloned()
     }
 
-    /// The entries of an id: two where two founders use it.
-    pub(crate) fn entries_by_id(&self, id: SessionId) -> Vec<Found> {
-        self.directory.by_id(id).filter_map(|key| self.entry(&key)).collect()
-    }
-
     /// Every path of every interface, and what to do.
     pub(crate) fn diagnose(&self) -> Diagnosis {
         let sessions = self.directory.iter().count();
@@ -455,7 +453,8 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
     };
     let all = query.filter == crate::types::Filter::all();
     Wish {
-        filter: (!all).then(|| query.filter.0.clone()),
+        // One too long for a query is left to the views.
+        filter: (!all && filter_fits(&query.filter.0).is_ok()).then(|| query.filter.0.clone()),
         target,
         targets: query.targets.clone(),
         lasting: mode == Mode::Browse,

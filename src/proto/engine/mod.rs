@@ -246,11 +246,11 @@ impl Engine {
             let mut moved = false;
             while let Some(event) = self.sessions.poll_event() {
                 moved = true;
-                self.from_sessions(now, event);
+                self.route_sessions(now, event);
             }
             while let Some(event) = self.discovery.poll_event() {
                 moved = true;
-                self.from_discovery(now, event);
+                self.route_discovery(now, event);
             }
             while let Some(output) = self.sessions.poll_output() {
                 self.outputs.push_back(output);
@@ -264,7 +264,7 @@ impl Engine {
         }
     }
 
-    fn from_sessions(&mut self, now: Moment, event: SessionsEvent) {
+    fn route_sessions(&mut self, now: Moment, event: SessionsEvent) {
         match event {
             SessionsEvent::Publish(listing) => self.discovery.publish(now, publication(*listing)),
             SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),
@@ -282,7 +282,7 @@ impl Engine {
         }
     }
 
-    fn from_discovery(&mut self, now: Moment, event: DiscoveryEvent) {
+    fn route_discovery(&mut self, now: Moment, event: DiscoveryEvent) {
         match event {
             DiscoveryEvent::List { query, list, events } => match self.askers.get(&query) {
                 Some(Asker::Browser(browser)) => {
@@ -299,6 +299,7 @@ impl Engine {
             DiscoveryEvent::Sockets(open) => self.actions.push_back(Action::Sockets { open }),
             DiscoveryEvent::Mdns(action) => self.actions.push_back(Action::Mdns(action)),
             DiscoveryEvent::Lan(event) => self.outputs.push_back(Output::Lan(event)),
+            DiscoveryEvent::Ended(key) => self.sessions.handle_host_ended(now, key),
             DiscoveryEvent::Lost(_) => {}
         }
     }

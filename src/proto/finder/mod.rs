@@ -92,10 +92,6 @@ impl Finder {
         }
     }
 
-    pub(crate) fn is_active(&self) -> bool {
-        !self.asks.is_empty()
-    }
-
     pub(crate) fn open(&mut self, cx: &mut Cx<'_>, id: u64, wish: Wish) {
         // Who has listened already need not listen first.
         let listened = self.open_since.is_some_and(|at| cx.now.since(at) >= Duration::from_millis(10));

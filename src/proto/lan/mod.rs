@@ -9,7 +9,7 @@ mod nonces;
 
 pub(crate) use bucket::{Bucket, BucketTable};
 pub(crate) use dice::Dice;
-pub(crate) use net::{IPV4_GROUP, IPV6_GROUP, Net, Origin, Way};
+pub(crate) use net::{Net, Origin, Way};
 pub(crate) use nonces::{Asked, Nonces, Purpose};
 
 use std::collections::{BTreeMap, VecDeque};

@@ -92,6 +92,7 @@ impl Doorman {
         self.guests.values().filter_map(|guest| guest.deadline).min()
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.guests.len()
     }

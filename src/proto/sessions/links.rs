@@ -89,10 +89,6 @@ impl Link {
         self.queued
     }
 
-    pub(super) fn heard(&self) -> Moment {
-        self.heard
-    }
-
     pub(super) fn heartbeat_at(&self, every: Duration) -> Moment {
         self.sent + every
     }

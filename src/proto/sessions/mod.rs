@@ -26,7 +26,7 @@ use self::host::HostAuthority;
 use self::join::{JoinAttempt, JoinSpec, Outcome};
 use self::member::MemberSeat;
 use crate::proto::clock::Moment;
-use crate::proto::io::{Action, Answer, Command, JoinCommand, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId};
+use crate::proto::io::{Action, Answer, JoinCommand, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
@@ -432,6 +432,7 @@ impl Sessions {
     }
 
     /// Whether any session is hosted here, or any seat held or sought elsewhere.
+    #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         self.hosts.is_empty() && self.members.is_empty() && self.joins.is_empty()
     }

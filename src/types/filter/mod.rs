@@ -121,11 +121,6 @@ impl Filter {
         Self(Node::And(Vec::new()))
     }
 
-    /// A tree from elsewhere, brought into normal form; nothing is checked.
-    pub(crate) fn from_node(node: Node) -> Self {
-        Self(node.normal())
-    }
-
     /// Whether it definitely matches this entry, as a find or a browse would decide it.
     #[must_use]
     pub fn matches(&self, found: &Found) -> bool {
@@ -245,15 +240,6 @@ impl Node {
             Self::And(nodes) if nodes.is_empty() => Self::Or(nodes),
             Self::Or(nodes) if nodes.is_empty() => Self::And(nodes),
             other => Self::Not(Box::new(other)),
-        }
-    }
-
-    fn normal(self) -> Self {
-        match self {
-            Self::And(nodes) => Self::all_of(nodes.into_iter().map(Self::normal).collect()),
-            Self::Or(nodes) => Self::any_of(nodes.into_iter().map(Self::normal).collect()),
-            Self::Not(node) => node.normal().negated(),
-            test @ Self::Test { .. } => test,
         }
     }
 }

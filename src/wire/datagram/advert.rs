@@ -1,6 +1,6 @@
 //! The advert: all public facts of one session, signed (protocol.md, "Advert").
 
-use crate::types::{HostKey, Identity, PathKind, PublicFacts, SessionId, SessionKey, WIRE_MAJOR};
+use crate::types::{HostKey, Identity, PathKind, PublicFacts, SessionId, WIRE_MAJOR};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::Numbered;
 use crate::wire::sign::{self, Context, SIGNATURE};
@@ -83,10 +83,6 @@ pub(crate) struct ForeignAdvert {
 impl Advert {
     pub(crate) fn founder(&self) -> HostKey {
         self.lineage.as_ref().map_or(self.host_key, |lineage| lineage.founder)
-    }
-
-    pub(crate) fn key(&self) -> SessionKey {
-        SessionKey { id: self.id, founder: self.founder() }
     }
 
     /// What orders two adverts of one session; an echo of one's own nonce overrides it.

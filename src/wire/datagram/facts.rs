@@ -19,6 +19,7 @@ use super::advert::MOMENT;
 use super::prefix::{Kind, SIGNED_PREFIX, open_signed};
 
 /// What keywords and attributes together have at least, in encoded bytes.
+#[cfg(test)]
 pub(crate) const MIN_ATTRIBUTE_BYTES: usize = 765;
 /// The facts' fixed fields after the name.
 const FIXED: usize = 24;

@@ -20,15 +20,21 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use advert::{Advert, ForeignAdvert, Lineage};
+#[cfg(test)]
+pub(crate) use advert::Lineage;
+pub(crate) use advert::{Advert, ForeignAdvert};
 pub(crate) use alive::Alive;
 pub(crate) use death::DeathNotice;
-pub(crate) use facts::{MIN_ATTRIBUTE_BYTES, budget_check, facts_digest_of};
+#[cfg(test)]
+pub(crate) use facts::MIN_ATTRIBUTE_BYTES;
+pub(crate) use facts::{budget_check, facts_digest_of};
 pub(crate) use goodbye::{Goodbye, GoodbyeReason};
 pub(crate) use hint::Hint;
 pub(crate) use prefix::{GameTag, Kind, Prefix};
 pub(crate) use probe::Probe;
-pub(crate) use query::{Known, Query, Rank, Target};
+#[cfg(test)]
+pub(crate) use query::Rank;
+pub(crate) use query::{Known, Query, Target};
 
 /// The UDP port on which every host and every finder listens, unless the game chooses another.
 pub(crate) const BEACON_PORT: u16 = 29_417;

@@ -50,11 +50,6 @@ impl Kind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
-
-    /// Whether it asks for an answer.
-    pub(crate) fn is_request(self) -> bool {
-        self.number() < 128
-    }
 }
 
 /// The first 16 bytes.

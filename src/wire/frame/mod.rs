@@ -12,10 +12,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
 pub(crate) use encoding::kind;
 pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
-pub(crate) use proof::{frames, join_fits, snapshot_fits, view_digest};
+pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use state::{Change, Delta, SettingChange};
 
 /// The longest payload of one frame.

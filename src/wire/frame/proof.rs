@@ -1,14 +1,11 @@
 //! What is signed inside the channel, digests and sizes (protocol.md, "Proofs").
 
+use super::MAX_PRE_SEAT;
 use super::message::{Frame, Grant, Join, Proof};
-use super::{MAX_MESSAGE, MAX_PRE_SEAT};
 use crate::types::{AccountId, HostKey, Identity, Revision, SessionId, SessionKey, SessionSnapshot};
 use crate::wire::bytes::Writer;
 use crate::wire::sign::{self, Context};
 use crate::wire::{codec, hash};
-
-/// What an Accept holds beside its snapshot, at most.
-const ACCEPT_FRAME: usize = 512;
 
 impl Grant {
     /// The host's word that `account` has a seat; `host` is the host key.
@@ -68,14 +65,6 @@ impl Proof {
 /// The digest of a state as one member sees it.
 pub(crate) fn view_digest(snapshot: &SessionSnapshot) -> [u8; 8] {
     hash::hash("lansession view", &[&codec::encode(snapshot)])
-}
-
-/// Whether a state fits into one message, an Accept among them; else the bytes over. A host asks before it commits.
-pub(crate) fn snapshot_fits(snapshot: &SessionSnapshot) -> Result<(), usize> {
-    match codec::encode(snapshot).len().saturating_add(ACCEPT_FRAME).saturating_sub(MAX_MESSAGE) {
-        0 => Ok(()),
-        over => Err(over),
-    }
 }
 
 /// Whether a join fits into what a host reads of a peer without a seat; else the bytes over.

@@ -5,7 +5,7 @@ use crate::types::{
     AccountId, Attribute, Attributes, External, HostKey, Identity, JoinPolicy, Left, LinkState, Member, MemberStatus,
     MemberUpdate, Phase, Reason, Refusal, Revision, SessionId, SessionKey, SessionSnapshot, Value, Visibility,
 };
-use crate::wire::{WireError, fuzz, golden};
+use crate::wire::{WireError, codec, fuzz, golden};
 
 fn identity(seed: u8) -> Identity {
     Identity::from_seed([seed; 32]).unwrap()
@@ -239,11 +239,11 @@ fn unknown_kinds_are_ignored_and_unknown_codes_are_shown() {
 #[test]
 fn every_refusal_and_every_ending_keeps_its_code() {
     for code in 100..=255_u16 {
-        let bytes = [&crate::wire::codec::encode(&code)[..], &[0]].concat();
-        if let Ok(refusal) = crate::wire::codec::decode::<Refusal>(&bytes, 9) {
+        let bytes = [&codec::encode(&code)[..], &[0]].concat();
+        if let Ok(refusal) = codec::decode::<Refusal>(&bytes, 9) {
             assert!(refusal.code() == code || matches!(&refusal, Refusal::Refused(r) if r.code() == u32::from(code)));
         }
-        if let Ok(left) = crate::wire::codec::decode::<Left>(&bytes, 9) {
+        if let Ok(left) = codec::decode::<Left>(&bytes, 9) {
             assert!(left.code() == code || matches!(&left, Left::Kicked(r) if r.code() == u32::from(code)));
         }
     }
@@ -271,6 +271,16 @@ fn grants_and_proofs_count_for_what_they_name() {
     assert!(!proof.verify(&[8; 32], identity(2).public().into(), key().id));
     assert!(!proof.verify(&[8; 32], host_key(), SessionId::from_name("other")));
     assert!(!Proof { account: account(11), ..proof }.verify(&[8; 32], host_key(), key().id));
+}
+
+/// What an Accept holds beside its snapshot, at most.
+const ACCEPT_FRAME: usize = 512;
+
+fn snapshot_fits(snapshot: &SessionSnapshot) -> Result<(), usize> {
+    match codec::encode(snapshot).len().saturating_add(ACCEPT_FRAME).saturating_sub(MAX_MESSAGE) {
+        0 => Ok(()),
+        over => Err(over),
+    }
 }
 
 #[test]
@@ -348,7 +358,7 @@ fn what_no_peer_may_send_is_refused() {
     for names in [*b"aa", *b"ba"] {
         let [one, two] = names;
         let bytes = [2, 1, one, 3, 1, 0, 1, two, 3, 1, 0];
-        assert_eq!(crate::wire::codec::decode::<Attributes>(&bytes, 99), Err(WireError::Value));
+        assert_eq!(codec::decode::<Attributes>(&bytes, 99), Err(WireError::Value));
     }
     let long = Frame::Done { number: 1, result: failed(1, &format!("\u{1b}{}", "é".repeat(600))) };
     let (kind, payload) = long.encode();

@@ -40,6 +40,8 @@ fn a_goodbye_is_heard_within_250_ms_at_a_fifth_lost() {
         lan.run(3_000 * MS);
         lan.withdraw(host, GoodbyeReason::Ended);
         missed += usize::from(lan.run_until(253 * MS, |lan| lan.list(finder, 1).is_empty()).is_none());
+        lan.run(3_000 * MS);
+        assert_eq!(lan.nodes[finder].ended, [lan.key(host)], "told once, however often it is said");
     }
     assert!(missed <= 1, "{missed} of 50");
 }

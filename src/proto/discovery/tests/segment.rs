@@ -24,6 +24,7 @@ pub(super) struct Node {
     pub(super) heard: Vec<Arrival>,
     pub(super) lan_events: Vec<LanEvent>,
     pub(super) lost: Vec<SessionKey>,
+    pub(super) ended: Vec<SessionKey>,
     pub(super) mdns: Vec<MdnsAction>,
     lists: BTreeMap<u64, Arc<[Found]>>,
     events: BTreeMap<u64, Vec<BrowserEvent>>,
@@ -156,6 +157,7 @@ impl Segment {
             heard: Vec::new(),
             lan_events: Vec::new(),
             lost: Vec::new(),
+            ended: Vec::new(),
             mdns: Vec::new(),
             lists: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -333,6 +335,7 @@ impl Segment {
                 }
                 DiscoveryEvent::Lan(event) => node.lan_events.push(event),
                 DiscoveryEvent::Lost(key) => node.lost.push(key),
+                DiscoveryEvent::Ended(key) => node.ended.push(key),
                 DiscoveryEvent::Mdns(action) => node.mdns.push(action),
                 DiscoveryEvent::Sockets(_) => {}
             }

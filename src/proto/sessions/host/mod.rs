@@ -339,11 +339,6 @@ impl HostAuthority {
     }
 
     #[cfg(test)]
-    pub(super) fn state(&self) -> &SessionSnapshot {
-        self.doc.state()
-    }
-
-    #[cfg(test)]
     pub(super) fn view(&self) -> SessionSnapshot {
         self.doc.visible_to(Visibility::Members)
     }
