@@ -494,6 +494,21 @@ fn a_beacon_port_that_cannot_be_opened_is_told_and_taken_once_it_is_free() {
     a.next(|seen| if let Seen::Interfaces(list) = seen { v4(list).deaf.is_none().then_some(()) } else { None });
 }
 
+#[tokio::test]
+async fn an_address_that_is_on_its_way_has_no_port_and_its_sends_are_no_failure() {
+    let Config { beacon_port: beacon, unicast_port: unicast, group_v4, group_v6, .. } = config(free_port());
+    let mut udp = udp::Udp::new(udp::Ports { beacon, unicast, group_v4, group_v6 }, false);
+    let listed = interfaces::list(&config(0)).unwrap();
+    let up = listed.into_iter().find(|interface| interface.address.is_ipv4()).unwrap();
+    // Nobody has this one (RFC 5737): as an IPv6 address in its first second.
+    let coming = Interface { address: [192, 0, 2, 1].into(), ..up.clone() };
+    udp.update(vec![coming.clone(), up.clone()]);
+    let told = udp.interfaces();
+    assert_eq!((told[0].port, told[1].port == 0), (0, false));
+    let via = Via::Interface { index: coming.index, address: coming.address };
+    assert!(udp.send(&transmit(via, ([127, 0, 0, 1], 9), PathKind::Unicast, b"x")).is_ok());
+}
+
 #[test]
 fn who_asked_the_beacon_port_from_beyond_the_link_is_answered_by_it() {
     let port = free_port();

@@ -48,7 +48,8 @@ impl Interface {
 pub(crate) enum Via {
     /// By this interface, from the socket bound to this address of it, TTL 1.
     Interface { index: u32, address: IpAddr },
-    /// As the routing table says, TTL 64: only to typed or configured targets and to peers proven by a cookie.
+    /// As the routing table says, TTL 64: only to typed or configured targets and to peers proven by a cookie. To whoever
+    /// asked the beacon port by unicast, from that port, or its firewall drops the answer; else from one of our own.
     Routed,
 }
 

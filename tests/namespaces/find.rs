@@ -50,6 +50,26 @@ fn line_2_a_cold_find_by_mdns_alone_takes_1_s() {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
+fn line_2_by_mdns_alone_two_hosts_on_one_machine_are_both_found() {
+    in_namespaces(60 * SECOND, || {
+        let lan = Lan::new(2);
+        let _arena = lan.nodes[0].host("arena", &["--no-beacon"]);
+        let _castle = lan.nodes[0].host("castle", &["--no-beacon"]);
+        pause(3_000);
+        // From another machine, and from their own.
+        for node in [1, 0] {
+            let find = lan.nodes[node].client("find", &["--enough", "2", "--no-beacon", "--timeout", "5s"]);
+            assert_eq!(find.exit(8 * SECOND), Some(0), "{}", find.transcript());
+            let found = find.all("found");
+            let mut names: Vec<&str> = found.iter().map(|found| found.name()).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["arena", "castle"], "from {node}: {}", find.transcript());
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs namespaces: run by .ci/run"]
 fn line_2_pain_6_by_both_there_is_one_entry_with_both_sources() {
     in_namespaces(60 * SECOND, || {
         let lan = Lan::new(2);

@@ -47,6 +47,8 @@ struct Slot {
     open: Option<Open>,
     /// Why it is not open, in the system's words.
     why: String,
+    /// Its address is still on its way: IPv6 looks for a second whether somebody else has it.
+    passing: bool,
     /// What it was bound to last; 0 before it ever was.
     port: u16,
     retry: Instant,
@@ -319,7 +321,10 @@ impl Udp {
         let Some(slot) = slot else {
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "the interface is gone"));
         };
-        let Some(open) = &slot.open else { return Err(io::Error::other(slot.why.clone())) };
+        let Some(open) = &slot.open else {
+            // Lost without a word; the engine says all again once the socket stands.
+            return if slot.passing { Ok(()) } else { Err(io::Error::other(slot.why.clone())) };
+        };
         let result = open.send(&transmit.bytes, transmit.to);
         match &result {
             Err(error) if is_dead(error) => slot.broke(error),
@@ -363,7 +368,8 @@ impl Udp {
 
     fn add(&mut self, place: Place) {
         let retry = Instant::now();
-        self.slots.push(Slot { place, open: None, why: String::new(), port: 0, retry, pause: FIRST_PAUSE, errors: 0 });
+        let (why, pause) = (String::new(), FIRST_PAUSE);
+        self.slots.push(Slot { place, open: None, why, passing: false, port: 0, retry, pause, errors: 0 });
         self.open(self.slots.len() - 1);
     }
 }
@@ -380,6 +386,7 @@ impl Slot {
                     join(&open, v6, interfaces, ports);
                 }
                 self.open = Some(open);
+                self.passing = false;
                 self.pause = FIRST_PAUSE;
                 self.errors = 0;
             }
@@ -388,9 +395,8 @@ impl Slot {
                     Place::Shared { .. } => "the beacon port could not be opened",
                     _ => "a UDP socket could not be opened",
                 };
-                // An IPv6 address is tentative for its first second; that passes without a word.
-                let passing = error.kind() == io::ErrorKind::AddrNotAvailable && self.pause < LONGEST_PAUSE;
-                if !passing {
+                self.passing = error.kind() == io::ErrorKind::AddrNotAvailable && self.pause < LONGEST_PAUSE;
+                if !self.passing {
                     if let Some(held) = quiet.may_warn(cause) {
                         tracing::warn!(target: "lansession::discovery", %error, place = ?self.place, held, "{cause}");
                     }

@@ -270,7 +270,7 @@ fn a_beacon_port_that_cannot_be_heard_is_trouble_until_it_can() {
     let told = |lan: &mut Segment, interface: &Interface, wait| {
         lan.nodes[finder].lan_events.clear();
         let now = lan.now();
-        lan.nodes[finder].discovery.handle_interfaces(now, &[interface.clone()]);
+        lan.nodes[finder].discovery.handle_interfaces(now, std::slice::from_ref(interface));
         lan.drain(finder);
         lan.run(wait);
         lan.nodes[finder].lan_events.clone()
