@@ -277,7 +277,7 @@ fn by_name_id_code_link_and_address() {
         ended(&client, 0);
     }
     let find = game.ends(0, &["find", "--at", &at, "--no-beacon", "--enough", "1"]);
-    assert_eq!(find.expect("found", SOON).sources(), ["direct"]);
+    assert!(find.expect("found", SOON).sources().contains(&"direct"), "{}", find.transcript());
 }
 
 #[test]
