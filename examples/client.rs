@@ -8,8 +8,11 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{Failure, args::Args, output::Output};
-use lansession::{Error, Filter, JoinLink, JoinRequest, Lan, Left, OrderBy, Session, SessionEvent, SessionQuery, User};
+use common::{Failure, Stop, args::Args, output::Output};
+use lansession::{
+    Field, Filter, JoinLink, JoinRequest, Lan, Left, MemberUpdate, OrderBy, RoomCode, Session, SessionEvent, SessionId,
+    SessionQuery, User,
+};
 use serde_json::json;
 
 const USAGE: &str =
@@ -18,23 +21,26 @@ const USAGE: &str =
      [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N]
      [--no-mdns] [--no-beacon] [--json]
 find: 0 something was found, 1 nothing (the diagnosis is on standard error)
-join: stays until a signal or the line `leave`; 3 refused, 4 ended by the host, 5 host lost";
+browse: until a signal or the line `quit`; `refresh` asks again, `diagnose` says why the list is empty
+join: until a signal or the line `leave`; `say TEXT`, `ready on|off`
+     0 left, 1 nothing found, 3 refused, 4 ended by the host, 5 host lost
+all: 1 also where the system refuses, 2 bad words";
 
 /// What the program ends with.
 const NOTHING_FOUND: u8 = 1;
-const BAD_USE: u8 = 2;
 const REFUSED: u8 = 3;
 const ENDED: u8 = 4;
 const HOST_LOST: u8 = 5;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match run(Output::new()).await {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("client: {error}\n\n{USAGE}");
-            ExitCode::from(BAD_USE)
-        }
+        Err(error) => common::failed("client", &error, USAGE),
     }
 }
 
@@ -45,46 +51,81 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
     let lan = common::lan(&mut args)?;
     let profile = common::profile(&mut args, "player")?;
     let target = target(&mut args)?;
-    let query = query(&mut args, &target)?;
+    let mut query = query(&mut args, &target)?;
+    let at = args.all("--at")?.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     let password = common::password(&mut args)?;
     args.done()?;
+    if !["find", "browse", "join"].contains(&verb.as_str()) {
+        return Err(format!("unknown verb {verb:?}: find, browse or join").into());
+    }
 
+    let mut stop = Stop::new();
     let lan = lan.start()?;
+    for mut address in at.iter().copied() {
+        if address.port() == 0 {
+            address.set_port(lan.beacon_port());
+        }
+        query = query.at(address);
+    }
     let code = match verb.as_str() {
-        "find" => find(&lan, query, &output).await?,
-        "browse" => browse(&lan, query, &output).await?,
-        "join" => join(&lan, lan.sign_in(profile)?, query, target, password, &output).await?,
-        other => return Err(format!("unknown verb {other:?}: find, browse or join").into()),
+        "find" => tokio::select! {
+            code = find(&lan, query, &output) => code?,
+            () = stop.wait() => NOTHING_FOUND,
+        },
+        "browse" => browse(&lan, query, &output, &mut stop).await?,
+        _ => {
+            let user = lan.sign_in(profile)?;
+            // Whoever names an address wants it asked, whatever else is known of the session.
+            let target = if at.is_empty() { target } else { target.or_find() };
+            let seat = tokio::select! {
+                seat = join(&lan, &user, query, target, password, &output) => seat?,
+                () = stop.wait() => Err(NOTHING_FOUND),
+            };
+            match seat {
+                Ok(session) => stay(session, &output, &mut stop).await?,
+                Err(code) => code,
+            }
+        }
     };
     lan.close().await?;
     Ok(code)
 }
 
-/// What `--name`, `--id`, `--code`, `--link` or `--at` name.
+/// What `--name`, `--id`, `--code` or `--link` name.
 enum Target {
+    /// Whatever the query finds first.
     Any,
-    Id(lansession::SessionId),
-    Code(lansession::RoomCode),
+    Name(String),
+    Id(SessionId),
+    Code(RoomCode),
     Link(JoinLink),
 }
 
+impl Target {
+    /// What can be found by a query is found so.
+    fn or_find(self) -> Self {
+        if let Self::Link(_) = self { self } else { Self::Any }
+    }
+}
+
 fn target(args: &mut Args) -> Result<Target, Failure> {
-    if let Some(link) = args.parsed("--link")? {
-        return Ok(Target::Link(link));
+    let named = [
+        args.one("--name")?.map(Target::Name),
+        args.parsed("--id")?.map(Target::Id),
+        args.parsed("--code")?.map(Target::Code),
+        args.parsed("--link")?.map(Target::Link),
+    ];
+    let mut named = named.into_iter().flatten();
+    match (named.next(), named.next()) {
+        (first, None) => Ok(first.unwrap_or(Target::Any)),
+        _ => Err("--name, --id, --code, --link: one of them".into()),
     }
-    if let Some(code) = args.parsed("--code")? {
-        return Ok(Target::Code(code));
-    }
-    Ok(args.parsed("--id")?.map_or(Target::Any, Target::Id))
 }
 
 fn query(args: &mut Args, target: &Target) -> Result<SessionQuery, Failure> {
     let mut query = SessionQuery::new().timeout(Duration::from_secs(2));
     if let Some(filter) = args.one("--filter")? {
         query = query.filter(filter.parse::<Filter>().map_err(|error| format!("--filter:\n{}", error.caret(&filter)))?);
-    }
-    if let Some(name) = args.one("--name")? {
-        query = query.filter(lansession::Field::NAME.eq(name));
     }
     for word in args.all("--keyword")? {
         query = query.keyword(&word);
@@ -102,13 +143,13 @@ fn query(args: &mut Args, target: &Target) -> Result<SessionQuery, Failure> {
     if let Some(timeout) = args.one("--timeout")? {
         query = query.timeout(duration(&timeout)?);
     }
-    for at in args.all("--at")? {
-        query = query.at(address(&at)?);
-    }
     Ok(match target {
+        Target::Name(name) => query.filter(Field::NAME.eq(name.as_str())),
         Target::Id(id) => query.id(*id),
         Target::Code(code) => query.code(*code),
-        Target::Any | Target::Link(_) => query,
+        // A listing tells its code, not its link; the id is in both.
+        Target::Link(link) => query.id(link.id()),
+        Target::Any => query,
     })
 }
 
@@ -122,17 +163,14 @@ fn duration(text: &str) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(seconds).map_err(|error| format!("{text:?}: {error}").into())
 }
 
-/// An address with or without a port; without one it is the beacon port.
+/// An address, or a host's name, with or without a port; port 0 stands for the beacon port.
 fn address(text: &str) -> Result<SocketAddr, Failure> {
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, lansession::LanBuilder::BEACON_PORT));
+        return Ok(SocketAddr::new(ip, 0));
     }
-    let found = if text.contains(':') {
-        text.to_socket_addrs()?.next()
-    } else {
-        (text, lansession::LanBuilder::BEACON_PORT).to_socket_addrs()?.next()
-    };
-    found.ok_or_else(|| format!("{text:?} has no address").into())
+    let found = if text.contains(':') { text.to_socket_addrs() } else { (text, 0).to_socket_addrs() };
+    let found = found.map_err(|error| format!("--at {text:?}: {error}"))?.next();
+    found.ok_or_else(|| format!("--at {text:?} has no address").into())
 }
 
 async fn find(lan: &Lan, query: SessionQuery, output: &Output) -> Result<u8, Failure> {
@@ -155,19 +193,19 @@ async fn diagnose(lan: &Lan, output: &Output) -> Result<(), Failure> {
         .map(|p| json!({ "interface": p.interface, "address": p.address, "path": p.path.to_string(), "sent": p.sent, "heard": p.heard, "failed": p.failed }))
         .collect();
     eprintln!("{diagnosis}");
-    output.event("diagnosis", &diagnosis.advice, json!({ "advice": diagnosis.advice, "paths": paths }));
+    if output.is_json() {
+        output.event("diagnosis", "", json!({ "advice": diagnosis.advice, "paths": paths }));
+    }
     Ok(())
 }
 
-async fn browse(lan: &Lan, query: SessionQuery, output: &Output) -> Result<u8, Failure> {
+async fn browse(lan: &Lan, query: SessionQuery, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
     let browser = lan.browse(query)?;
     let mut events = browser.events();
     let mut lines = common::lines();
-    let stop = common::stop_signal();
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => return Ok(0),
+            () = stop.wait() => return Ok(0),
             line = common::next_line(&mut lines) => match line.as_str() {
                 "quit" => return Ok(0),
                 "refresh" => browser.refresh(),
@@ -182,62 +220,60 @@ async fn browse(lan: &Lan, query: SessionQuery, output: &Output) -> Result<u8, F
     }
 }
 
+/// A seat, or what the program ends with.
 async fn join(
     lan: &Lan,
-    user: User,
+    user: &User,
     query: SessionQuery,
     target: Target,
     password: Option<String>,
     output: &Output,
-) -> Result<u8, Failure> {
+) -> Result<Result<Session, u8>, Failure> {
+    let mut known = None;
     let mut request = match target {
         Target::Id(id) => JoinRequest::from(id),
         Target::Code(code) => JoinRequest::from(code),
         Target::Link(link) => JoinRequest::from(link),
-        Target::Any => {
-            let found = user.find(query.enough(1)).await?;
-            let Some(first) = found.first() else {
+        Target::Any | Target::Name(_) => {
+            let mut found = user.find(query.enough(1)).await?;
+            if found.is_empty() {
                 diagnose(lan, output).await?;
-                return Ok(NOTHING_FOUND);
-            };
-            JoinRequest::from(first)
+                return Ok(Err(NOTHING_FOUND));
+            }
+            let first = found.swap_remove(0);
+            JoinRequest::from(&*known.insert(first))
         }
     };
     if let Some(password) = password {
         request = request.password(password);
     }
-    let session = match user.join(request).await {
-        Ok(session) => session,
-        Err(error) => return refused(&error, output),
-    };
-    let events = session.events();
-    stay(session, events, output).await
-}
-
-fn refused(error: &Error, output: &Output) -> Result<u8, Failure> {
-    match error.refusal() {
-        Some(refusal) => {
-            output.refused(refusal);
-            eprintln!("client: not let in: {refusal}");
-            Ok(REFUSED)
+    match user.join(request).await {
+        Ok(session) => Ok(Ok(session)),
+        Err(error) => {
+            let Some(refusal) = error.refusal() else { return Err(error.into()) };
+            output.refused(refusal, known.as_ref());
+            Ok(Err(REFUSED))
         }
-        None => Err(error.clone().into()),
     }
 }
 
-async fn stay(session: Session, mut events: lansession::Events<SessionEvent>, output: &Output) -> Result<u8, Failure> {
+async fn stay(session: Session, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
+    let mut events = session.events();
     let mut lines = common::lines();
-    let stop = common::stop_signal();
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => break,
-            line = common::next_line(&mut lines) => match line.split_once(' ').unwrap_or((&line, "")) {
-                ("leave" | "quit", _) => break,
-                ("say", text) => session.say(text.as_bytes()).await?,
-                ("ready", state) => drop(session.update_me(lansession::MemberUpdate::new().ready(state != "off")).await?),
-                _ => {}
-            },
+            () = stop.wait() => break,
+            line = common::next_line(&mut lines) => {
+                let done = match line.split_once(' ').unwrap_or((&line, "")) {
+                    ("leave" | "quit", _) => break,
+                    ("say", text) => session.say(text.as_bytes()).await,
+                    ("ready", state) => session.update_me(MemberUpdate::new().ready(state != "off")).await.map(drop),
+                    _ => Ok(()),
+                };
+                if let Err(error) = done {
+                    eprintln!("client: {error}");
+                }
+            }
             event = events.next() => {
                 let Some(event) = event else { return Ok(HOST_LOST) };
                 output.session(&session, &event);

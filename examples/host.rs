@@ -9,25 +9,32 @@ use std::process::ExitCode;
 use common::{Failure, args::Args, output::Output};
 use lansession::{
     AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate,
+    Visibility,
 };
 use serde_json::json;
 
 const USAGE: &str =
-    "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--keyword W]... [--policy public]
-     [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback]
-     [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns] [--no-beacon] [--json]
-commands on standard input:
-     set K=V | unset K | max N | open | close | start | end | kick ACCOUNT-PREFIX [REASON] | ban ACCOUNT-PREFIX [REASON]
-     say TEXT | members | quit";
+    "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--members-attr KEY=VALUE]... [--keyword W]...
+     [--policy public|friends_only|invite_only] [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE]
+     [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns]
+     [--no-beacon] [--json]
+values: 12 integer, 1.5 float, true and false, \"12\" string, anything else string; --members-attr is for members only
+exit: 0 the session was ended here, 1 it could not be hosted, 2 bad words";
+
+const COMMANDS: &str =
+    "commands: set K=V | unset K | max N | open | close | lock | unlock | start | end | lobby | jip on|off
+     kick MEMBER [REASON] | ban MEMBER [REASON] | say TEXT | members | quit
+     a MEMBER is the start of an account, or a player's name";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help") {
+        println!("{USAGE}\n{COMMANDS}");
+        return ExitCode::SUCCESS;
+    }
     match run(Output::new()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("host: {error}\n\n{USAGE}");
-            ExitCode::from(2)
-        }
+        Err(error) => common::failed("host", &error, &format!("{USAGE}\n{COMMANDS}")),
     }
 }
 
@@ -39,13 +46,16 @@ async fn run(mut output: Output) -> Result<(), Failure> {
     let request = request(&mut args)?;
     args.done()?;
 
+    let mut stop = common::Stop::new();
     let lan = lan.start()?;
     let session = lan.sign_in(profile)?.host(request).await?;
     let mut events = session.events();
     let addresses: Vec<String> = session.addresses().iter().map(ToString::to_string).collect();
-    let words = format!("ready    {} code {} link {}", session.snapshot(), session.code(), session.link());
+    let snapshot = session.snapshot();
+    let line = common::output::snapshot_line(&snapshot);
+    let words = format!("ready    {line}\n{:>12}  link {}", "", session.link());
     let ready = json!({
-        "session": common::output::snapshot_json(&session.snapshot(), &addresses),
+        "session": common::output::snapshot_json(&snapshot, &addresses),
         "code": session.code().to_string(),
         "link": session.link().to_string(),
         "control_port": session.control_port(),
@@ -53,11 +63,9 @@ async fn run(mut output: Output) -> Result<(), Failure> {
     output.event("ready", &words, ready);
 
     let mut lines = common::lines();
-    let stop = common::stop_signal();
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => break,
+            () = stop.wait() => break,
             line = common::next_line(&mut lines) => {
                 if line == "quit" {
                     break;
@@ -94,6 +102,10 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
         let (key, value) = common::attribute(&text)?;
         settings = settings.attr(key, value);
     }
+    for text in args.all("--members-attr")? {
+        let (key, value) = common::attribute(&text)?;
+        settings = settings.attr_with(key, value, Visibility::Members);
+    }
     for word in args.all("--keyword")? {
         settings = settings.keyword(word);
     }
@@ -123,7 +135,11 @@ async fn command(session: &Session, output: &Output, line: &str) -> Result<(), F
         "" => return Ok(()),
         "set" => {
             let (key, value) = common::attribute(rest)?;
-            session.update(update.set(key, value)).await?;
+            // What was for members only stays so.
+            let snapshot = session.snapshot();
+            let present = snapshot.attributes.iter().find(|(name, _)| *name == key);
+            let visibility = present.map_or(Visibility::Public, |(_, attribute)| attribute.visibility);
+            session.update(update.set_with(key, value, visibility)).await?;
         }
         "unset" => drop(session.update(update.remove(rest)).await?),
         "max" => drop(session.update(update.max_members(rest.parse()?)).await?),
@@ -146,14 +162,11 @@ async fn command(session: &Session, output: &Output, line: &str) -> Result<(), F
         "say" => session.say(rest.as_bytes()).await?,
         "members" => {
             for member in &session.snapshot().members {
-                output.event(
-                    "member",
-                    &member.to_string(),
-                    json!({ "account": member.account.to_string(), "name": member.name }),
-                );
+                let fields = json!({ "member": common::output::member_json(member) });
+                output.event("member", &format!("member   {member}"), fields);
             }
         }
-        other => return Err(format!("unknown command {other:?}\n{USAGE}").into()),
+        other => return Err(format!("unknown command {other:?}\n{COMMANDS}").into()),
     }
     Ok(())
 }

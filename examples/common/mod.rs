@@ -5,7 +5,9 @@
 pub(crate) mod args;
 pub(crate) mod output;
 
-use lansession::{Identity, Lan, LanBuilder, Preset, Profile, Value};
+use std::process::ExitCode;
+
+use lansession::{Error, ErrorKind, Identity, Lan, LanBuilder, Preset, Profile, Value};
 
 use args::Args;
 
@@ -43,7 +45,8 @@ pub(crate) fn attribute(text: &str) -> Result<(String, Value), Failure> {
 pub(crate) fn lan(args: &mut Args) -> Result<LanBuilder, Failure> {
     let mut lan = Lan::builder(args.required("--game")?);
     if args.flag("--loopback") {
-        lan = lan.preset(Preset::Loopback);
+        // The preset's random port is for tests; two programs that are to meet need one port.
+        lan = lan.preset(Preset::Loopback).beacon_port(LanBuilder::BEACON_PORT);
     }
     for interface in args.all("--interface")? {
         lan = lan.interface(interface);
@@ -101,20 +104,51 @@ pub(crate) async fn next_line(lines: &mut tokio::sync::mpsc::Receiver<String>) -
     }
 }
 
-/// SIGINT and SIGTERM, or Ctrl-C where there are no signals.
-pub(crate) async fn stop_signal() {
+/// SIGINT and SIGTERM, or Ctrl-C where there are no signals. Listened for from the moment it is made: one that comes
+/// before the program waits for it is not lost.
+pub(crate) struct Stop {
     #[cfg(unix)]
-    {
+    signals: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+}
+
+impl Stop {
+    #[cfg(unix)]
+    pub(crate) fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        Self { signals: signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()) }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+
+    /// Returns at the first signal.
+    pub(crate) async fn wait(&mut self) {
+        #[cfg(unix)]
+        if let Some((int, term)) = &mut self.signals {
             tokio::select! {
                 _ = int.recv() => {}
                 _ = term.recv() => {}
             }
             return;
         }
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+}
+
+/// What a program ends with after an error: 2 and its usage where the words were wrong, 1 where something else was.
+pub(crate) fn failed(program: &str, error: &Failure, usage: &str) -> ExitCode {
+    match error.downcast_ref::<Error>() {
+        Some(error) if error.kind() != ErrorKind::InvalidArgument => {
+            eprintln!("{program}: {error}");
+            ExitCode::from(1)
+        }
+        _ => {
+            eprintln!("{program}: {error}\n\nusage: {usage}");
+            ExitCode::from(2)
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! Lines on standard output: for people, or with `--json` one object each.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Instant;
 
 use lansession::{
-    Attributes, BrowserEvent, Found, Left, Member, Refusal, Session, SessionEvent, SessionSnapshot, SettingsChange,
-    Source, Value,
+    AccountId, Attributes, BrowserEvent, Found, Left, LinkState, Member, Refusal, Session, SessionEvent, SessionKey,
+    SessionSnapshot, SettingsChange, Source, Value,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -13,17 +16,24 @@ use serde_json::{Map, Value as Json, json};
 pub(crate) struct Output {
     json: bool,
     start: Instant,
+    /// What each listed session was when it was last told: a lost one is told by it.
+    listed: RefCell<BTreeMap<SessionKey, Found>>,
 }
 
 impl Output {
     /// `at_ms` counts from here: call it first.
     pub(crate) fn new() -> Self {
-        Self { json: false, start: Instant::now() }
+        Self { json: false, start: Instant::now(), listed: RefCell::default() }
     }
 
     /// One object a line instead of words.
     pub(crate) fn json(&mut self, on: bool) {
         self.json = on;
+    }
+
+    /// Whether lines are objects.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// One event: `words` for people, `fields` for programs.
@@ -51,11 +61,15 @@ impl Output {
         match event {
             BrowserEvent::Found(found) => self.found(found),
             BrowserEvent::Updated { new, .. } => {
-                self.event("updated", &format!("updated  {}", line(new)), json!({ "session": found_json(new) }));
+                self.listed.borrow_mut().insert(new.key(), new.clone());
+                self.event("updated", &format!("updated  {}", found_line(new)), json!({ "session": found_json(new) }));
             }
             BrowserEvent::Lost(key) => {
-                let session = json!({ "id": key.id.to_string() });
-                self.event("lost", &format!("lost     {}", key.id), json!({ "session": session }));
+                let last = self.listed.borrow_mut().remove(key);
+                let words =
+                    last.as_ref().map_or_else(|| key.id.to_string(), |f| format!("{} {:?}", f.code(), f.name()));
+                let session = last.as_ref().map_or_else(|| json!({ "id": key.id.to_string() }), found_json);
+                self.event("lost", &format!("lost     {words}"), json!({ "session": session }));
             }
             _ => {}
         }
@@ -63,7 +77,8 @@ impl Output {
 
     /// One session of a find.
     pub(crate) fn found(&self, found: &Found) {
-        self.event("found", &format!("found    {}", line(found)), json!({ "session": found_json(found) }));
+        self.listed.borrow_mut().insert(found.key(), found.clone());
+        self.event("found", &format!("found    {}", found_line(found)), json!({ "session": found_json(found) }));
     }
 
     /// What a seat told; `false` where nothing is printed for it.
@@ -76,11 +91,13 @@ impl Output {
         };
         match event {
             SessionEvent::Joined { snapshot, .. } => {
-                self.event("joined", &format!("joined   {snapshot}"), with(json!({})));
+                let game =
+                    session.endpoint("game").map_or_else(|_| String::new(), |at| format!("; the game is at {at}"));
+                self.event("joined", &format!("joined   {}{game}", snapshot_line(snapshot)), with(json!({})));
             }
             SessionEvent::MemberJoined { member, present_before, .. } => {
                 let me = member.account == session.user().id();
-                let came = if me { "is in: that is us" } else { "came" };
+                let came = if me { "is us" } else { "came" };
                 let words = format!("member   {member} {}", if *present_before { "is here" } else { came });
                 let fields = json!({ "member": member_json(member), "present_before": present_before, "me": me });
                 self.event("member_joined", &words, with(fields));
@@ -90,26 +107,21 @@ impl Output {
                 let fields = json!({ "member": member_json(member), "reason": why.id() });
                 self.event("member_left", &words, with(fields));
             }
-            SessionEvent::MemberAway { account, .. } => {
-                let fields = json!({ "account": account.to_string(), "link": "away" });
-                self.event("member_updated", &format!("member   {account:?} is away"), with(fields));
-            }
-            SessionEvent::MemberBack { account, .. } => {
-                let fields = json!({ "account": account.to_string(), "link": "connected" });
-                self.event("member_updated", &format!("member   {account:?} is back"), with(fields));
-            }
+            SessionEvent::MemberAway { account, .. } => self.link(session, *account, "away"),
+            SessionEvent::MemberBack { account, .. } => self.link(session, *account, "connected"),
             SessionEvent::MemberUpdated { member, .. } => {
                 let fields = json!({ "member": member_json(member) });
                 self.event("member_updated", &format!("member   {member} changed"), with(fields));
             }
             SessionEvent::SettingsChanged { changes, .. } => {
                 let all: Vec<Json> = changes.iter().map(change_json).collect();
-                let words = format!("settings {}", Json::Array(all.clone()));
+                let words: Vec<String> = all.iter().map(change_words).collect();
+                let words = format!("settings {}", words.join(", "));
                 self.event("settings_changed", &words, with(json!({ "changes": all })));
             }
             SessionEvent::PhaseChanged { old, new, .. } => {
                 let change = json!({ "setting": "phase", "old": old.as_str(), "new": new.as_str() });
-                let words = format!("phase    {} -> {}", old.as_str(), new.as_str());
+                let words = format!("settings {}", change_words(&change));
                 self.event("settings_changed", &words, with(json!({ "changes": [change] })));
             }
             SessionEvent::Message { from, data, .. } => {
@@ -125,6 +137,16 @@ impl Output {
         true
     }
 
+    /// A seat whose link was lost, or is back.
+    fn link(&self, session: &Session, account: AccountId, link: &str) {
+        let snapshot = session.snapshot();
+        let Some(member) = snapshot.member(account) else { return };
+        let mut fields = member_json(member);
+        fields["link"] = link.into();
+        let fields = json!({ "member": fields, "session": snapshot_json(&snapshot, &own_addresses(session)) });
+        self.event("member_updated", &format!("member   {member} is {link}"), fields);
+    }
+
     fn left(&self, session: &Session, why: &Left) {
         let (event, detail) = match why {
             Left::Kicked(reason) | Left::Banned(reason) => ("kicked", json!(reason.text())),
@@ -132,31 +154,64 @@ impl Output {
             Left::HostLost => ("host_lost", Json::Null),
             _ => ("left", Json::Null),
         };
-        let session = json!({ "id": session.id().to_string(), "name": session.snapshot().name });
+        let session = snapshot_json(&session.snapshot(), &own_addresses(session));
         let fields = json!({ "reason": why.id(), "text": detail, "session": session });
-        self.event(event, &format!("{event:<8} {why}"), fields);
+        self.event(event, &format!("{:<8} {why}", event.replace('_', " ")), fields);
     }
 
-    /// A join that was not granted.
-    pub(crate) fn refused(&self, refusal: &Refusal) {
-        let fields = json!({ "reason": refusal.id(), "code": refusal.code(), "text": refusal.to_string() });
+    /// A join that was not granted; of which session, where that is known.
+    pub(crate) fn refused(&self, refusal: &Refusal, found: Option<&Found>) {
+        let mut fields = json!({ "reason": refusal.id(), "code": refusal.code(), "text": refusal.to_string() });
+        if let Some(found) = found {
+            fields["session"] = found_json(found);
+        }
         self.event("refused", &format!("refused  {refusal}"), fields);
     }
 }
 
-fn line(found: &Found) -> String {
+/// `K7Q-F2M "Ada's room" 1/4 public lobby`, then where and how far, then what it says of itself.
+fn found_line(found: &Found) -> String {
     let ping = found.ping().map_or_else(|| "-".to_owned(), |ping| format!("{:.1} ms", ping.as_secs_f64() * 1e3));
     let address = found.addresses().first().map_or_else(|| "-".to_owned(), |a| a.addr.to_string());
-    format!(
-        "{} {:?} {}/{} {} {} {} {ping}",
+    let mut line = format!(
+        "{} {:?} {}/{} {} {} {address} {ping}",
         found.code(),
         found.name(),
         found.members(),
         found.max_members(),
         found.policy().as_str(),
         found.phase().as_str(),
-        address,
+    );
+    if found.password() {
+        line.push_str(" password");
+    }
+    for (name, attribute) in found.attributes().iter() {
+        let _ = write!(line, " {name}={}", value_json(&attribute.value));
+    }
+    for word in found.keywords() {
+        let _ = write!(line, " #{word}");
+    }
+    line
+}
+
+/// The same of a session from within.
+pub(crate) fn snapshot_line(snapshot: &SessionSnapshot) -> String {
+    format!(
+        "{} {:?} {}/{} {} {}",
+        lansession::RoomCode::of(snapshot.key),
+        snapshot.name,
+        snapshot.members.len(),
+        snapshot.max_members,
+        snapshot.policy.as_str(),
+        snapshot.phase.as_str(),
     )
+}
+
+/// `map "dust" -> "nuke"`.
+fn change_words(change: &Json) -> String {
+    let name = change.get("name").unwrap_or(&change["setting"]).as_str().unwrap_or_default();
+    let word = |value: &Json| if value.is_null() { "none".to_owned() } else { value.to_string() };
+    format!("{name} {} -> {}", word(&change["old"]), word(&change["new"]))
 }
 
 fn own_addresses(session: &Session) -> Vec<String> {
@@ -182,11 +237,12 @@ fn ports_json(ports: &[(String, u16)]) -> Json {
     ports.iter().map(|(name, port)| (name.clone(), json!(port))).collect::<Map<_, _>>().into()
 }
 
-fn member_json(member: &Member) -> Json {
+pub(crate) fn member_json(member: &Member) -> Json {
     json!({
         "account": member.account.to_string(),
         "name": member.name,
         "number": member.number,
+        "link": if member.link == LinkState::Away { "away" } else { "connected" },
         "ready": member.ready,
         "host": member.is_host,
         "attributes": attributes_json(&member.attributes),
@@ -208,7 +264,9 @@ fn change_json(change: &SettingsChange) -> Json {
         SettingsChange::Ports(old, new) => ("ports".to_owned(), ports_json(old), ports_json(new)),
         SettingsChange::Attribute(change) => {
             let json_of = |value: &Option<Value>| value.as_ref().map_or(Json::Null, value_json);
-            (change.name.clone(), json_of(&change.old), json_of(&change.new))
+            // Named apart: an attribute may be called as a setting is.
+            let (old, new) = (json_of(&change.old), json_of(&change.new));
+            return json!({ "setting": "attribute", "name": change.name, "old": old, "new": new });
         }
         other => (format!("{other:?}"), Json::Null, Json::Null),
     };
@@ -252,6 +310,7 @@ pub(crate) fn snapshot_json(snapshot: &SessionSnapshot, addresses: &[String]) ->
     json!({
         "id": snapshot.key.id.to_string(),
         "name": snapshot.name,
+        "code": lansession::RoomCode::of(snapshot.key).to_string(),
         "host_key": snapshot.host_key.to_string(),
         "addresses": addresses,
         "ports": ports_json(&snapshot.ports),

@@ -109,3 +109,48 @@ fn line_5_a_browser_sees_a_room_enter_and_leave_its_filter() {
         browse.expect_where("lost", at, 2 * SECOND, |_| true);
     });
 }
+
+#[test]
+#[ignore = "needs namespaces: run by .ci/run"]
+fn line_5_a_filter_on_a_members_only_attribute_reveals_nothing() {
+    in_namespaces(90 * SECOND, || {
+        let lan = Lan::new(3);
+        let words = ["--attr", "map=dust", "--no-mdns"];
+        // Two rooms that differ in nothing but what is for members.
+        let hosts = [
+            lan.nodes[1].host("seven", &[&words[..], &["--members-attr", "seed=7"]].concat()),
+            lan.nodes[2].host("eight", &[&words[..], &["--members-attr", "seed=8"]].concat()),
+        ];
+        pause(3_000); // the announcements are over
+        for (filter, all) in [
+            ("seed == 7", false),
+            ("seed > 0", false),
+            ("seed exists", false),
+            ("seed in [7, 8]", false),
+            ("seed missing", true),
+            ("seed != 7", true),
+            ("not (seed == 7)", true),
+            ("map == 'dust' and seed != 8", true),
+        ] {
+            let capture = Capture::start(&lan.segment);
+            let find = lan.nodes[0].client("find", &["--filter", filter, "--timeout", "700ms", "--no-mdns"]);
+            let code = find.exit(4 * SECOND);
+            let packets = capture.stop();
+            let found = find.all("found");
+            assert_eq!(found.len(), if all { 2 } else { 0 }, "{filter}: {}", find.transcript());
+            assert_eq!(code, Some(i32::from(!all)), "{filter}: {}", find.transcript());
+            assert!(found.iter().all(|event| event.json["session"]["attributes"].get("seed").is_none()));
+            for node in &lan.nodes[1..] {
+                let hardware = hardware(node);
+                let sent = packets.iter().filter(|p| p.transport == Transport::Udp && p.source_hardware == hardware);
+                let answered = sent.count() > 0;
+                // Where it is definitely false for every stranger, both are silent, else both answer.
+                assert_eq!(answered, all, "{filter}: {}", node.name());
+            }
+            pause(400);
+        }
+        let join = lan.nodes[0].client("join", &["--name", "seven"]);
+        assert_eq!(join.expect("joined", 5 * SECOND).number("/session/attributes/seed"), 7, "members see it");
+        drop(hosts);
+    });
+}
