@@ -50,8 +50,8 @@ impl Sessions {
                 let key = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key);
                 match key {
                     Some(key) => {
-                        self.destroy(key, Left::Destroyed);
                         self.core.done(request, Ok(Answer::Unit));
+                        self.destroy(key, Left::Destroyed);
                     }
                     None => self.at_host(request, seat, |_, _| {}),
                 }
@@ -75,13 +75,14 @@ impl Sessions {
     /// A host that leaves ends its session: there is nobody to hand it to in this version. A seat that has ended before
     /// has been left.
     fn leave(&mut self, request: Option<RequestId>, seat: SeatId) {
+        // A request is answered before the event it causes.
+        if let Some(request) = request {
+            self.core.done(request, Ok(Answer::Unit));
+        }
         if let Some(member) = self.members.remove(&seat) {
             member.leave(&mut self.core, Left::Left);
         } else if let Some(key) = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key) {
             self.destroy(key, Left::Left);
-        }
-        if let Some(request) = request {
-            self.core.done(request, Ok(Answer::Unit));
         }
     }
 

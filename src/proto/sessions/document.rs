@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::types::{
     AccountId, Attribute, AttributeChange, Attributes, Left, LinkState, Member, MemberUpdate, Phase, Revision,
-    SessionEvent, SessionSnapshot, SettingsChange, Visibility,
+    SessionEvent, SessionSettings, SessionSnapshot, SettingsChange, Visibility,
 };
 use crate::wire::frame::{Change, SettingChange};
 
@@ -72,7 +72,9 @@ impl Document {
                 }
             }
             Change::MemberJoined(member) => {
-                if self.position(member.account).is_none() {
+                // More than a session can have is a host that fills its members' memory.
+                let room = self.state.members.len() < usize::from(SessionSettings::MAX_MEMBERS);
+                if room && self.position(member.account).is_none() {
                     let at = self.state.members.partition_point(|other| other.number < member.number);
                     self.state.members.insert(at, member.clone());
                     let member = member.clone();

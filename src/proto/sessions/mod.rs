@@ -78,8 +78,8 @@ impl Sessions {
             self.core.done(request, Err(Error::new(ErrorKind::NotFound, "this user is not signed in")));
             return;
         }
-        self.end_all(Some(account), &Left::SignedOut);
         self.core.done(request, Ok(Answer::Unit));
+        self.end_all(Some(account), &Left::SignedOut);
         self.core.outputs.push_back(Output::User { user: account, event: UserEvent::SignedOut });
     }
 

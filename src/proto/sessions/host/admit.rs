@@ -298,13 +298,13 @@ impl HostAuthority {
         }
     }
 
-    /// A word came on a seat's link: whoever challenged it is too late.
+    /// A word came on a seat's link: all who challenged it are too late.
     pub(super) fn settle_challenge(&mut self, core: &mut Core, account: AccountId) {
-        let challenger = self.guests.iter().find_map(|(&id, guest)| match &guest.waiting {
+        let challengers = self.guests.iter().filter_map(|(&id, guest)| match &guest.waiting {
             Some(Waiting::Challenge { since, .. }) if guest.account() == account && *since < core.now => Some(id),
             _ => None,
         });
-        if let Some(id) = challenger {
+        for id in challengers.collect::<Vec<_>>() {
             self.wake = None;
             self.refuse(core, id, Refusal::AlreadyMember);
         }

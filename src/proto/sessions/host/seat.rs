@@ -8,7 +8,7 @@ use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{Revision, SessionId};
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, MAX_MESSAGE};
 use crate::wire::hash;
 
 #[derive(Debug)]
@@ -81,7 +81,8 @@ impl Seat {
     pub(super) fn insist(&mut self, core: &mut Core, frame: &Frame) -> bool {
         let Some(link) = &mut self.link else { return true };
         link.send(core.now, &mut core.actions, frame);
-        link.queued() <= 2 * limits::SEND_QUEUE
+        // One snapshot may be under way beside the queue.
+        link.queued() <= MAX_MESSAGE + 2 * limits::SEND_QUEUE
     }
 
     /// Some bytes were taken; whether it is time for the snapshot that stands for what was dropped.

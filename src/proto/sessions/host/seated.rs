@@ -169,7 +169,8 @@ impl HostAuthority {
             }
         } else {
             let snapshot = self.doc.visible_to(Visibility::Members);
-            seat.send_snapshot(core, &encode(&Frame::Snapshot(Box::new(snapshot))));
+            // Within the queue's cap: a reader that sips and asks for everything again would grow it without end.
+            seat.deliver(core, &encode(&Frame::Snapshot(Box::new(snapshot))));
         }
     }
 
@@ -219,7 +220,8 @@ impl HostAuthority {
     /// The seat is free again; its link has been ended before.
     pub(super) fn free(&mut self, core: &mut Core, account: AccountId, why: Left, reply: Reply) {
         let Some(seat) = self.seats.remove(&account) else { return };
-        if seat.confirmed && !matches!(why, Left::Left) {
+        // One that never said a word may have lost the link on which its end was told, too.
+        if !matches!(why, Left::Left) {
             self.gone.push_back((seat.nonce, why.clone()));
             if self.gone.len() > limits::GONE {
                 self.gone.pop_front();

@@ -192,7 +192,7 @@ impl JoinAttempt {
         for (other, _) in std::mem::take(&mut self.dials) {
             core.close(other, false);
         }
-        self.next_dial = None;
+        (self.next_dial, self.retry_at) = (None, None);
         self.foreign = fallback;
         let frame = if fallback {
             Frame::Incompatible { major: WIRE_MAJOR, version: core.version }

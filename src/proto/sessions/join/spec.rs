@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::proto::io::LocalUser;
-use crate::types::{AccountId, Attributes, HostKey, PublicKey, SessionKey};
+use crate::types::{AccountId, Attributes, HostKey, PublicKey, SessionKey, SessionSettings};
 use crate::wire::frame::{Accept, Join, join_fits};
 use crate::wire::hash;
 
@@ -82,7 +82,8 @@ impl JoinSpec {
             _ => false,
         };
         let seated = snapshot.member(self.account()).is_some_and(|member| member.number == accept.number);
-        session && founded && granted && hosted && seated && self.password_proven(accept, host_key, binding)
+        let bounded = snapshot.members.len() <= usize::from(SessionSettings::MAX_MEMBERS);
+        bounded && session && founded && granted && hosted && seated && self.password_proven(accept, host_key, binding)
     }
 
     fn password_proven(&self, accept: &Accept, host: HostKey, binding: &[u8; 32]) -> bool {

@@ -17,7 +17,9 @@ use super::publication::SessionsEvent;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
-use crate::types::{AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSnapshot};
+use crate::types::{
+    AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
+};
 use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
 use crate::wire::hash;
 
@@ -179,7 +181,8 @@ impl MemberSeat {
     /// The whole state, where it is not older than this one; `first` comes before the events of the difference.
     fn snapshot(&mut self, core: &mut Core, snapshot: SessionSnapshot, first: Option<SessionEvent>) {
         let seated = snapshot.member(self.account()).is_some();
-        let current = snapshot.key == self.key && snapshot.revision >= self.view.revision() && seated;
+        let sound = seated && snapshot.members.len() <= usize::from(SessionSettings::MAX_MEMBERS);
+        let current = snapshot.key == self.key && snapshot.revision >= self.view.revision() && sound;
         let mut events: Vec<_> = first.into_iter().collect();
         if current {
             self.resync = None;

@@ -1,6 +1,7 @@
 //! `Sessions` of several processes over links in memory, under one virtual clock.
 
 mod crowd;
+mod hostile;
 mod life;
 mod order;
 mod random;
