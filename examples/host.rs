@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use common::{Failure, args::Args, output::Output};
 use lansession::{
-    AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate, Visibility,
+    AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate,
+    Visibility,
 };
 use serde_json::json;
 
@@ -20,7 +21,8 @@ const USAGE: &str =
 values: 12 integer, 1.5 float, true and false, \"12\" string, anything else string; --members-attr is for members only
 exit: 0 the session was ended here, 1 it could not be hosted, 2 bad words";
 
-const COMMANDS: &str = "commands: set K=V | unset K | max N | open | close | lock | unlock | start | end | lobby | jip on|off
+const COMMANDS: &str =
+    "commands: set K=V | unset K | max N | open | close | lock | unlock | start | end | lobby | jip on|off
      kick MEMBER [REASON] | ban MEMBER [REASON] | say TEXT | members | quit
      a MEMBER is the start of an account, or a player's name";
 

@@ -66,7 +66,8 @@ impl Output {
             }
             BrowserEvent::Lost(key) => {
                 let last = self.listed.borrow_mut().remove(key);
-                let words = last.as_ref().map_or_else(|| key.id.to_string(), |f| format!("{} {:?}", f.code(), f.name()));
+                let words =
+                    last.as_ref().map_or_else(|| key.id.to_string(), |f| format!("{} {:?}", f.code(), f.name()));
                 let session = last.as_ref().map_or_else(|| json!({ "id": key.id.to_string() }), found_json);
                 self.event("lost", &format!("lost     {words}"), json!({ "session": session }));
             }
@@ -90,7 +91,8 @@ impl Output {
         };
         match event {
             SessionEvent::Joined { snapshot, .. } => {
-                let game = session.endpoint("game").map_or_else(|_| String::new(), |at| format!("; the game is at {at}"));
+                let game =
+                    session.endpoint("game").map_or_else(|_| String::new(), |at| format!("; the game is at {at}"));
                 self.event("joined", &format!("joined   {}{game}", snapshot_line(snapshot)), with(json!({})));
             }
             SessionEvent::MemberJoined { member, present_before, .. } => {
