@@ -44,8 +44,6 @@ tuning! {
     host_silence: Duration = ms(2_500),
     /// How long a lost link's seat is held.
     grace: Duration = ms(30_000),
-    /// A dial of the host whose link was closed: without an answer by then, it is dead.
-    dial_closed_host: Duration = ms(300),
     /// One TCP connect.
     connect: Duration = ms(3_000),
     /// From an accepted connection to its first byte.

@@ -140,11 +140,16 @@ fn line_5_a_filter_on_a_members_only_attribute_reveals_nothing() {
             assert_eq!(found.len(), if all { 2 } else { 0 }, "{filter}: {}", find.transcript());
             assert_eq!(code, Some(i32::from(!all)), "{filter}: {}", find.transcript());
             assert!(found.iter().all(|event| event.json["session"]["attributes"].get("seed").is_none()));
+            // An answer carries the nonce of its question; a beacon does not.
+            let udp = || packets.iter().filter(|p| p.transport == Transport::Udp);
+            let asked: Vec<&[u8]> =
+                udp().filter(|p| p.payload.get(5) == Some(&1)).filter_map(|p| p.payload.get(16..24)).collect();
+            assert!(!asked.is_empty(), "the capture shows the question");
             for node in &lan.nodes[1..] {
                 let hardware = hardware(node);
-                let sent = packets.iter().filter(|p| p.transport == Transport::Udp && p.source_hardware == hardware);
-                let answered = sent.count() > 0;
-                // Where it is definitely false for every stranger, both are silent, else both answer.
+                let echoes = |payload: &[u8]| payload.windows(8).any(|window| asked.contains(&window));
+                let answered = udp().any(|p| p.source_hardware == hardware && echoes(&p.payload));
+                // Where it is definitely false for every stranger both are silent, else both answer.
                 assert_eq!(answered, all, "{filter}: {}", node.name());
             }
             pause(400);
