@@ -1,7 +1,7 @@
 //! The example programs over loopback: every event, exit code and flag that README and `--help` promise.
 //!
 //! It runs the programs of this build, which `cargo test` builds before it. Everything waited for has a bound.
-
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(all(unix, feature = "net"))]
 
 use std::net::UdpSocket;

@@ -1,4 +1,6 @@
 //! What a `Lan` leaves behind: nothing. Alone in its process, because it counts the process's threads and descriptors.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 use std::time::{Duration, Instant};

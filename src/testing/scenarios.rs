@@ -202,9 +202,10 @@ fn a_member_that_reads_nothing_holds_up_nobody() {
     net.stall("stuck", true);
     for round in 0..200 {
         let update = crate::types::SettingsUpdate::new().set("blob", "x".repeat(700)).set("round", round);
-        room.update(update).wait(SECOND).unwrap();
+        let updated = room.update(update).wait(SECOND).unwrap();
         net.advance(Duration::from_millis(20));
-        assert_eq!(quick.snapshot().revision, room.snapshot().revision);
+        // Not the host's present one: that the stuck member is away is a change of its own, and may be on its way.
+        assert!(quick.snapshot().revision >= updated);
     }
 }
 
