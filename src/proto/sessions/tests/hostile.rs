@@ -112,7 +112,7 @@ fn a_host_cannot_fill_a_members_memory_with_members() {
     let (host, key) = net.host(a, room(4));
     let seat = net.join(b, key);
     let state = net.view(a, host).clone();
-    let mut view = super::super::document::Document::new(state.clone());
+    let mut view = document::Document::new(state.clone());
     let most = usize::from(SessionSettings::MAX_MEMBERS);
     for number in 0..3 * most {
         let mut bytes = [0; 32];
