@@ -63,8 +63,10 @@ fn two_hundred_lans_leave_no_thread_and_no_descriptor_behind() {
     let fds = count("fd");
     for n in 1..=CYCLES {
         cycle(n);
-        // A drop waits for nobody: were threads to pile up, the system would run out of them.
-        assert!(count("task") < tasks + 200, "{} threads at cycle {n}", count("task"));
+        // A drop waits for nobody; a game that opens and closes so often lets them end, too.
+        if n % 20 == 0 {
+            settle(tasks, None);
+        }
     }
     settle(tasks, Some(fds));
 }

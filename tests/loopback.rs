@@ -1,5 +1,6 @@
 //! Whole `Lan`s on this machine's loopback interface.
 #![cfg(feature = "mdns")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
