@@ -112,7 +112,13 @@ impl Machine for Engine {
         }
         match command {
             Command::SignIn { user } => self.sessions.sign_in(user),
-            Command::SignOut { request, account } => self.sessions.sign_out(now, request, account),
+            Command::SignOut { request, account } => {
+                let theirs = self.joins.iter().filter(|(_, join)| join.account() == account);
+                for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
+                    self.cancel(now, join);
+                }
+                self.sessions.sign_out(now, request, account);
+            }
             Command::Host { request, account, what } => {
                 let unix_ms = self.unix_ms.saturating_add(now.as_micros() / 1_000);
                 self.sessions.host(now, request, account, *what, unix_ms);
