@@ -387,7 +387,7 @@ fn a_full_queue_stops_no_leave_and_a_stopped_core_answers_a_close() {
     assert_eq!(fake.commands().last().unwrap(), "Leave");
 
     fake.core().stopped();
-    let close = lan.core().request(super::core::Kind::Close, |request| Command::Close { request }, super::lan::unit);
+    let close = lan.core().request(core::Kind::Close, |request| Command::Close { request }, lan::unit);
     assert!(close.wait(Duration::ZERO).is_ok(), "whoever closes while it stops is answered");
 }
 
