@@ -447,3 +447,16 @@ fn frames_see_events_when_they_update() {
     assert_eq!(members(&session), 2);
     drop(bob);
 }
+
+#[test]
+fn signing_out_answers_a_join_that_still_looks_for_its_host() {
+    let net = VirtualLan::new(61);
+    let bob = user(&net, "bob", "Bob");
+    let request = JoinRequest::from(lansession::SessionId::from_name("nowhere")).timeout(30 * SECOND);
+    let mut join = bob.join(request);
+    net.advance(ms(50));
+    bob.sign_out().wait(SECOND).unwrap();
+    net.advance(ms(50));
+    let error = join.try_take().expect("answered with the sign-out").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}

@@ -41,6 +41,9 @@ pub(super) struct Inner {
     last_sign_in: u64,
     pub(super) requests: BTreeMap<RequestId, Waiter>,
     pub(super) users: BTreeMap<AccountId, SignedIn>,
+    /// Who listens to sign-ins whose end the engine has been told to make and has not told of, the oldest first. Beside
+    /// `users`: an account may sign in again meanwhile.
+    pub(super) departing: BTreeMap<AccountId, VecDeque<UserQueues>>,
     pub(super) seats: BTreeMap<SeatId, Arc<SeatCell>>,
     pub(super) browsers: BTreeMap<BrowserId, Listing>,
     /// The last find of each user, and of nobody.
@@ -75,9 +78,14 @@ pub(super) enum Kind {
     /// Is answered with a revision of this seat's state.
     Change(SeatId),
     SignOut(AccountId),
+    /// Ends a seat: no bound refuses it.
+    End,
     /// Succeeds when everything stops.
     Close,
 }
+
+/// Who listens to one sign-in.
+pub(super) type UserQueues = Vec<Weak<Queue<UserEvent>>>;
 
 /// A signed-in user.
 #[derive(Debug)]
@@ -87,7 +95,7 @@ pub(super) struct SignedIn {
     pub(super) leaving: bool,
     /// No handle is left; kept seats still need it.
     pub(super) orphan: bool,
-    pub(super) events: Vec<Weak<Queue<UserEvent>>>,
+    pub(super) events: UserQueues,
 }
 
 /// A browser's list.
@@ -128,10 +136,12 @@ impl Inner {
         RequestId(self.last_request)
     }
 
+    fn admit_end(&self) -> Result<()> {
+        if self.stopped || self.closing { Err(stopped()) } else { Ok(()) }
+    }
+
     fn admit(&self) -> Result<()> {
-        if self.stopped || self.closing {
-            return Err(stopped());
-        }
+        self.admit_end()?;
         if self.commands.len() >= COMMANDS {
             let why = format!("{COMMANDS} requests wait already; the driver does not keep up or is not driven");
             return Err(Error::new(ErrorKind::TooManyRequests, why));
@@ -162,7 +172,15 @@ impl Inner {
             let request = self.draw_request();
             self.command(after, Command::SignOut { request, account });
         }
-        self.users.remove(&account);
+        self.departs(account);
+    }
+
+    /// The account's sign-in is none any more but for its listeners, who wait for the engine's word.
+    pub(super) fn departs(&mut self, account: AccountId) {
+        self.finds.remove(&Some(account));
+        if let Some(user) = self.users.remove(&account) {
+            self.departing.entry(account).or_default().push_back(user.events);
+        }
     }
 }
 
@@ -182,6 +200,7 @@ impl Core {
             last_sign_in: 0,
             requests: BTreeMap::new(),
             users: BTreeMap::new(),
+            departing: BTreeMap::new(),
             seats: BTreeMap::new(),
             browsers: BTreeMap::new(),
             finds: BTreeMap::new(),
@@ -280,14 +299,19 @@ impl Core {
         finish: impl FnOnce(Outcome) -> Result<T> + Send + Sync + 'static,
     ) -> Pending<T> {
         let ticket = self.with(|inner, after| {
-            if kind != Kind::Close {
-                inner.admit()?;
-            }
-            if matches!(kind, Kind::Find(_)) {
-                inner.admit_query()?;
+            match kind {
+                Kind::Close => {}
+                Kind::End => inner.admit_end()?,
+                Kind::Find(_) => inner.admit().and_then(|()| inner.admit_query())?,
+                Kind::Plain | Kind::Opening | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
             }
             let request = inner.draw_request();
             let slot = Arc::new(Slot::default());
+            if inner.stopped {
+                // Nobody is left to answer, and what was asked for has happened.
+                let _ = slot.fill(Ok(Outcome::Unit));
+                return Ok(Ticket { core: Arc::clone(self), request, slot });
+            }
             inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
             match kind {
                 Kind::Close => inner.closing = true,
@@ -296,7 +320,7 @@ impl Core {
                         user.leaving = true;
                     }
                 }
-                Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) => {}
+                Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
             }
             inner.command(after, command(request));
             Ok(Ticket { core: Arc::clone(self), request, slot })
@@ -401,10 +425,9 @@ impl Core {
             }
             inner.last_sign_in += 1;
             let generation = inner.last_sign_in;
+            inner.departs(account);
             let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new() };
-            if let Some(former) = inner.users.insert(account, user) {
-                close_all(&former.events, after);
-            }
+            inner.users.insert(account, user);
             inner.command(after, command);
             Ok(generation)
         })

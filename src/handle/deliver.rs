@@ -263,12 +263,10 @@ impl Inner {
                 self.tell(after, told, events);
             }
             Staged::Output(Output::User { user, event }) => {
-                if let Some(entry) = self.users.get_mut(&user) {
+                if event == UserEvent::SignedOut {
+                    self.signed_out(after, user);
+                } else if let Some(entry) = self.users.get_mut(&user) {
                     push_all(&mut entry.events, after, std::slice::from_ref(&event), &Vec::new);
-                    if entry.leaving && event == UserEvent::SignedOut {
-                        close_all(&entry.events, after);
-                        self.users.remove(&user);
-                    }
                 }
                 self.tell(after, told, vec![Event::User { user, what: event }]);
             }
@@ -301,7 +299,7 @@ impl Inner {
         if let Some(at) = events.iter().position(|event| matches!(event, SessionEvent::Left { .. })) {
             events.truncate(at.saturating_add(1));
         }
-        if let Some(snapshot) = snapshot {
+        if let Some(snapshot) = snapshot.filter(|snapshot| **snapshot != *seat.snapshot) {
             seat.watches.retain(|watch| {
                 let watch = watch.upgrade();
                 after.wakers.extend(watch.as_ref().and_then(|watch| watch.set(&snapshot)));
@@ -339,13 +337,28 @@ impl Inner {
         for listing in self.browsers.values() {
             close_all(&listing.events, after);
         }
-        for user in self.users.values() {
-            close_all(&user.events, after);
-        }
+        let present = self.users.values().map(|user| &user.events);
+        present.chain(self.departing.values().flatten()).for_each(|events| close_all(events, after));
+        self.departing.clear();
         if !std::mem::replace(&mut self.closed_told, true) {
             self.tell(after, told, vec![Event::Lan(LanEvent::Closed)]);
         }
         close_all(&self.events, after);
+    }
+
+    /// The oldest sign-in of this account whose end was asked for has ended.
+    fn signed_out(&mut self, after: &mut After, account: AccountId) {
+        if !self.departing.contains_key(&account) && self.users.get(&account).is_some_and(|user| user.leaving) {
+            self.departs(account);
+        }
+        let Some(departing) = self.departing.get_mut(&account) else { return };
+        if let Some(mut events) = departing.pop_front() {
+            push_all(&mut events, after, &[UserEvent::SignedOut], &Vec::new);
+            close_all(&events, after);
+        }
+        if departing.is_empty() {
+            self.departing.remove(&account);
+        }
     }
 
     fn tell(&mut self, after: &mut After, told: Option<&mut Vec<Event>>, events: Vec<Event>) {

@@ -378,7 +378,7 @@ impl Session {
         seat.leaving = true;
         drop(seat);
         let seat = self.claim.id();
-        self.ask(|request| Command::Leave { request: Some(request), seat })
+        self.claim.core().request(Kind::End, |request| Command::Leave { request: Some(request), seat }, unit)
     }
 
     /// Ends the session for all; host only. Members leave with [`Left::Destroyed`](crate::Left::Destroyed).
@@ -393,7 +393,7 @@ impl Session {
         }
         self.claim.lock().leaving = true;
         let seat = self.claim.id();
-        self.ask(|request| Command::Destroy { request, seat })
+        self.claim.core().request(Kind::End, |request| Command::Destroy { request, seat }, unit)
     }
 
     /// Stays until [`leave`](Self::leave), even without a handle; [`User::session`] gives one again. The seat still ends

@@ -348,6 +348,62 @@ fn a_sign_out_ends_the_user_and_the_account_may_come_again() {
 }
 
 #[test]
+fn each_sign_in_hears_of_its_own_end_and_of_no_other() {
+    let (fake, lan) = Fake::start();
+    let profile = Profile::new("Ada").identity(Identity::from_seed([1; 32]).unwrap());
+    let out = |fake: &Fake, account| fake.say(Output::User { user: account, event: UserEvent::SignedOut });
+    // Signed out, signed in again before the engine said so, and then dropped: three ends under way for one account.
+    let first = lan.sign_in(profile.clone()).unwrap();
+    let account = first.id();
+    let mut at_first = first.events();
+    first.sign_out().detach();
+    let second = lan.sign_in(profile.clone()).unwrap();
+    let mut at_second = second.events();
+    drop(second);
+    let third = lan.sign_in(profile).unwrap();
+    let mut at_third = third.events();
+    assert_eq!(fake.commands(), ["SignIn", "SignOut", "SignIn", "SignOut", "SignIn"]);
+
+    out(&fake, account);
+    assert_eq!((at_first.try_next(), at_first.is_ended()), (Some(UserEvent::SignedOut), true));
+    assert_eq!((at_second.try_next(), at_second.is_ended()), (None, false));
+    out(&fake, account);
+    assert_eq!((at_second.try_next(), at_second.is_ended()), (Some(UserEvent::SignedOut), true));
+    assert_eq!((at_third.try_next(), at_third.is_ended()), (None, false));
+    drop(third);
+    fake.core().stopped();
+    assert!(at_third.is_ended(), "nothing more can come");
+}
+
+#[test]
+fn a_full_queue_stops_no_leave_and_a_stopped_core_answers_a_close() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let room = fake.hosted(&ada, 1);
+    let rooms = lan.browse(SessionQuery::new()).unwrap();
+    (0..5_000).for_each(|_| rooms.refresh());
+    assert_eq!(room.say(*b"x").wait(LONG).unwrap_err().kind(), ErrorKind::TooManyRequests);
+    room.leave().detach();
+    assert_eq!(fake.commands().last().unwrap(), "Leave");
+
+    fake.core().stopped();
+    let close = lan.core().request(core::Kind::Close, |request| Command::Close { request }, lan::unit);
+    assert!(close.wait(Duration::ZERO).is_ok(), "whoever closes while it stops is answered");
+}
+
+#[test]
+fn a_watch_wakes_for_another_state_and_not_for_the_same_one() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let room = fake.hosted(&ada, 1);
+    let mut watch = room.watch();
+    fake.happens(1, vec![SessionEvent::Reconnected], Some(snapshot(1, &[&ada])));
+    assert!(watch.try_changed().is_none());
+    fake.happens(1, vec![], Some(snapshot(2, &[&ada])));
+    assert_eq!(watch.try_changed().unwrap().revision.number, 2);
+}
+
+#[test]
 fn the_17th_user_is_one_too_many() {
     let (_fake, lan) = Fake::start();
     let users: Vec<_> = (0..16).map(|i| lan.sign_in(format!("user {i}")).unwrap()).collect();

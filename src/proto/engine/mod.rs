@@ -3,6 +3,28 @@
 //!
 //! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
+//!
+//! # A join, from the call to its first event
+//!
+//! 1. `User::join` (`handle::user`) checks what needs no network, leaves a slot for the answer in `handle::core` and queues
+//!    [`Command::Join`]; the `Pending` is the caller's end of the slot.
+//! 2. The driver's task (`driver::turn`; on the virtual LAN, `testing`) gives the command to [`Engine::handle_command`].
+//! 3. `resolve` makes addresses of it. An entry whose addresses are proven is dialled at once; for an id, a code, a link or a
+//!    typed address a query is opened (`Asker::Join`) and discovery's list waited for.
+//! 4. [`Sessions::join`] makes a `JoinAttempt`. With a password, [`Action::Derive`] comes first: `handle_derived` goes on.
+//! 5. One [`Action::Dial`] per address, staggered. The driver's link does TCP and TLS and tells [`LinkEvent::Open`] with the
+//!    peer's proven key and the channel's binding. The first that opens says `Frame::Join`, the others are closed.
+//! 6. At the host the same connection is `Incoming`, `HelloBegun` (`sessions::doorman` gives each stage its time), `Open`: a
+//!    guest. `sessions::host::admit` judges its Join in the fixed order, and refuses, waits (wrong password, challenge, the
+//!    game's admission) or seats: one commit with its delta to all members, then `Frame::Accept`.
+//! 7. `JoinAttempt` verifies the Accept (`join::spec`), says `Ack`, and hands the link to a new `MemberSeat`: its `Owner`
+//!    changes from `Join` to `Member`, so whatever the link says from now on goes there.
+//! 8. `MemberSeat::new` outputs [`Output::SeatOpened`], the keys, [`Output::Done`], then the first events, in this order.
+//!    `handle::deliver` makes of them a seat, a filled slot, and `Joined` followed by a `MemberJoined` per member: a
+//!    `Pending` is ready before the first event it caused.
+//!
+//! A `Pending` that is dropped before 8 queues [`Command::Cancel`]; where its seat was on the way already, `deliver` finds
+//! nobody waiting and leaves it again.
 
 mod resolve;
 
@@ -112,7 +134,13 @@ impl Machine for Engine {
         }
         match command {
             Command::SignIn { user } => self.sessions.sign_in(user),
-            Command::SignOut { request, account } => self.sessions.sign_out(now, request, account),
+            Command::SignOut { request, account } => {
+                let theirs = self.joins.iter().filter(|(_, join)| join.account() == account);
+                for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
+                    self.cancel(now, join);
+                }
+                self.sessions.sign_out(now, request, account);
+            }
             Command::Host { request, account, what } => {
                 let unix_ms = self.unix_ms.saturating_add(now.as_micros() / 1_000);
                 self.sessions.host(now, request, account, *what, unix_ms);

@@ -33,6 +33,10 @@ const TYPED: Duration = Duration::from_millis(400);
 const LINKED: Duration = Duration::from_millis(150);
 
 impl Resolve {
+    pub(super) fn account(&self) -> AccountId {
+        self.account
+    }
+
     pub(super) fn due(&self) -> Moment {
         self.settle.map_or(self.deadline, |settle| settle.min(self.deadline))
     }
