@@ -288,8 +288,6 @@ async fn stay(session: Session, output: &Output, stop: &mut Stop) -> Result<u8, 
         }
     }
     session.leave().await?;
-    while let Some(event) = events.try_next() {
-        output.session(&session, &event);
-    }
+    common::last_words(&session, &mut events, output).await;
     Ok(0)
 }

@@ -63,6 +63,7 @@ async fn run(mut output: Output) -> Result<(), Failure> {
     output.event("ready", &words, ready);
 
     let mut lines = common::lines();
+    let mut left = false;
     loop {
         tokio::select! {
             () = stop.wait() => break,
@@ -78,6 +79,7 @@ async fn run(mut output: Output) -> Result<(), Failure> {
                 Some(event) => {
                     output.session(&session, &event);
                     if matches!(event, SessionEvent::Left { .. }) {
+                        left = true;
                         break;
                     }
                 }
@@ -86,8 +88,8 @@ async fn run(mut output: Output) -> Result<(), Failure> {
         }
     }
     session.destroy().await.or_else(ended_is_fine)?;
-    while let Some(event) = events.try_next() {
-        output.session(&session, &event);
+    if !left {
+        common::last_words(&session, &mut events, &output).await;
     }
     lan.close().await?;
     Ok(())

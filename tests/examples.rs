@@ -276,8 +276,9 @@ fn by_name_id_code_link_and_address() {
         client.line("leave");
         ended(&client, 0);
     }
+    // On one machine a unicast to the shared port reaches one of those that share it, so the host may not have heard it.
     let find = game.ends(0, &["find", "--at", &at, "--no-beacon", "--enough", "1"]);
-    assert!(find.expect("found", SOON).sources().contains(&"direct"), "{}", find.transcript());
+    assert_eq!(find.expect("found", SOON).id(), ready.id());
 }
 
 #[test]

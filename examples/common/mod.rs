@@ -7,9 +7,10 @@ pub(crate) mod output;
 
 use std::process::ExitCode;
 
-use lansession::{Error, ErrorKind, Identity, Lan, LanBuilder, Preset, Profile, Value};
+use lansession::{Error, ErrorKind, Events, Identity, Lan, LanBuilder, Preset, Profile, Session, SessionEvent, Value};
 
 use args::Args;
+use output::Output;
 
 /// Anything that ends a program with a message.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -137,6 +138,20 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Prints what is still told after the seat was given up, up to its last event.
+pub async fn last_words(session: &Session, events: &mut Events<SessionEvent>, output: &Output) {
+    let all = async {
+        while let Some(event) = events.next().await {
+            output.session(session, &event);
+            if matches!(event, SessionEvent::Left { .. }) {
+                break;
+            }
+        }
+    };
+    // It is there at once, or never.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), all).await;
 }
 
 /// What a program ends with after an error: 2 and its usage where the words were wrong, 1 where something else was.

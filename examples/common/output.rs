@@ -156,7 +156,11 @@ impl Output {
         };
         let session = snapshot_json(&session.snapshot(), &own_addresses(session));
         let fields = json!({ "reason": why.id(), "text": detail, "session": session });
-        self.event(event, &format!("{:<8} {why}", event.replace('_', " ")), fields);
+        let words = match why {
+            Left::Kicked(reason) => reason.to_string(),
+            other => other.to_string(),
+        };
+        self.event(event, &format!("{:<8} {words}", event.replace('_', " ")), fields);
     }
 
     /// A join that was not granted; of which session, where that is known.

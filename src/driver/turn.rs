@@ -18,9 +18,9 @@ use super::mdns::Mdns;
 use super::quiet::Quiet;
 use super::udp::{Ports, Udp};
 use super::{Config, interfaces};
-use crate::proto::io::{Action, Interface, SendFailure};
+use crate::proto::io::{Action, Interface, Output, SendFailure};
 use crate::proto::machine::Machine;
-use crate::types::SessionKey;
+use crate::types::{LanEvent, SessionKey};
 
 /// What each source may give in one turn.
 const COMMANDS: usize = 32;
@@ -40,6 +40,8 @@ const REPAIR_EVERY: Duration = Duration::from_millis(500);
 const ENDING: Duration = Duration::from_secs(1);
 /// The same where the engine has not ended anything itself.
 const ENDING_UNHELD: Duration = Duration::from_millis(500);
+/// How long the word that all is closed waits for the last words of the links: who hears it may end the process.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long the engine may repeat its goodbyes once the handle is dropped: it was told to close before that.
 const GRACE: Duration = Duration::from_millis(600);
 
@@ -77,6 +79,8 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     ending: Option<Alarm>,
     /// The engine has ended everything itself.
     stopped: bool,
+    /// Outputs from "closed" on, while links still say their last words.
+    parting: Option<(Alarm, Vec<Output>)>,
     quiet: Quiet,
 }
 
@@ -108,6 +112,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             grace: Alarm::default(),
             ending: None,
             stopped: false,
+            parting: None,
             quiet: Quiet::default(),
         }
     }
@@ -132,6 +137,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                 self.feedback(),
                 self.datagrams(cx),
                 self.link_events(cx),
+                self.parted(cx),
                 self.mdns_events(cx),
                 self.derived(cx),
                 self.look(cx),
@@ -310,8 +316,33 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         }
         for _ in 0..DRAIN {
             let Some(output) = self.machine.poll_output() else { break };
+            self.deliver(output);
+        }
+    }
+
+    fn deliver(&mut self, output: Output) {
+        if matches!(output, Output::Lan(LanEvent::Closed)) && self.parting.is_none() && self.links.is_flushing() {
+            let mut alarm = Alarm::default();
+            alarm.set(Some(Instant::now() + LAST_WORDS));
+            self.parting = Some((alarm, Vec::new()));
+        }
+        match &mut self.parting {
+            Some((_, held)) => held.push(output),
+            None => self.sink.deliver(output),
+        }
+    }
+
+    /// Tells what was held back once the links have said their last words, or had their time.
+    fn parted(&mut self, cx: &mut Context<'_>) -> bool {
+        let flushing = self.links.is_flushing();
+        let Some((alarm, _)) = &mut self.parting else { return false };
+        if flushing && !alarm.poll(cx) {
+            return false;
+        }
+        for output in self.parting.take().map(|(_, held)| held).unwrap_or_default() {
             self.sink.deliver(output);
         }
+        true
     }
 
     fn act(&mut self, action: Action) {

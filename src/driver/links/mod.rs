@@ -148,6 +148,11 @@ impl Links {
         }
     }
 
+    /// Whether a link still says its last words.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.table.values().any(|entry| entry.closing)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
