@@ -141,7 +141,7 @@ impl Stop {
 }
 
 /// Prints what is still told after the seat was given up, up to its last event.
-pub async fn last_words(session: &Session, events: &mut Events<SessionEvent>, output: &Output) {
+pub(crate) async fn last_words(session: &Session, events: &mut Events<SessionEvent>, output: &Output) {
     let all = async {
         while let Some(event) = events.next().await {
             output.session(session, &event);
