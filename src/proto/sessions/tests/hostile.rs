@@ -1,7 +1,6 @@
 //! Peers that mean harm, and races in which a word must not be lost.
 
 use super::*;
-use crate::proto::sessions::document::Document;
 use crate::types::Visibility;
 use crate::wire::frame::{Change, Frame, frames};
 
