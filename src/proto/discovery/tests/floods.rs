@@ -1,0 +1,167 @@
+//! What an attacker gets by numbers: reflected packets, exhausted budgets, crowded lists, silenced finders.
+
+use super::segment::publication;
+use super::*;
+use crate::proto::io::{Arrival, MdnsEvent, Transmit};
+use crate::types::{HostKey, Identity, PathKind};
+use crate::wire::datagram::{Advert, Alive, Hint, Kind, Known, Prefix, Probe, Query, Target};
+use crate::wire::txt::{self, Txt};
+
+fn kind(bytes: &[u8]) -> Option<Kind> {
+    Prefix::peek(bytes).ok()?.known_kind()
+}
+
+fn identity(number: u16) -> Identity {
+    let mut seed = [9; 32];
+    seed[..2].copy_from_slice(&number.to_be_bytes());
+    Identity::from_seed(seed).unwrap()
+}
+
+fn advert(host: HostKey, salt: u64) -> Advert {
+    Advert {
+        host_key: host,
+        id: hash::derived_id(host, salt),
+        many: false,
+        old: false,
+        migratable: false,
+        mobile: false,
+        id_derived: true,
+        account_shown: false,
+        salt,
+        incarnation: 1_000,
+        term: 1,
+        sequence: 1,
+        echo: 0,
+        ttl: 1_200,
+        interval: 40,
+        hosts_heard: 1,
+        tcp_port: 1,
+        udp_port: 1,
+        path: PathKind::Ipv4Multicast,
+        facts: segment::facts("fake"),
+        lineage: None,
+        incompatible: false,
+    }
+}
+
+/// Without a valid signature.
+fn forged(advert: &Advert) -> Vec<u8> {
+    let mut bytes = advert.statement(hash::game_tag("game"));
+    bytes.extend([1; 64]);
+    bytes
+}
+
+fn signed(advert: &Advert, host: &Identity) -> Vec<u8> {
+    advert.encode(hash::game_tag("game"), host)
+}
+
+fn question(nonce: u64, path: PathKind, many: bool) -> Vec<u8> {
+    let (target, rank, filter, known) = (Target::Any, None, None, Known::None);
+    let query = Query {
+        nonce,
+        many,
+        renew: false,
+        cookie: None,
+        path,
+        target,
+        take: 0,
+        expect: 0,
+        cap: 0,
+        rank,
+        filter,
+        known,
+    };
+    query.encode(hash::game_tag("game"))
+}
+
+/// What a node sends at this very moment after something came.
+fn after(lan: &mut Segment, node: usize, from: &str, shared: bool, bytes: Vec<u8>) -> Vec<Transmit> {
+    let local = lan.nodes[node].address;
+    let arrival = Arrival { interface: 2, local, from: from.parse().unwrap(), shared, bytes };
+    let now = lan.now();
+    let discovery = &mut lan.nodes[node].discovery;
+    discovery.handle_arrival(now, &arrival);
+    std::iter::from_fn(|| discovery.poll_transmit()).collect()
+}
+
+/// Makes a host count `hosts` others, two per address.
+fn populate(lan: &mut Segment, host: usize, hosts: u16, ttl: u16) {
+    for n in 0..hosts {
+        let mut advert = advert(identity(n).public().into(), 1);
+        advert.ttl = ttl;
+        lan.inject(host, &format!("10.0.0.{}:40000", n % 250 + 5), true, forged(&advert));
+    }
+}
+
+/// The unicasts that one of `hosts` hosts sends to a victim in so many seconds, asked in its name ten times a second.
+fn reflected(lan: &mut Segment, host: usize, seconds: u64, nonce: u64) -> usize {
+    let mut sent = 0;
+    for n in 0..seconds * 10 {
+        let bytes = question(nonce + n, PathKind::Unicast, false);
+        sent += after(lan, host, "10.0.0.3:40000", false, bytes).len();
+        lan.run(100 * MS);
+    }
+    sent
+}
+
+#[test]
+fn five_hundred_hosts_together_send_a_victim_about_what_one_may() {
+    let mut lan = Segment::new(40, 0.0);
+    let host = lan.host(0);
+    lan.run(5_000 * MS);
+    populate(&mut lan, host, 499, 1_200);
+    // One packet each at once, then 400 a second from all: 500 + 400 * 30 in half a minute.
+    let sent = reflected(&mut lan, host, 30, 1_000);
+    assert!((1..=1 + 24).contains(&sent), "{sent}");
+}
+
+#[test]
+fn a_stranger_cannot_make_five_hundred_hosts_think_that_they_are_few() {
+    let mut lan = Segment::new(41, 0.0);
+    let host = lan.host(0);
+    lan.run(5_000 * MS);
+    populate(&mut lan, host, 499, 1_200);
+    // The same adverts once more, unsigned, as if each counted for a moment only.
+    populate(&mut lan, host, 499, 0);
+    lan.run(3_000 * MS);
+    // And a goodbye of a session whose id is chosen so that key and id together look like another's.
+    let (own, other) = (identity(5_000), HostKey::from(identity(3).public()));
+    let mut id = hash::derived_id(other, 1).to_bytes();
+    let keys = own.public().to_bytes();
+    id.iter_mut().zip(other.to_bytes().iter().zip(keys)).for_each(|(id, (a, b))| *id ^= a ^ b);
+    let goodbye = crate::wire::datagram::Goodbye {
+        host_key: own.public().into(),
+        id: crate::types::SessionId::from_bytes(id),
+        incarnation: 1,
+        term: 1,
+        sequence: 1,
+        reason: GoodbyeReason::Ended,
+        next: None,
+    };
+    let now = lan.now();
+    let before = lan.nodes[host].discovery.announcer.hosts(now);
+    lan.inject(host, "10.0.0.9:4", true, goodbye.encode(hash::game_tag("game"), &own));
+    assert_eq!(lan.nodes[host].discovery.announcer.hosts(now), before);
+    assert_eq!(before, 500);
+}
+
+#[test]
+fn answers_use_up_nothing_that_probes_need() {
+    let mut lan = Segment::new(42, 0.0);
+    let host = lan.host(0);
+    lan.run(5_000 * MS);
+    populate(&mut lan, host, 2_000, 1_200);
+    for nonce in 0..4 {
+        after(&mut lan, host, "10.0.0.3:40000", false, question(50 + nonce, PathKind::Unicast, false));
+    }
+    let probe = Probe { nonce: 7, id: lan.key(host).id, host_tag: [0; 8], known_digest: [0; 8] };
+    let out = after(&mut lan, host, "10.0.0.3:40001", false, probe.encode(hash::game_tag("game")));
+    assert_eq!(out.len(), 1, "or the entry of whoever asked would be lost");
+    assert!(Alive::decode(&out[0].bytes).is_ok());
+}
+
+/// The last nonce that a finder sent to all, as any bystander hears it.
+fn overheard(lan: &Segment, bystander: usize) -> u64 {
+    let queries = lan.nodes[bystander].heard.iter().rev().filter_map(|arrival| Query::decode(&arrival.bytes).ok());
+    queries.filter(|query| !query.renew).map(|query| query.nonce).next().expect("a question was heard")
+}
