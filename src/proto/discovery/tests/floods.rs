@@ -165,3 +165,56 @@ fn overheard(lan: &Segment, bystander: usize) -> u64 {
     let queries = lan.nodes[bystander].heard.iter().rev().filter_map(|arrival| Query::decode(&arrival.bytes).ok());
     queries.filter(|query| !query.renew).map(|query| query.nonce).next().expect("a question was heard")
 }
+
+#[test]
+fn hints_with_an_overheard_nonce_make_no_finder_shout_at_a_victim() {
+    let mut lan = Segment::new(43, 0.0);
+    let (finder, bystander) = (lan.node(1), lan.node(2));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(20 * MS);
+    let echo = overheard(&lan, bystander);
+    let host_key = identity(1).public().into();
+    let mut to_one = 0;
+    let mut to_all = 0;
+    for n in 0..4_000_u32 {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let hint = Hint { host_key, id: crate::types::SessionId::from_bytes(id), echo, cookie: [0; 16], size: 900 };
+        let bytes = hint.encode(hash::game_tag("game"));
+        let victim = format!("10.0.0.77:{}", 1_000 + n);
+        to_one += after(&mut lan, finder, &victim, false, bytes.clone()).len();
+        to_all += after(&mut lan, finder, &format!("10.0.0.{}:9", 80 + n % 160), false, bytes).len();
+        if n % 4 == 0 {
+            lan.run(MS);
+        }
+    }
+    // One second.
+    assert!((1..=16).contains(&to_one), "{to_one}");
+    assert!(to_all <= 400, "{to_all}");
+}
+
+fn flood(lan: &mut Segment, finder: usize, datagrams: &[Vec<u8>], at: &mut usize, count: usize) {
+    for _ in 0..count {
+        *at += 1;
+        let from = format!("10.0.0.{}:40000", 20 + *at % 230);
+        let bytes = datagrams[*at % datagrams.len()].clone();
+        after(lan, finder, &from, false, bytes);
+    }
+}
+
+#[test]
+fn questions_for_everybody_that_nobody_answers_silence_no_finder() {
+    let mut lan = Segment::new(46, 0.0);
+    let host = lan.host(0);
+    lan.run(120_000 * MS);
+    let finder = lan.node(10);
+    lan.browse(finder, 1, SessionQuery::new());
+    let mut nonce = 1;
+    for _ in 0..500 {
+        nonce += 1;
+        lan.inject(finder, "10.0.0.66:4", true, question(nonce, PathKind::Ipv4Multicast, true));
+        lan.run(2 * MS);
+    }
+    let key = lan.key(host);
+    assert!(lan.list(finder, 1).iter().any(|found| found.key() == key));
+}
