@@ -203,6 +203,83 @@ fn flood(lan: &mut Segment, finder: usize, datagrams: &[Vec<u8>], at: &mut usize
 }
 
 #[test]
+fn a_flood_with_an_overheard_nonce_delays_no_answer_to_a_probe() {
+    let mut lan = Segment::new(44, 0.0);
+    let hosts: Vec<_> = (0..5).map(|n| lan.host(n)).collect();
+    let (finder, bystander) = (lan.node(10), lan.node(11));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(3_000 * MS);
+    let now = lan.now();
+    lan.nodes[finder].discovery.refresh(now, QueryId(1));
+    lan.run(20 * MS);
+    let echo = overheard(&lan, bystander);
+    let datagrams: Vec<_> =
+        (0..50).map(|n| forged(&Advert { echo, ..advert(identity(n).public().into(), 1) })).collect();
+    let mut at = 0;
+    flood(&mut lan, finder, &datagrams, &mut at, 3_000);
+    let probes = |lan: &Segment| -> usize {
+        let of = |host: &usize| lan.nodes[*host].heard.iter().filter(|a| kind(&a.bytes) == Some(Kind::Probe)).count();
+        hosts.iter().map(of).sum()
+    };
+    let before = probes(&lan);
+    let now = lan.now();
+    for host in &hosts {
+        let key = lan.key(*host);
+        lan.nodes[finder].discovery.suspect(now, key);
+    }
+    lan.drain(finder);
+    for _ in 0..300 {
+        flood(&mut lan, finder, &datagrams, &mut at, 20);
+        lan.run(MS);
+    }
+    let asked = probes(&lan) - before;
+    assert!(asked <= 7, "{asked} probes until five hosts were believed");
+}
+
+#[test]
+fn twenty_thousand_forged_adverts_a_second_keep_no_real_host_away() {
+    let mut lan = Segment::new(45, 0.0);
+    let old = lan.host(0);
+    let (finder, bystander) = (lan.node(10), lan.node(11));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(3_000 * MS);
+    let known = lan.key(old);
+    let mut datagrams = Vec::new();
+    let mut at = 0;
+    let host = lan.host(5);
+    let now = lan.now();
+    lan.nodes[finder].discovery.refresh(now, QueryId(1));
+    for ms in 0..900 {
+        if ms % 100 == 0 {
+            let echo = overheard(&lan, bystander);
+            datagrams = (0..60)
+                .map(|n| {
+                    let mut advert = advert(identity(n).public().into(), 1);
+                    match n % 3 {
+                        0 => advert.echo = echo,
+                        1 => advert.sequence = 2,
+                        _ => {
+                            advert.host_key = known.founder;
+                            advert.id = known.id;
+                            advert.salt = 0;
+                            advert.sequence = 1_000_000;
+                        }
+                    }
+                    forged(&advert)
+                })
+                .collect();
+        }
+        flood(&mut lan, finder, &datagrams, &mut at, 20);
+        lan.run(MS);
+    }
+    let key = lan.key(host);
+    let list = lan.list(finder, 1);
+    assert!(list.iter().any(|found| found.key() == key && found.is_confirmed()), "the newcomer");
+    assert!(list.iter().any(|found| found.key() == known && !found.is_silent()), "and who was there");
+    assert_eq!(list.len(), 2);
+}
+
+#[test]
 fn questions_for_everybody_that_nobody_answers_silence_no_finder() {
     let mut lan = Segment::new(46, 0.0);
     let host = lan.host(0);
@@ -217,4 +294,162 @@ fn questions_for_everybody_that_nobody_answers_silence_no_finder() {
     }
     let key = lan.key(host);
     assert!(lan.list(finder, 1).iter().any(|found| found.key() == key));
+}
+
+#[test]
+fn fakes_in_the_name_of_a_machine_do_not_take_its_place_in_the_list() {
+    let mut lan = Segment::new(47, 0.0);
+    let (finder, bystander) = (lan.node(10), lan.node(11));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(20 * MS);
+    let mut host = None;
+    for n in 0..300_u16 {
+        // Half of them echo what the finder asked everybody.
+        let echo = if n % 2 == 0 { overheard(&lan, bystander) } else { 0 };
+        let advert = Advert { echo, ..advert(identity(n).public().into(), 1) };
+        lan.inject(finder, "10.0.0.6:40000", n % 2 == 1, signed(&advert, &identity(n)));
+        lan.run(15 * MS);
+        if n == 150 {
+            host = Some(lan.host(5));
+        }
+    }
+    let key = lan.key(host.unwrap());
+    assert!(lan.list(finder, 1).iter().any(|found| found.key() == key), "{}", lan.list(finder, 1).len());
+}
+
+#[test]
+fn unsigned_news_of_a_restart_brings_no_host_a_flood_of_probes() {
+    let mut lan = Segment::new(48, 0.0);
+    let host = lan.host(0);
+    let finder = lan.node(10);
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(3_000 * MS);
+    lan.nodes[host].heard.clear();
+    let mut news = advert(lan.key(host).founder, 0);
+    news.incarnation = 9_999;
+    for _ in 0..500 {
+        lan.inject(finder, "10.0.0.66:4", true, forged(&news));
+        lan.run(2 * MS);
+    }
+    let probes = lan.nodes[host].heard.iter().filter(|a| kind(&a.bytes) == Some(Kind::Probe)).count();
+    assert!(probes <= 2, "{probes}");
+}
+
+#[test]
+fn a_thousand_forged_records_make_a_finder_knock_at_few_doors() {
+    let mut lan = Segment::new(49, 0.0);
+    let finder = lan.node_with(10, |config| config.mdns = true);
+    let victim = lan.node(76);
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(1_000 * MS);
+    lan.nodes[victim].heard.clear();
+    let before = lan.sent - lan.casts;
+    for n in 0..1_000_u16 {
+        let host = HostKey::from(identity(n).public());
+        let record = Txt {
+            major: 1,
+            game: hash::game_tag("game"),
+            id: hash::derived_id(host, 1),
+            host_label: hash::host_label(host),
+            udp_port: 1_000 + n,
+            version: 1,
+            name: None,
+        };
+        let addresses = vec!["10.0.0.77:1".parse().unwrap()];
+        let now = lan.now();
+        let event = MdnsEvent::Resolved { instance: format!("i{n}"), addresses, txt: txt::encode(&record) };
+        lan.nodes[finder].discovery.handle_mdns(now, event);
+        lan.drain(finder);
+    }
+    lan.run(1_000 * MS);
+    let knocks = lan.sent - lan.casts - before;
+    assert!(knocks <= 210, "{knocks}");
+}
+
+#[test]
+fn a_session_seen_by_mdns_alone_comes_back_after_an_outage() {
+    let mut lan = Segment::new(50, 0.0);
+    lan.passes = |_| false;
+    let host = lan.host(1);
+    let finder = lan.node_with(2, |config| config.mdns = true);
+    lan.browse(finder, 1, SessionQuery::new());
+    let what = publication(1);
+    let record = Txt {
+        major: 1,
+        game: hash::game_tag("game"),
+        id: what.key.id,
+        host_label: hash::host_label(what.key.founder),
+        udp_port: lan.nodes[host].port,
+        version: 1,
+        name: None,
+    };
+    let event = MdnsEvent::Resolved {
+        instance: "x".into(),
+        addresses: vec![SocketAddr::new(lan.nodes[host].address, 1)],
+        txt: txt::encode(&record),
+    };
+    let now = lan.now();
+    lan.nodes[finder].discovery.handle_mdns(now, event);
+    lan.drain(finder);
+    lan.run(1_000 * MS);
+    assert_eq!(lan.list(finder, 1).len(), 1);
+    lan.nodes[host].alive = false;
+    lan.run(20_000 * MS);
+    assert!(lan.list(finder, 1).is_empty());
+    lan.nodes[host].alive = true;
+    lan.run(40_000 * MS);
+    assert_eq!(lan.list(finder, 1).len(), 1, "its record was there all the time");
+}
+
+#[test]
+fn a_borrowed_id_stands_in_nobodys_way() {
+    let mut lan = Segment::new(51, 0.0);
+    let finder = lan.node(10);
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(20 * MS);
+    let id = publication(0).key.id;
+    let (first, second) = (identity(1), identity(2));
+    let borrowed = |host: &Identity, sequence| {
+        let lent = Advert { id_derived: false, id, sequence, ..advert(host.public().into(), 1) };
+        signed(&lent, host)
+    };
+    lan.inject(finder, "10.0.0.66:4", true, borrowed(&first, 1));
+    lan.run(50 * MS);
+    assert_eq!(lan.list(finder, 1).len(), 1, "an id may be chosen");
+    let host = lan.host(0);
+    lan.run(1_000 * MS);
+    lan.inject(finder, "10.0.0.67:4", true, borrowed(&second, 1));
+    lan.inject(finder, "10.0.0.66:4", true, borrowed(&first, 2));
+    lan.run(50 * MS);
+    let keys: Vec<_> = lan.list(finder, 1).iter().map(Found::key).collect();
+    assert_eq!(keys, [lan.key(host)], "but one that derives from a key belongs to that key");
+}
+
+#[test]
+fn one_liar_among_few_hosts_slows_no_finder() {
+    let mut lan = Segment::new(52, 0.0);
+    let (finder, bystander) = (lan.node(10), lan.node(11));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(10 * MS);
+    let liar = identity(1);
+    let advert = Advert { echo: overheard(&lan, bystander), hosts_heard: 65_535, ..advert(liar.public().into(), 1) };
+    lan.inject(finder, "10.0.0.66:4", false, signed(&advert, &liar));
+    let asked = lan.questions;
+    lan.run(1_000 * MS);
+    assert!(lan.questions - asked >= 4, "{}", lan.questions - asked);
+}
+
+#[test]
+fn the_same_answer_from_a_second_address_of_its_host_is_followed_up() {
+    let mut lan = Segment::new(53, 0.0);
+    let (finder, second, bystander) = (lan.node(10), lan.node(20), lan.node(11));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(10 * MS);
+    let host = identity(1);
+    let answer = signed(&Advert { echo: overheard(&lan, bystander), ..advert(host.public().into(), 1) }, &host);
+    lan.inject(finder, "10.0.0.66:4", false, answer.clone());
+    let address = SocketAddr::new(lan.nodes[second].address, lan.nodes[second].port);
+    lan.inject(finder, &address.to_string(), false, answer);
+    lan.run(2_100 * MS);
+    assert!(lan.nodes[second].heard.iter().any(|arrival| kind(&arrival.bytes) == Some(Kind::Probe)));
 }
