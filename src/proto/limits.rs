@@ -76,3 +76,5 @@ pub(crate) const MDNS_INSTANCES: usize = 1_024;
 pub(crate) const HEARD: usize = 256;
 /// Datagrams remembered so that their repeats are not verified again; 8 bytes each.
 pub(crate) const REPEATS: usize = 128;
+/// Sessions that were listed and never gave an echo; 48 bytes each.
+pub(crate) const DOUBTS: usize = 1_024;

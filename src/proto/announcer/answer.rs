@@ -72,7 +72,8 @@ impl Announcer {
         let again = hosted.note_question(cx.now, asker.from, query.nonce, cx.tuning.answered);
         let since = hosted.since;
         let hosts = self.crowd(cx, since);
-        let expected = hosts.max(query.expect.into());
+        // A stranger's word widens the window, but not without bound: all wait for one multicast.
+        let expected = hosts.max(usize::from(query.expect).min(hosts.max(64) * 4));
         let (mc_slot, uni_slot) = (Self::mc_slot(cx), Self::uni_slot(cx));
         let may_answer = self.may_answer(cx, asker.from);
         let Some(hosted) = self.hosted.get_mut(&key) else { return };
@@ -166,8 +167,8 @@ impl Announcer {
         self.note_probe(cx, asker);
         self.lease_for_probe(cx, asker.via);
         // A dying finder's entry is probed twenty times in 2.8 s; ten finders may share an address.
-        let source = self.limiters.source.of_ip(asker.from.ip());
-        if !source.take(cx.now, 200, Duration::from_millis(10)) || !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
+        let source = self.limiters.probes.of_ip(asker.from.ip());
+        if !source.take(cx.now, 200, Duration::from_millis(10)) || !self.living.take(cx.now, SIGNING.0, SIGNING.1) {
             return;
         }
         let ttl = u16::try_from(self.interval(cx).mul_f64(3.5).as_millis() / 100).unwrap_or(u16::MAX);
@@ -239,7 +240,8 @@ impl Announcer {
     fn may_answer(&mut self, cx: &mut Cx<'_>, from: SocketAddr) -> bool {
         let hosts = self.hosts(cx.now).max(1);
         let sessions = u32::try_from(self.hosted.len().max(1)).unwrap_or(u32::MAX);
-        let burst = u32::try_from((800 / hosts).clamp(3, 20)).unwrap_or(3).saturating_mul(sessions);
+        let burst = if hosts > 100 { 1 } else { u32::try_from((800 / hosts).clamp(3, 20)).unwrap_or(3) };
+        let burst = burst.saturating_mul(sessions);
         let every = Duration::from_secs_f64(1.0 / (400.0 / hosts as f64).clamp(0.2, 10.0));
         let source = self.limiters.source.of_ip(from.ip()).has(cx.now, burst, every);
         source
@@ -249,7 +251,12 @@ impl Announcer {
 
     fn is_cookie(&self, now: Moment, from: SocketAddr, cookie: [u8; 16]) -> bool {
         let minute = minute(now);
-        [minute, minute.wrapping_sub(1)].iter().any(|&m| hash::cookie(&self.cookie_secret, from, m) == cookie)
+        let differs = |minute| {
+            let ours = hash::cookie(&self.cookie_secret, from, minute);
+            // All bytes, whatever the first say: the time it takes must not tell how much of a guess is right.
+            ours.iter().zip(cookie).fold(0, |bits, (ours, theirs)| bits | (ours ^ theirs)) != 0
+        };
+        !(differs(minute) & differs(minute.wrapping_sub(1)))
     }
 
     fn note_proven(&mut self, now: Moment, from: IpAddr) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::types::{HostKey, SessionId};
+use crate::wire::hash;
 
 type Tag = [u8; 16];
 
@@ -19,12 +20,9 @@ pub(crate) struct Census {
     sources: BTreeMap<IpAddr, usize>,
 }
 
+/// A hash: with less, who chooses an id could meet another's tag and take that host out of the count.
 fn tag(host: HostKey, id: SessionId) -> Tag {
-    let mut tag = id.to_bytes();
-    for (to, from) in tag.iter_mut().zip(host.to_bytes()) {
-        *to ^= from;
-    }
-    tag
+    hash::hash("lansession census", &[host.as_bytes(), id.as_bytes()])
 }
 
 impl Census {
@@ -33,6 +31,8 @@ impl Census {
         let tag = tag(host, id);
         let until = now + life;
         if let Some((old, _)) = self.heard.get_mut(&tag) {
+            // Never sooner: nothing here is verified, and who counts few hosts answers more (security.md 7).
+            let until = until.max(*old);
             self.expiry.remove(&(*old, tag));
             *old = until;
             self.expiry.insert((until, tag));

@@ -48,6 +48,8 @@ pub(crate) struct Announcer {
     limiters: Limiters,
     /// Signatures for answers: a question costs us 29 µs, so there is a bound to what questions can cost.
     signing: Bucket,
+    /// The same for answers to probes: neither flood silences the other.
+    living: Bucket,
     probes: VecDeque<Moment>,
     hot_until: Moment,
     /// Peers beyond a router that proved their address by a cookie; probes come from ports of their own.
@@ -64,6 +66,8 @@ struct Limiters {
     peer: BucketTable,
     /// By address.
     source: BucketTable,
+    /// Answers to probes, by address: of their own, or questions in a finder's name would cost it its entries.
+    probes: BucketTable,
 }
 
 impl Announcer {
@@ -77,8 +81,10 @@ impl Announcer {
             limiters: Limiters {
                 peer: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
                 source: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
+                probes: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
             },
             signing: Bucket::default(),
+            living: Bucket::default(),
             probes: VecDeque::new(),
             hot_until: Moment::ZERO,
             proven: BTreeMap::new(),
@@ -131,7 +137,8 @@ impl Announcer {
         let mut renewed = Hosted::new(hosted.since, what);
         std::mem::swap(&mut renewed.what, &mut hosted.what);
         hosted.digest = renewed.digest;
-        hosted.sequence = sequence.saturating_add(u32::from(changed));
+        // Listed again it must be above its own goodbye, or finders take it for what that ended.
+        hosted.sequence = sequence.saturating_add(u32::from(changed || listed != was_listed));
         if listed && !was_listed {
             self.announce(cx, key);
         } else if listed && changed {

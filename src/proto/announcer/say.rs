@@ -81,6 +81,7 @@ impl Announcer {
         let Some(cast) = hosted.cast.as_mut().filter(|cast| cast.at <= cx.now) else { return };
         if busy && cast.tries < 10 {
             let window = cast.window.max(Duration::from_millis(20)) * (1 << cast.tries.min(4));
+            let window = window.min(cx.tuning.mc_cap);
             cast.tries += 1;
             cast.at = cx.now + cx.dice.within(window);
             return;

@@ -17,7 +17,16 @@ impl Directory {
     /// founder stands under its own host's key and cannot be joined: a forgery makes a stranger, never a change.
     pub(crate) fn handle_advert(&mut self, cx: &mut Cx<'_>, advert: Advert, heard: &Heard<'_>) -> bool {
         let key = SessionKey { id: advert.id, founder: advert.host_key };
-        if self.is_buried(cx.now, key, advert.incarnation, advert.sequence) || self.verifier.is_repeat(heard.bytes) {
+        if self.is_buried(cx.now, key, (advert.incarnation, advert.sequence), heard.asked.is_some()) {
+            return false;
+        }
+        if self.verifier.is_repeat(heard.bytes) {
+            self.note_address(cx, key, heard);
+            return false;
+        }
+        // A derived id is its founder's alone; who merely chose the same one would make it ambiguous for all.
+        let derived = advert.id_derived && advert.lineage.is_none();
+        if !derived && self.entries.values().any(|entry| entry.key.id == key.id && entry.derived && entry.key != key) {
             return false;
         }
         let known = self.entries.get(&key);
@@ -30,17 +39,18 @@ impl Directory {
             if advert.order() <= entry.order() && entry.major == WIRE_MAJOR {
                 return false;
             }
-            // Another run, says somebody; only an echo displaces what lives.
-            if advert.incarnation != entry.incarnation {
-                self.suspect_from(cx, key, heard);
+            let told = entry.suspected.is_some_and(|at| cx.now.since(at) < cx.tuning.notice_interval);
+            if advert.incarnation != entry.incarnation && told {
                 return false;
             }
         }
-        let class = match (heard.asked, heard.shared, known.is_some()) {
-            (Some(_), false, _) => Class::Answer,
-            (_, _, true) => Class::Known,
-            (Some(_), true, false) => Class::Cast,
-            (None, _, false) => Class::Unsolicited,
+        // A nonce that went to all was overheard by all: only one that went to a single address is worth the best class.
+        let single = heard.asked.is_some_and(|asked| !matches!(asked.purpose, Purpose::Question { .. }));
+        let class = match (heard.asked, known.is_some()) {
+            (Some(_), _) if single && !heard.shared => Class::Answer,
+            (_, true) => Class::Known,
+            (Some(_), false) => Class::Cast,
+            (None, false) => Class::Unsolicited,
         };
         let key_bytes = advert.host_key.public_key();
         if !self.verifier.allows(cx.now, class, heard.from.ip())
@@ -49,22 +59,46 @@ impl Directory {
             return false;
         }
         self.verifier.verified(heard.bytes);
-        if !self.entries.contains_key(&key) && !self.make_room(advert.host_key, heard.from.ip()) {
+        let other_run = |entry: &Entry| entry.incarnation != advert.incarnation && entry.major == WIRE_MAJOR;
+        if heard.asked.is_none() && self.entries.get(&key).is_some_and(other_run) {
+            // Another run, says what may be a recording; only an echo displaces what lives.
+            self.suspect_from(cx, key, heard);
+            return true;
+        }
+        if !self.entries.contains_key(&key) && !self.make_room(cx.now, advert.host_key, heard.from.ip()) {
             return true;
         }
         self.apply(cx, key, advert, heard);
         true
     }
 
+    /// The very same datagram from another address: of a host with two, or sent again by anybody. A hint, no more.
+    fn note_address(&mut self, cx: &mut Cx<'_>, key: SessionKey, heard: &Heard<'_>) {
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| !entry.own && entry.confirmed()) else { return };
+        if entry.hint(heard.from, heard.via) && entry.confirm.is_none() {
+            entry.confirm = Some((cx.now + cx.dice.within(cx.tuning.confirm_within), 0));
+            self.schedule(key);
+        }
+    }
+
     fn apply(&mut self, cx: &mut Cx<'_>, key: SessionKey, advert: Advert, heard: &Heard<'_>) {
         // A restart is the end of one entry and the start of another.
         self.lose_if(key, |entry| entry.incarnation != advert.incarnation);
+        let derived = advert.id_derived && advert.lineage.is_none();
+        if derived {
+            let borrows = |entry: &&Entry| entry.key.id == key.id && entry.key != key && !entry.derived;
+            for other in self.entries.values().filter(borrows).map(|entry| entry.key).collect::<Vec<_>>() {
+                self.lose(other);
+            }
+        }
         let new = !self.entries.contains_key(&key);
         let digest = facts_digest_of(heard.bytes).unwrap_or_default();
         let mdns = self.instances.claim(key);
         let mut entry = self.entries.remove(&key).unwrap_or_else(|| {
             let mut entry = blank(cx.now, key, advert.host_key, heard.from.ip(), advert.facts.clone());
             entry.incarnation = advert.incarnation;
+            entry.derived = derived;
+            entry.doubted = heard.asked.is_none() && self.doubts.contains(&key);
             entry
         });
         let newest = new || advert.order() >= entry.order();
@@ -111,6 +145,7 @@ impl Directory {
         if let Some(asked) = heard.asked {
             entry.echoed = Some(cx.now);
             entry.confirm = None;
+            entry.doubted = false;
             entry.prove(cx.now, heard.from, heard.via, round_trip(cx, asked, heard));
         } else if entry.echoed.is_none() {
             entry.hint(heard.from, heard.via);
@@ -132,7 +167,7 @@ impl Directory {
         let known = self.entries.get(&key).is_some_and(|entry| !entry.own);
         if (!known && !by_mdns)
             || asked.purpose != Purpose::Probe
-            || self.is_buried(cx.now, key, alive.incarnation, alive.sequence)
+            || self.is_buried(cx.now, key, (alive.incarnation, alive.sequence), true)
             || !self.verifier.allows(cx.now, Class::Answer, heard.from.ip())
             || !verify_datagram(Context::Alive, alive.host_key.public_key(), heard.bytes)
         {
@@ -216,6 +251,7 @@ impl Directory {
     /// Another run of a session that is listed, from an address that may be new: ask there.
     fn suspect_from(&mut self, cx: &mut Cx<'_>, key: SessionKey, heard: &Heard<'_>) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.suspected = Some(cx.now);
         entry.hint(heard.from, heard.via);
         if entry.confirm.is_none() {
             entry.confirm = Some((cx.now, 0));
@@ -236,7 +272,7 @@ impl Directory {
         }
         let fits = match known {
             Some(major) => major != WIRE_MAJOR,
-            None => others < limits::FOREIGN_ENTRIES && self.make_room(foreign.host_key, heard.from.ip()),
+            None => others < limits::FOREIGN_ENTRIES,
         };
         if !fits
             || self.verifier.is_repeat(heard.bytes)
@@ -251,6 +287,9 @@ impl Directory {
             entry.facts.name.clone_from(&foreign.name);
             self.refresh(key);
             self.schedule(key);
+            return;
+        }
+        if !self.make_room(cx.now, foreign.host_key, heard.from.ip()) {
             return;
         }
         let mut entry = blank(cx.now, key, foreign.host_key, heard.from.ip(), closed_facts(foreign.name.clone()));

@@ -87,6 +87,12 @@ pub(super) struct Entry {
     /// When to measure the round trip.
     pub(super) measure: Option<Moment>,
     pub(super) noticed: Option<Moment>,
+    /// When a recording or a restart last said that there is another run.
+    pub(super) suspected: Option<Moment>,
+    /// Its id derives from the founder's key.
+    pub(super) derived: bool,
+    /// It was here before and never gave an echo: not listed until it does.
+    pub(super) doubted: bool,
     pub(super) shown: bool,
     pub(super) silent: bool,
     pub(super) deadline: Option<Moment>,
@@ -142,8 +148,10 @@ impl Entry {
             Some(at) => at,
             None => {
                 if self.addresses.len() >= limits::ADDRESSES {
-                    // The longest silent one gives way; a hint never pushes out a proven one.
-                    let oldest = self.addresses.iter().enumerate().min_by_key(|(_, p)| p.heard).map(|(at, _)| at);
+                    // The longest silent one gives way, and sooner one that only echoed what all could hear; a hint never
+                    // pushes out a proven one.
+                    let weakest = self.addresses.iter().enumerate().min_by_key(|(_, p)| (p.exact, p.heard));
+                    let oldest = weakest.map(|(at, _)| at);
                     if let Some(oldest) = oldest {
                         self.addresses.remove(oldest);
                     }
@@ -176,7 +184,7 @@ impl Entry {
     /// Where the n-th try of a probe goes: each address twice in a row, since two refusals in a row count.
     pub(super) fn aim(&self, tries: u32) -> Option<(SocketAddr, Via)> {
         let mut proven: Vec<&Proven> = self.addresses.iter().collect();
-        proven.sort_by_key(|p| (p.refused, std::cmp::Reverse(p.heard), p.to));
+        proven.sort_by_key(|p| (p.refused, !p.exact, std::cmp::Reverse(p.heard), p.to));
         let at = (tries as usize / 2) % proven.len().max(1);
         proven.get(at).map(|p| (p.to, p.via))
     }

@@ -87,6 +87,7 @@ impl Directory {
         let life = cx.tuning.unconfirmed_life;
         let foreign = entry.major != WIRE_MAJOR;
         if (foreign && entry.heard + life <= now) || (!foreign && entry.echoed.is_none() && entry.first + life <= now) {
+            self.doubts.add(key);
             self.lose(key);
             return;
         }
@@ -133,7 +134,7 @@ impl Directory {
         }
         match (aim, hint) {
             (Some((to, via)), _) => self.probe(cx, key, to, via),
-            (None, Some((to, via))) if self.may_bother(cx.now, to, tries == 0) => self.probe(cx, key, to, via),
+            (None, Some((to, via))) if self.may_bother(cx.now, to) => self.probe(cx, key, to, via),
             _ => {}
         }
     }
@@ -155,7 +156,7 @@ impl Directory {
         // A living host's further addresses are tried all; of an unknown one the same few in turn.
         let aims: Vec<_> = if living { hints } else { hints.get(at).copied().into_iter().collect() };
         for (to, via) in aims {
-            if self.may_bother(cx.now, to, tries == 0) {
+            if self.may_bother(cx.now, to) {
                 self.probe(cx, key, to, via);
             }
         }
@@ -178,9 +179,12 @@ impl Directory {
 
     /// Requests to an address that has echoed nothing yet are few, short and stay on the link: whoever forges an advert or
     /// an mDNS record must not make every finder knock at a door of his choice (security.md 7).
-    pub(super) fn may_bother(&mut self, now: Moment, to: SocketAddr, new: bool) -> bool {
-        (!new || self.unproven_targets.take(now, 50, Duration::from_millis(20)))
-            && self.unproven.of(to).take(now, 6, Duration::from_millis(1_700))
+    pub(super) fn may_bother(&mut self, now: Moment, to: SocketAddr) -> bool {
+        let (burst, every) = (6, Duration::from_millis(1_700));
+        // Repeats count in the whole as well: a first try that was refused must not make the second one free.
+        self.unproven.of(to).has(now, burst, every)
+            && self.unproven_targets.take(now, 100, Duration::from_millis(10))
+            && self.unproven.of(to).take(now, burst, every)
     }
 
     fn probe(&mut self, cx: &mut Cx<'_>, key: SessionKey, to: SocketAddr, via: Via) {

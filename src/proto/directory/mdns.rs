@@ -25,6 +25,9 @@ const GAPS: [Duration; 7] = [
     Duration::from_millis(30_000),
 ];
 
+/// Between the probes of one that was listed and lost.
+const AWAY: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 struct Instance {
     id: SessionId,
@@ -34,6 +37,8 @@ struct Instance {
     tries: usize,
     /// The entry that it became.
     entry: Option<SessionKey>,
+    /// It was one before.
+    proved: bool,
 }
 
 impl Instance {
@@ -57,6 +62,7 @@ impl Instances {
         for instance in self.0.values_mut().filter(|instance| instance.id == key.id) {
             if instance.is(key) {
                 instance.entry = Some(key);
+                instance.proved = true;
                 instance.next = None;
                 any = true;
             }
@@ -67,7 +73,17 @@ impl Instances {
     pub(super) fn entry_gone(&mut self, key: SessionKey) {
         for instance in self.0.values_mut().filter(|instance| instance.entry == Some(key)) {
             instance.entry = None;
+            // Its record is still there, so it may only be away: it is asked now and then.
+            instance.tries = GAPS.len();
+            instance.next = Some(Moment::ZERO);
         }
+    }
+
+    /// Makes room for one more: the one that was asked most often in vain goes.
+    fn make_room(&mut self) -> bool {
+        let vain = self.0.iter().filter(|(_, instance)| instance.entry.is_none() && instance.tries > 0);
+        let most = vain.max_by_key(|(_, instance)| instance.tries).map(|(name, _)| name.clone());
+        self.0.len() < limits::MDNS_INSTANCES || most.is_some_and(|name| self.0.remove(&name).is_some())
     }
 
     /// Interfaces changed: what did not answer may do so now.
@@ -93,9 +109,7 @@ impl Directory {
         pairs: &[(String, String)],
     ) {
         let Ok(txt) = txt::decode(pairs) else { return };
-        if txt.game != cx.game
-            || (!self.instances.0.contains_key(&instance) && self.instances.0.len() >= limits::MDNS_INSTANCES)
-        {
+        if txt.game != cx.game || (!self.instances.0.contains_key(&instance) && !self.instances.make_room()) {
             return;
         }
         let mut udp: Vec<SocketAddr> = addresses.iter().map(|a| port(*a, txt.udp_port)).collect();
@@ -110,7 +124,8 @@ impl Directory {
         if same {
             return;
         }
-        let instance_of = Instance { id: txt.id, host_label: txt.host_label, addresses: udp, next, tries: 0, entry };
+        let (id, host_label, proved) = (txt.id, txt.host_label, entry.is_some());
+        let instance_of = Instance { id, host_label, addresses: udp, next, tries: 0, entry, proved };
         self.instances.0.insert(instance, instance_of);
         if let Some(key) = entry {
             if let Some(entry) = self.entries.get_mut(&key) {
@@ -144,12 +159,13 @@ impl Directory {
             let Some(instance) = self.instances.0.get_mut(&name) else { continue };
             let tries = instance.tries;
             instance.tries += 1;
-            instance.next = GAPS.get(tries).map(|gap| cx.now + *gap);
+            let gap = GAPS.get(tries).copied().or(instance.proved.then_some(AWAY));
+            instance.next = gap.map(|gap| cx.now + gap);
             let (id, addresses) = (instance.id, instance.addresses.clone());
             for to in addresses {
                 // Asked anew each time: the interface may be gone since.
                 let Some(via) = cx.net.via_to(to) else { continue };
-                if self.may_bother(cx.now, to, tries == 0) {
+                if self.may_bother(cx.now, to) {
                     send_probe(cx, id, [0; 8], [0; 8], to, via);
                 }
             }

@@ -9,6 +9,7 @@ mod life;
 mod mdns;
 mod verify;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -74,6 +75,26 @@ struct Tombstone {
     until: Moment,
 }
 
+/// Sessions that were listed on hearsay and never gave an echo: a recording may say the same all evening. They are asked
+/// again when they are heard again, and listed once they answer.
+#[derive(Debug, Default)]
+struct Doubts(VecDeque<SessionKey>);
+
+impl Doubts {
+    fn add(&mut self, key: SessionKey) {
+        if !self.contains(&key) {
+            self.0.push_back(key);
+        }
+        while self.0.len() > limits::DOUBTS {
+            self.0.pop_front();
+        }
+    }
+
+    fn contains(&self, key: &SessionKey) -> bool {
+        self.0.contains(key)
+    }
+}
+
 /// How many hosts there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Count {
@@ -89,6 +110,7 @@ pub(crate) struct Directory {
     deadlines: BTreeSet<(Moment, SessionKey)>,
     tombstones: BTreeMap<SessionKey, Tombstone>,
     buried: VecDeque<SessionKey>,
+    doubts: Doubts,
     instances: mdns::Instances,
     verifier: Verifier,
     /// Requests to addresses that have proved nothing (security.md 7b).
@@ -111,6 +133,7 @@ impl Directory {
             deadlines: BTreeSet::new(),
             tombstones: BTreeMap::new(),
             buried: VecDeque::new(),
+            doubts: Doubts::default(),
             instances: mdns::Instances::default(),
             verifier: Verifier::new(dice),
             unproven: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
@@ -135,7 +158,7 @@ impl Directory {
 
     /// Every entry with its version: equal versions are equal but for the round trips.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Found, u64)> {
-        self.entries.values().map(|entry| (&entry.found, entry.version))
+        self.entries.values().filter(|entry| !entry.doubted).map(|entry| (&entry.found, entry.version))
     }
 
     pub(crate) fn incompatible(&self) -> usize {
@@ -174,7 +197,8 @@ impl Directory {
         }
         let mut told: Vec<usize> = told.into_values().collect();
         told.sort_unstable();
-        let median = told.get(told.len() / 2).copied().unwrap_or(0);
+        // Of two the smaller, and no more than is plausible beside who has answered: one liar must not widen the windows.
+        let median = told.get(told.len().saturating_sub(1) / 2).copied().unwrap_or(0).min(hosts * 16 + 64);
         let total = match told.as_slice() {
             [.., second, _] if told.len() > 2 => *second,
             [.., last] => *last,
@@ -254,6 +278,8 @@ impl Directory {
         entry.term = own.term;
         entry.tcp_port = own.tcp_port;
         entry.own = true;
+        // Ours it is, whoever else names that id.
+        entry.derived = true;
         entry.own_addresses = addresses;
         entry.sources = sources;
         self.insert(entry);
@@ -352,23 +378,29 @@ impl Directory {
     }
 
     /// Whether this state of the session is known to be over.
-    fn is_buried(&self, now: Moment, key: SessionKey, incarnation: u64, sequence: u32) -> bool {
-        self.tombstones.get(&key).is_some_and(|stone| {
-            stone.until > now
-                && incarnation <= stone.incarnation
-                && stone.sequence.is_none_or(|ended| incarnation < stone.incarnation || sequence <= ended)
+    /// An echo of our own nonce tells a living earlier run (its clock went back) from a recording of one.
+    fn is_buried(&self, now: Moment, key: SessionKey, (incarnation, sequence): (u64, u32), echoes: bool) -> bool {
+        self.tombstones.get(&key).filter(|stone| stone.until > now).is_some_and(|stone| {
+            match incarnation.cmp(&stone.incarnation) {
+                Ordering::Less => !echoes,
+                Ordering::Equal => stone.sequence.is_none_or(|ended| sequence <= ended),
+                Ordering::Greater => false,
+            }
         })
     }
 
     /// Makes room for one more from this source, or says that there is none: a flood crowds out itself.
-    fn make_room(&mut self, host_key: HostKey, source: IpAddr) -> bool {
+    ///
+    /// A place that is shown is given up too, where its holder had time to answer us alone and did not: else fakes in a
+    /// machine's name would keep its own session out.
+    fn make_room(&mut self, now: Moment, host_key: HostKey, source: IpAddr) -> bool {
         let under_key = self.entries.values().filter(|entry| entry.host_key == host_key).count();
         if under_key >= limits::ENTRIES_PER_HOST_KEY {
             return false;
         }
         let from_source = self.entries.values().filter(|entry| entry.source == source && !entry.own).count();
         if from_source >= limits::ENTRIES_PER_SOURCE {
-            return self.evict_from(source);
+            return self.evict_from(now, source);
         }
         if self.entries.len() < limits::ENTRIES {
             return true;
@@ -378,13 +410,16 @@ impl Directory {
             *sources.entry(entry.source).or_default() += 1;
         }
         let largest = sources.into_iter().max_by_key(|(_, count)| *count).map(|(source, _)| source);
-        largest.is_some_and(|source| self.evict_from(source))
+        largest.is_some_and(|source| self.evict_from(now, source))
     }
 
     /// The oldest that nobody sees goes, unconfirmed before confirmed.
-    fn evict_from(&mut self, source: IpAddr) -> bool {
-        let hidden = self.entries.values().filter(|entry| entry.source == source && !entry.shown && !entry.own);
-        let victim = hidden.min_by_key(|entry| (entry.confirmed(), entry.heard)).map(|entry| entry.key);
+    fn evict_from(&mut self, now: Moment, source: IpAddr) -> bool {
+        let exact = |entry: &Entry| entry.addresses.iter().any(|proven| proven.exact);
+        let idle = |entry: &Entry| !exact(entry) && now.since(entry.first) >= Duration::from_millis(250);
+        let may = |entry: &&Entry| entry.source == source && !entry.own && (!entry.shown || idle(entry));
+        let of_source = self.entries.values().filter(may);
+        let victim = of_source.min_by_key(|e| (e.shown, e.confirmed(), e.heard)).map(|entry| entry.key);
         victim.is_some_and(|key| {
             self.lose(key);
             true
@@ -448,6 +483,9 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         confirm: None,
         measure: None,
         noticed: None,
+        suspected: None,
+        derived: false,
+        doubted: false,
         shown: false,
         silent: false,
         deadline: None,

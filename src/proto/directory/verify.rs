@@ -2,7 +2,7 @@
 //! one kind takes nothing from the others.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::proto::clock::Moment;
@@ -12,11 +12,11 @@ use crate::proto::limits;
 /// Why a datagram deserves a look, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// To our own socket, with a nonce that went out.
+    /// To our own socket, with a nonce that went to one address alone.
     Answer,
     /// Under a key that is known.
     Known,
-    /// To all, with a nonce that went out to all.
+    /// With a nonce that went out to all.
     Cast,
     /// Nobody asked.
     Unsolicited,
@@ -26,6 +26,8 @@ pub(super) enum Class {
 pub(super) struct Verifier {
     classes: [Bucket; 4],
     sources: BucketTable,
+    /// By source and class, where a class is under pressure.
+    pressed: BucketTable,
     repeats: VecDeque<u64>,
     secret: u64,
 }
@@ -35,6 +37,7 @@ impl Verifier {
         Self {
             classes: [Bucket::default(); 4],
             sources: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
+            pressed: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
             repeats: VecDeque::new(),
             secret: dice.number(),
         }
@@ -48,9 +51,19 @@ impl Verifier {
             Class::Cast => (2, 512, Duration::from_micros(500)),
             Class::Unsolicited => (3, 256, Duration::from_micros(1_000)),
         };
+        // Where more than half is used up, each address gets only little: who floods by many crowds out himself.
+        let calm = self.classes[at].has(now, burst / 2, every);
         let fair = match class {
             Class::Answer => true,
-            _ => self.sources.of_ip(from).take(now, 64, Duration::from_millis(10)),
+            _ => {
+                self.sources.of_ip(from).take(now, 64, Duration::from_millis(10))
+                    && (calm
+                        || self.pressed.of_with(SocketAddr::new(from, 0), at as u64).take(
+                            now,
+                            4,
+                            Duration::from_millis(200),
+                        ))
+            }
         };
         fair && self.classes[at].take(now, burst, every)
     }

@@ -17,12 +17,16 @@ struct Tally {
     /// The last failure, and what the system said.
     failing: Option<(Moment, String)>,
     told: Option<Moment>,
+    /// Something went out since the last failure was over, and has not failed yet.
+    tried: Option<Moment>,
 }
 
 /// Failures of one cause are told at most once in this.
 const TELL: Duration = Duration::from_secs(60);
 /// A way that was used for so long without a failure works again.
 const QUIET: Duration = Duration::from_secs(2);
+/// And a send has failed by then, or not at all.
+const TRIED: Duration = Duration::from_millis(100);
 
 /// All ways of all interfaces, and unicast.
 #[derive(Debug, Default)]
@@ -50,7 +54,10 @@ impl Paths {
         self.tell_deaf(now, net);
         let tally = self.tally(transmit.via, transmit.path);
         tally.sent += 1;
-        if tally.failing.as_ref().is_some_and(|(at, _)| now.since(*at) > QUIET) {
+        let over = tally.failing.as_ref().is_some_and(|(at, _)| now.since(*at) > QUIET);
+        // One that just leaves may fail like those before: only an earlier one that did not tells.
+        let tried = over.then(|| *tally.tried.get_or_insert(now));
+        if tried.is_some_and(|at| now.since(at) >= TRIED) {
             tally.failing = None;
             if tally.told.take().is_some() {
                 let name = name(net, transmit.via);
@@ -67,6 +74,7 @@ impl Paths {
         let tally = self.tally(failure.via, failure.path);
         tally.failed += 1;
         tally.failing = Some((now, failure.why.clone()));
+        tally.tried = None;
         // One host that is gone is no trouble of this machine.
         let quiet = failure.path == PathKind::Unicast || tally.told.is_some_and(|at| now.since(at) < TELL);
         if !quiet {
@@ -248,5 +256,34 @@ fn name(net: &Net, via: Via) -> String {
     match via {
         Via::Interface { address, .. } => format!("{} {address}", interface_name(net, via)),
         Via::Routed => "routed".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_way_that_always_fails_is_no_news_and_one_that_works_again_is() {
+        let (mut paths, net) = (Paths::default(), Net::new(7));
+        let via = Via::Interface { index: 2, address: IpAddr::from([10, 0, 0, 1]) };
+        let (to, path) = ("255.255.255.255:7".parse().unwrap(), PathKind::LimitedBroadcast);
+        let transmit = Transmit { via, to, path, bytes: Arc::from([0]) };
+        let failure = SendFailure { via, to, path, why: "Operation not permitted".into(), unreachable: false };
+        let mut now = Moment::ZERO;
+        for _ in 0..14 {
+            now = now + Duration::from_secs(4);
+            paths.sent(now, &net, &transmit);
+            paths.failed(now, &net, &failure);
+        }
+        assert_eq!(paths.take_events().len(), 1);
+        for _ in 0..3 {
+            now = now + Duration::from_secs(4);
+            paths.sent(now, &net, &transmit);
+        }
+        assert!(matches!(paths.take_events().as_slice(), [LanEvent::Recovered(_)]));
     }
 }

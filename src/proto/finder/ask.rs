@@ -21,7 +21,13 @@ pub(super) struct Ask {
     extended: bool,
     /// Everything that there is has answered; from now on only renewals.
     full: bool,
+    /// Others' questions count as ours up to then: whoever asks for everybody, and is heard by us alone, must not silence
+    /// us.
+    patience: Moment,
 }
+
+/// So long others' questions may stand for ours before the first of our own, and after it.
+const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(4)];
 
 /// What goes on around.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +56,7 @@ impl Ask {
             adopted: false,
             extended: false,
             full: false,
+            patience: next + PATIENCE[0],
         }
     }
 
@@ -76,7 +83,8 @@ impl Ask {
         }
         let narrower = query.target != Target::Any || (query.filter.is_some() && query.filter != self.wish.filter);
         let due = self.last.is_none_or(|last| cx.now > last + Duration::from_millis(50));
-        if !query.many || narrower || !due || self.full || self.next.is_none() || !self.wish.targets.is_empty() {
+        let settled = self.full || self.next.is_none() || !self.wish.targets.is_empty();
+        if !query.many || narrower || !due || settled || cx.now >= self.patience {
             return;
         }
         self.asked += 1;
@@ -84,7 +92,7 @@ impl Ask {
         self.last_many = true;
         self.adopted = true;
         let gap = self.gap(cx);
-        self.next = Some(cx.now + gap);
+        self.next = Some((cx.now + gap).min(self.patience.max(cx.now)));
     }
 
     /// What to do now that its moment has come.
@@ -113,8 +121,9 @@ impl Ask {
                 return if was && self.wish.lasting { Step::Renew } else { Step::Wait };
             }
             self.full = false;
-            if crowd.longer >= cx.tuning.crowd_questions {
-                self.next = Some(now + cx.dice.between(Duration::from_millis(200), Duration::from_secs(1)));
+            if crowd.longer >= cx.tuning.crowd_questions && now < self.patience {
+                let later = now + cx.dice.between(Duration::from_millis(200), Duration::from_secs(1));
+                self.next = Some(later.min(self.patience));
                 return Step::Wait;
             }
         }
@@ -123,6 +132,8 @@ impl Ask {
         self.last = Some(now);
         self.last_many = many;
         self.adopted = false;
+        // Spread, since all of a crowd run out of it together.
+        self.patience = now + cx.dice.between(PATIENCE[1], PATIENCE[1] * 2);
         let gap = self.gap(cx);
         self.next = Some(now + gap + cx.dice.within(gap / 10));
         Step::Ask { many }

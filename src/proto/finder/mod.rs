@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::clock::Moment;
 use super::io::Via;
-use super::lan::{Asked, BucketTable, Cx, Dice, Purpose, Way};
+use super::lan::{Asked, Bucket, BucketTable, Cx, Dice, Purpose, Way};
 use super::limits;
 use crate::types::{Node, PathKind, SessionId};
 use crate::wire::datagram::{Hint, Known, Query, Target};
@@ -63,6 +63,9 @@ pub(crate) struct Finder {
     answered: BTreeMap<SocketAddr, Moment>,
     configured: Vec<SocketAddr>,
     fetches: BucketTable,
+    /// Fetches by address, and all: a hint can come in anybody's name, under a nonce that all have heard.
+    fetched: BucketTable,
+    fetching: Bucket,
 }
 
 impl Finder {
@@ -77,6 +80,8 @@ impl Finder {
             answered: BTreeMap::new(),
             configured,
             fetches: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
+            fetched: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
+            fetching: Bucket::default(),
         }
     }
 
@@ -167,6 +172,8 @@ impl Finder {
     }
 
     /// Asks one host for one session's advert. Only to an address that has echoed a nonce of ours: the question is long.
+    /// A nonce that went to all was overheard by all, so the echo proves little: hence few to one address, and so few in
+    /// all that they never push out the nonces of others.
     pub(crate) fn fetch(
         &mut self,
         cx: &mut Cx<'_>,
@@ -177,7 +184,10 @@ impl Finder {
         purpose: Purpose,
     ) {
         let word = u64::from_be_bytes(id.to_bytes().first_chunk().copied().unwrap_or_default());
-        if !self.fetches.of_with(to, word).take(cx.now, 6, Duration::from_millis(250)) {
+        if !self.fetches.of_with(to, word).take(cx.now, 6, Duration::from_millis(250))
+            || !self.fetched.of_ip(to.ip()).take(cx.now, 12, Duration::from_millis(250))
+            || !self.fetching.take(cx.now, 256, Duration::from_millis(10))
+        {
             return;
         }
         let nonce = cx.nonces.draw(cx.now, cx.dice, purpose);

@@ -1,6 +1,7 @@
 //! A few instances on one virtual segment: what is found, how fast, and what a stranger cannot do.
 
 mod attacks;
+mod floods;
 mod life;
 mod segment;
 
