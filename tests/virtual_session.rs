@@ -460,3 +460,25 @@ fn signing_out_answers_a_join_that_still_looks_for_its_host() {
     let error = join.try_take().expect("answered with the sign-out").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
+
+#[test]
+fn a_host_whose_address_changes_is_found_again_by_its_members() {
+    use lansession::testing::Nic;
+    for browsing in [true, false] {
+        let net = VirtualLan::new(62);
+        let session = host(&net, room());
+        let bob = user(&net, "bob", "Bob");
+        let _rooms = browsing.then(|| bob.browse(SessionQuery::new()).unwrap());
+        let seat = bob.join(session.link()).wait(6 * SECOND).unwrap();
+        let mut events = seat.events();
+        net.advance(SECOND);
+        net.set_interfaces("host", [Nic::new("eth0", "lan").address("10.77.9.9/16")]).unwrap();
+        let mut back = false;
+        let outcome = net.run_until(30 * SECOND, || {
+            back |= drain(&mut events).iter().any(|event| matches!(event, SessionEvent::Reconnected));
+            back
+        });
+        assert!(outcome.is_ok(), "browsing: {browsing}, {}", seat.dump());
+        assert_eq!(members(&session), 2);
+    }
+}

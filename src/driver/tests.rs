@@ -256,6 +256,14 @@ fn linked() -> (Node, Node, LinkId, LinkId) {
 }
 
 #[test]
+fn what_one_input_makes_the_engine_do_is_done_to_its_end() {
+    let mut node = Node::new(config(0));
+    let nothing = || Action::Unlisten { session: session(1) };
+    node.shared.with(|script| script.actions.extend(std::iter::repeat_with(nothing).take(50_000)));
+    node.listen(session(2), &identity(2), 0);
+}
+
+#[test]
 fn a_link_opens_in_order_and_frames_go_both_ways() {
     let (mut host, mut joiner) = (Node::new(config(0)), Node::new(config(0)));
     let port = host.listen(session(2), &identity(2), 0);

@@ -77,6 +77,8 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     /// The engine is to stop by itself before this goes off.
     grace: Alarm,
     ending: Option<Alarm>,
+    /// The last drain came to its bound.
+    unfinished: bool,
     /// The engine has ended everything itself.
     stopped: bool,
     /// Outputs from "closed" on, while links still say their last words.
@@ -111,6 +113,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             stop: None,
             grace: Alarm::default(),
             ending: None,
+            unfinished: false,
             stopped: false,
             parting: None,
             quiet: Quiet::default(),
@@ -133,6 +136,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         for _ in 0..TURNS {
             // No shortcut: every source is asked, or its waker would be missing.
             let busy = [
+                self.rest(),
                 self.commands(cx),
                 self.feedback(),
                 self.datagrams(cx),
@@ -146,7 +150,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             if self.is_ended(cx) {
                 return Poll::Ready(());
             }
-            if !busy.contains(&true) {
+            if !busy.contains(&true) && !self.unfinished {
                 return Poll::Pending;
             }
         }
@@ -304,20 +308,29 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
 
     /// Does what the engine wants done.
     fn drain(&mut self) {
-        for _ in 0..DRAIN {
-            let Some(transmit) = self.machine.poll_transmit() else { break };
+        let mut left = [DRAIN; 3];
+        let [transmits, actions, outputs] = &mut left;
+        while let Some(transmit) = within(transmits, || self.machine.poll_transmit()) {
             if let Err(failure) = self.udp.send(&transmit) {
                 self.feedback.push_back(Feedback::Failed(failure));
             }
         }
-        for _ in 0..DRAIN {
-            let Some(action) = self.machine.poll_action() else { break };
+        while let Some(action) = within(actions, || self.machine.poll_action()) {
             self.act(action);
         }
-        for _ in 0..DRAIN {
-            let Some(output) = self.machine.poll_output() else { break };
+        while let Some(output) = within(outputs, || self.machine.poll_output()) {
             self.deliver(output);
         }
+        self.unfinished |= left.contains(&0);
+    }
+
+    /// What the last drain left.
+    fn rest(&mut self) -> bool {
+        let unfinished = std::mem::take(&mut self.unfinished);
+        if unfinished {
+            self.drain();
+        }
+        unfinished
     }
 
     fn deliver(&mut self, output: Output) {
@@ -418,6 +431,12 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Drop for Driver<M, C, S> {
             let _lost = self.udp.send(&transmit);
         }
     }
+}
+
+/// The next thing, as long as something is left of the bound.
+fn within<T>(left: &mut usize, next: impl FnOnce() -> Option<T>) -> Option<T> {
+    *left = left.checked_sub(1)?;
+    next()
 }
 
 /// A timer that is set, moved or off.

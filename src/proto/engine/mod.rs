@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{BrowserId, Error, ErrorKind, LanEvent, Refusal, SessionKey, SessionQuery};
+use crate::types::{BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
 
 use super::clock::Moment;
 use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
@@ -66,6 +66,8 @@ enum Asker {
     Find(RequestId),
     Browser(BrowserId),
     Join(RequestId),
+    /// Members that lost their host and dial it: it may have another address now.
+    Seek(SessionKey),
 }
 
 /// All engines of one [`Lan`](crate::Lan).
@@ -287,6 +289,7 @@ impl Engine {
                 break;
             }
         }
+        self.end_seeks(now);
         while let Some(action) = self.sessions.poll_action() {
             self.actions.push_back(action);
         }
@@ -298,10 +301,13 @@ impl Engine {
             SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),
             SessionsEvent::HostSuspect { key } => {
                 if let Some(entry) = self.discovery.entry(&key) {
-                    let addresses: Vec<SocketAddr> = entry.addresses().iter().map(|address| address.addr).collect();
-                    self.sessions.handle_host_addresses(now, key, &addresses);
+                    self.sessions.handle_host_addresses(now, key, &addresses_of(&entry));
                 }
                 self.discovery.suspect(now, key);
+                if self.query_of(Asker::Seek(key)).is_none() {
+                    // Where there are too many queries already, the known addresses have to do.
+                    let _ = self.open(now, Asker::Seek(key), SessionQuery::new().id(key.id), Mode::Browse);
+                }
             }
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
@@ -317,12 +323,19 @@ impl Engine {
                     self.outputs.push_back(Output::Browser { browser: *browser, list, events });
                 }
                 Some(Asker::Join(request)) => self.join_heard(now, *request, &list),
+                Some(&Asker::Seek(key)) => {
+                    let of = |found: &&Found| found.key() == key;
+                    let addresses: Vec<_> = list.iter().filter(of).flat_map(addresses_of).collect();
+                    if !addresses.is_empty() {
+                        self.sessions.handle_host_addresses(now, key, &addresses);
+                    }
+                }
                 Some(Asker::Find(_)) | None => {}
             },
             DiscoveryEvent::Done { query, found } => match self.askers.remove(&query) {
                 Some(Asker::Find(request)) => self.done(request, Ok(Answer::Found(found))),
                 Some(Asker::Join(request)) => self.join_searched(now, request, &found),
-                Some(Asker::Browser(_)) | None => {}
+                Some(Asker::Browser(_) | Asker::Seek(_)) | None => {}
             },
             DiscoveryEvent::Sockets(open) => self.actions.push_back(Action::Sockets { open }),
             DiscoveryEvent::Mdns(action) => self.actions.push_back(Action::Mdns(action)),
@@ -357,6 +370,14 @@ impl Engine {
         if let Some(id) = self.query_of(asker) {
             self.askers.remove(&id);
             self.discovery.close(now, id);
+        }
+    }
+
+    /// A host is looked for while a member of ours seeks it.
+    fn end_seeks(&mut self, now: Moment) {
+        let over = |asker: &&Asker| matches!(asker, Asker::Seek(key) if !self.sessions.is_seeking(*key));
+        for asker in self.askers.values().filter(over).copied().collect::<Vec<_>>() {
+            self.close_query(now, asker);
         }
     }
 
@@ -423,6 +444,10 @@ impl Engine {
         };
         self.done(request, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
     }
+}
+
+fn addresses_of(found: &Found) -> Vec<SocketAddr> {
+    found.addresses().iter().map(|address| address.addr).collect()
 }
 
 /// This machine's addresses as a host would name them: those others can reach first, loopback last.

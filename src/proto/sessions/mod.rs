@@ -426,6 +426,11 @@ impl Sessions {
         [hosts, members, joins, core.doorman.next_deadline()].into_iter().flatten().min()
     }
 
+    /// Whether a member here has lost this session's host and dials it.
+    pub(crate) fn is_seeking(&self, key: SessionKey) -> bool {
+        self.members.values().any(|member| member.key == key && member.is_seeking())
+    }
+
     /// Whether a session is hosted here, or about to be.
     pub(crate) fn is_hosting(&self) -> bool {
         !self.hosts.is_empty()

@@ -203,7 +203,9 @@ impl MemberSeat {
 
     /// Numbers a request and sends it; without a link it goes out once there is one again.
     pub(super) fn request(&mut self, core: &mut Core, request: RequestId, body: Request) {
-        if self.open.len() >= limits::REQUESTS {
+        // Answers that come without the requests being read are a host that fills its members' memory.
+        let unread = matches!(&self.side, Side::Linked(link) if link.queued() > limits::SEND_QUEUE);
+        if self.open.len() >= limits::REQUESTS || unread {
             let after = core.tuning.heartbeat;
             core.done(request, Err(Error::refused(Refusal::TooManyRequests { after })));
             return;
@@ -251,7 +253,8 @@ impl MemberSeat {
             self.settle(core, number, Err(Error::new(ErrorKind::TimedOut, "the host gave no answer in time")));
         }
         let Side::Linked(link) = &mut self.side else { return self.seek_timeout(core) };
-        if link.silent_at(self.silence) <= core.now {
+        let stalled = link.stalled_at(core.tuning.stalled_reader).is_some_and(|at| at <= core.now);
+        if stalled || link.silent_at(self.silence) <= core.now {
             core.close(link.id, false);
             self.link_lost(core);
             return None;
@@ -270,7 +273,8 @@ impl MemberSeat {
         let side = match &self.side {
             Side::Linked(link) => {
                 let next = link.heartbeat_at(core.tuning.heartbeat).min(link.silent_at(self.silence));
-                Some(self.resync.map_or(next, |at| at.min(next)))
+                let stalled = link.stalled_at(core.tuning.stalled_reader);
+                [Some(next), self.resync, stalled].into_iter().flatten().min()
             }
             Side::Seeking(seek) => Some(seek.deadline()),
         };

@@ -205,7 +205,9 @@ impl MemberSeat {
     /// Discovery heard the host at these addresses.
     pub(in super::super) fn host_addresses(&mut self, core: &mut Core, addresses: &[SocketAddr]) {
         for &address in addresses {
-            if !self.addresses.contains(&address) && self.addresses.len() < limits::ADDRESSES {
+            if !self.addresses.contains(&address) {
+                // The one it was lost at stays first: only a refusal there is a proof.
+                self.addresses.truncate(limits::ADDRESSES - 1);
                 self.addresses.push(address);
             }
         }
@@ -217,6 +219,10 @@ impl MemberSeat {
     /// Discovery heard the host's signed goodbye: where no link says otherwise, that is the end.
     #[must_use]
     pub(in super::super) fn host_ended(&self) -> bool {
+        self.is_seeking()
+    }
+
+    pub(in super::super) fn is_seeking(&self) -> bool {
         matches!(self.side, Side::Seeking(_))
     }
 }

@@ -186,3 +186,56 @@ fn resyncs_in_a_row_get_one_answer_a_second() {
     assert_eq!(net.view(a, host), net.view(b, seat));
     assert_eq!(net.frames[&crate::wire::frame::kind::SNAPSHOT], 2);
 }
+
+#[test]
+fn a_host_that_reads_nothing_costs_its_member_the_link_and_no_memory() {
+    let mut net = Net::new(8);
+    let (a, b) = (net.node(), net.node());
+    let (_, key) = net.host(a, room(4));
+    let seat = net.join(b, key);
+    let member = end_of(&net, b);
+    let host_end = net.peers[&member];
+    net.nodes[a].alive = false;
+    net.deaf.insert(host_end, VecDeque::new());
+    let mut refused = 0;
+    for _ in 0..200 {
+        let request = net.say(b, seat, &"x".repeat(1_000));
+        refused += usize::from(net.nodes[b].done.contains_key(&request));
+        // It beats its heart, or the silence would tell.
+        say_raw(&mut net, b, member.1, &Frame::Heartbeat);
+        net.run(50 * MS);
+        if !net.peers.contains_key(&member) {
+            break;
+        }
+    }
+    assert!(refused > 0, "32 at a time");
+    assert_eq!(names(&net.take_events(b, seat)).last(), Some(&"reconnecting"));
+    let queued: usize = net.deaf[&host_end].iter().map(Vec::len).sum();
+    assert!(queued <= limits::SEND_QUEUE, "{queued} bytes");
+}
+
+#[test]
+fn a_host_that_sips_costs_its_member_no_more_than_a_queue() {
+    let mut net = Net::new(9);
+    let (a, b) = (net.node(), net.node());
+    let (_, key) = net.host(a, room(4));
+    let seat = net.join(b, key);
+    let member = end_of(&net, b);
+    let host_end = net.peers[&member];
+    net.nodes[a].alive = false;
+    net.deaf.insert(host_end, VecDeque::new());
+    for _ in 0..2_000 {
+        net.say(b, seat, &"x".repeat(1_000));
+        say_raw(&mut net, b, member.1, &Frame::Heartbeat);
+        net.nodes[b].sessions.handle_link(net.now, LinkEvent::Written { link: member.1, bytes: 1 });
+        // Answered at once, so that more may be asked.
+        for number in 0..40 {
+            let number = number + u32::try_from(net.nodes[b].next_request).unwrap().saturating_sub(40);
+            let result = crate::wire::frame::DoneResult::Failed { code: 9, text: String::new(), retry_after_ms: 0 };
+            say_raw(&mut net, b, member.1, &Frame::Done { number, result });
+        }
+        net.run(MS);
+    }
+    let queued: usize = net.deaf[&host_end].iter().map(Vec::len).sum();
+    assert!(queued <= 2 * limits::SEND_QUEUE, "{queued} bytes");
+}
