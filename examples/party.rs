@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lansession::{
     Browser, BrowserEvent, Error, Events, Field, HostRequest, JoinRequest, Lan, Left, MemberUpdate, Phase, Preset,
-    Refusal, Session, SessionEvent, SessionQuery, SessionSettings, SettingsUpdate, User, attr,
+    Refusal, Session, SessionEvent, SessionQuery, SessionSettings, SettingsChange, SettingsUpdate, User, Value, attr,
 };
 
 const GAME: &str = "com.example.party";
@@ -133,7 +133,12 @@ impl Party {
             SessionEvent::SettingsChanged { changes, .. } => Some(changes),
             _ => None,
         })?;
-        self.say(&format!("Ada changes the map; Bob, a member, hears {changes:?}"));
+        let SettingsChange::Attribute(map) = changes.first().ok_or("Bob hears what changed")? else {
+            return Err(format!("Bob hears of the map, not of {changes:?}").into());
+        };
+        let word = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        let (old, new) = (word(&map.old), word(&map.new));
+        self.say(&format!("Ada changes the map; Bob, a member, hears {} was {old} and is {new}", map.name));
         wait_for(news, "the list shows the new map", |event| match event {
             BrowserEvent::Updated { new, .. } => {
                 (new.attributes().get("map").and_then(|map| map.as_str()) == Some("inferno")).then_some(())
