@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::identity::random;
-use crate::driver::{CommandSource, Config, Driver, DriverHandle, OutputSink, spawn};
+use crate::driver::{CommandSource, Config, Driver, DriverHandle, OutputSink, spawn, wait_for_goodbyes};
 use crate::handle::LanBuilder;
 use crate::handle::backend::{Backend, LanConfig};
 use crate::handle::core::Core;
@@ -56,6 +56,7 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.core.wait_closed(PARTING);
+        wait_for_goodbyes(PARTING);
         // `Command::Close` is queued, so the driver ends in bounded time; its handle's drop would wait for that.
         if let Some(handle) = self.handle.take() {
             handle.detach();

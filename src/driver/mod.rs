@@ -67,5 +67,13 @@ impl Config {
     }
 }
 
+/// Waits until the goodbyes that were ordered by mDNS have left, but no longer than this.
+pub(crate) fn wait_for_goodbyes(within: std::time::Duration) {
+    #[cfg(feature = "mdns")]
+    mdns::wait_for_goodbyes(within);
+    #[cfg(not(feature = "mdns"))]
+    let _nobody = within;
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
+use super::parting::Parting;
 use super::worker;
 use crate::proto::io::{MdnsAction, MdnsEvent};
 
@@ -23,7 +24,7 @@ pub(super) struct Setup {
 
 pub(super) enum Order {
     Attach(Client, mpsc::Sender<MdnsEvent>),
-    Act(Client, MdnsAction),
+    Act(Client, MdnsAction, Option<Parting>),
     Detach(Client),
 }
 
@@ -70,7 +71,8 @@ impl Hub {
     }
 
     pub(super) fn tell(&self, client: Client, action: MdnsAction) {
-        self.order(Order::Act(client, action));
+        let parting = matches!(action, MdnsAction::Unregister { .. }).then(Parting::new);
+        self.order(Order::Act(client, action, parting));
     }
 
     pub(super) fn detach(&self, client: Client) {

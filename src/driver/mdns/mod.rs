@@ -4,6 +4,7 @@
 //! with the first registration or browse and ends with the last: nothing talks when nobody asked.
 
 mod hub;
+mod parting;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
 use self::hub::{Client, Hub, Setup};
+pub(super) use self::parting::wait as wait_for_goodbyes;
 use super::Config;
 use crate::proto::io::{MdnsAction, MdnsEvent};
 use crate::types::SessionKey;

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use mdns_sd::{
     DaemonEvent, Error, IfKind, IfPredicate, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent,
-    ServiceInfo,
+    ServiceInfo, UnregisterStatus,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::hub::{Client, Order, Setup};
+use super::parting::Parting;
 use crate::proto::io::{MdnsAction, MdnsEvent};
 use crate::types::SessionKey;
 
@@ -95,6 +96,8 @@ struct Worker {
     daemon: Option<Daemon>,
     clients: BTreeMap<Client, Seat>,
     registrations: Vec<Registration>,
+    /// What the daemon has been told to say goodbye to, since when.
+    goodbyes: Vec<(Feed<UnregisterStatus>, Option<Parting>, Instant)>,
     /// What was resolved, by full instance name.
     known: BTreeMap<String, MdnsEvent>,
     /// No daemon before this.
@@ -117,6 +120,7 @@ pub(super) async fn run(setup: Setup, mut orders: mpsc::UnboundedReceiver<Order>
         daemon: None,
         clients: BTreeMap::new(),
         registrations: Vec::new(),
+        goodbyes: Vec::new(),
         known: BTreeMap::new(),
         restart: Instant::now(),
         pause: FIRST_PAUSE,
@@ -159,6 +163,7 @@ impl Worker {
         if tick.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Input::Tick);
         }
+        self.goodbyes.retain_mut(|(answer, ..)| answer.poll(cx).is_pending());
         let Some(daemon) = &mut self.daemon else { return Poll::Pending };
         if let Poll::Ready(event) = daemon.monitor.poll(cx) {
             return Poll::Ready(Input::Monitor(event));
@@ -170,16 +175,18 @@ impl Worker {
     fn order(&mut self, order: Order) {
         match order {
             Order::Attach(client, events) => drop(self.clients.insert(client, Seat { events, browsing: false })),
-            Order::Act(client, MdnsAction::Register { session, port, txt }) => {
+            Order::Act(client, MdnsAction::Register { session, port, txt }, _) => {
                 self.register(client, session, port, &txt);
             }
-            Order::Act(client, MdnsAction::Unregister { session }) => {
-                self.unregister(|registration| registration.client == client && registration.session == session);
+            Order::Act(client, MdnsAction::Unregister { session }, parting) => {
+                self.unregister(parting, |registration| {
+                    registration.client == client && registration.session == session
+                });
             }
-            Order::Act(client, MdnsAction::Browse) => self.browse(client, true),
-            Order::Act(client, MdnsAction::StopBrowse) => self.browse(client, false),
+            Order::Act(client, MdnsAction::Browse, _) => self.browse(client, true),
+            Order::Act(client, MdnsAction::StopBrowse, _) => self.browse(client, false),
             Order::Detach(client) => {
-                self.unregister(|registration| registration.client == client);
+                self.unregister(None, |registration| registration.client == client);
                 self.clients.remove(&client);
                 self.stop_browse_if_unwanted();
             }
@@ -219,11 +226,12 @@ impl Worker {
         }
     }
 
-    fn unregister(&mut self, which: impl Fn(&Registration) -> bool) {
+    fn unregister(&mut self, mut parting: Option<Parting>, which: impl Fn(&Registration) -> bool) {
         for registration in self.registrations.iter().filter(|registration| which(registration)) {
-            if let Some(daemon) = &self.daemon {
-                // Refused by a full queue: it lingers until its records expire.
-                let _status = daemon.daemon.unregister(registration.info.get_fullname());
+            let Some(daemon) = &self.daemon else { continue };
+            // Refused by a full queue: it lingers until its records expire.
+            if let Ok(answer) = daemon.daemon.unregister(registration.info.get_fullname()) {
+                self.goodbyes.push((Feed::new(answer), parting.take(), Instant::now()));
             }
         }
         self.registrations.retain(|registration| !which(registration));
@@ -381,6 +389,7 @@ impl Worker {
     }
 
     async fn tick(&mut self) {
+        self.goodbyes.retain(|(.., since)| since.elapsed() < ANSWER);
         self.ticks = self.ticks.wrapping_add(1);
         self.apply();
         let late = |r: &Registration| !r.seen && !r.waiting && r.since.elapsed() > ANNOUNCED_WITHIN;
