@@ -161,7 +161,7 @@ mod tests {
         while events.try_next().is_some() || whole.try_next().is_some() {}
 
         fake.happens(1, vec![message()], Some(snapshot(2, &[&ada])));
-        fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [1; 32])] });
+        fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [1; 32].into())] });
         fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new() });
         let list = BrowserEvent::Found(found(1));
         fake.say(Output::Browser { browser: rooms.id(), list: Arc::from([found(1)]), events: vec![list] });
@@ -185,7 +185,7 @@ mod tests {
         let mut pending = ada.join(crate::JoinRequest::from(SessionId::from_name("b")).local_name("b"));
         let request = fake.request();
         let state = fake.open(&ada, 2, false);
-        fake.say(Output::SeatKeys { seat: SeatId(2), keys: vec![(ada.id(), [1; 32])] });
+        fake.say(Output::SeatKeys { seat: SeatId(2), keys: vec![(ada.id(), [1; 32].into())] });
         fake.answer(request, Answer::Seat(SeatId(2)));
         let seat = take(&mut pending).unwrap();
         assert_eq!(seat.snapshot(), state);

@@ -9,8 +9,8 @@ use super::queue::Queue;
 use super::watch::Cell;
 use crate::proto::io::{SeatId, SeatOpened};
 use crate::types::{
-    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, Revision, SessionEvent, SessionSnapshot,
-    Source, Sources, Visibility,
+    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, Revision, Secret, SessionEvent,
+    SessionSnapshot, Source, Sources, Visibility,
 };
 
 /// What is known of a seat.
@@ -21,7 +21,7 @@ pub(super) struct Seat {
     pub(super) is_host: bool,
     pub(super) control_port: u16,
     pub(super) addresses: Vec<IpAddr>,
-    pub(super) keys: Vec<(AccountId, [u8; 32])>,
+    pub(super) keys: Vec<(AccountId, Secret)>,
     pub(super) snapshot: Arc<SessionSnapshot>,
     /// Claims in the hands of users; 1 for the answer that is still on its way.
     pub(super) claims: usize,

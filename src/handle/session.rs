@@ -294,7 +294,7 @@ impl Session {
     /// `NotFound` where no such key is here: no member, the host itself, or not connected.
     pub fn game_key(&self, account: AccountId) -> Result<[u8; 32]> {
         let seat = self.claim.lock();
-        seat.keys.iter().find(|(of, _)| *of == account).map(|&(_, key)| key).ok_or_else(|| {
+        seat.keys.iter().find(|(of, _)| *of == account).map(|(_, key)| **key).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("no game key is shared with account {account:?} here"))
         })
     }

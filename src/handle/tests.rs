@@ -582,7 +582,7 @@ fn a_seat_knows_the_way_to_its_host() {
     fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new() });
     assert_eq!(room.endpoint("game").unwrap_err().kind(), ErrorKind::Unreachable);
     assert_eq!(room.game_key(ada.id()).unwrap_err().kind(), ErrorKind::NotFound);
-    fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [3; 32])] });
+    fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [3; 32].into())] });
     assert_eq!(room.game_key(ada.id()).unwrap(), [3; 32]);
     let dump = room.dump();
     assert!(dump.contains("Ada") && dump.contains("host") && !dump.contains("3, 3"));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::types::{
     AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, LanEvent,
-    MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode, SessionEvent, SessionId,
+    MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode, Secret, SessionEvent, SessionId,
     SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
 };
 
@@ -401,7 +401,7 @@ pub(crate) enum Output {
     /// The game keys this seat has: at the host one per linked member, at a member its own. Replaces the former list.
     SeatKeys {
         seat: SeatId,
-        keys: Vec<(AccountId, [u8; 32])>,
+        keys: Vec<(AccountId, Secret)>,
     },
     /// The host's own addresses changed (interfaces): replaces `SeatOpened::host_addresses`.
     SeatAddresses {

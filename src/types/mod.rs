@@ -22,6 +22,7 @@ mod order;
 mod query;
 mod reason;
 mod refusal;
+mod secret;
 #[cfg(feature = "serde")]
 mod serde;
 mod settings;
@@ -57,4 +58,5 @@ pub(crate) use filter::{Comparison, Node, Truth};
 pub(crate) use found::{FoundData, WIRE_MAJOR};
 pub(crate) use id::base32;
 pub(crate) use order::{Direction, compare};
+pub(crate) use secret::Secret;
 pub(crate) use text::{check_name, is_displayable};

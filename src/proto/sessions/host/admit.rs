@@ -394,8 +394,7 @@ impl HostAuthority {
         let (Some(seat), Some(member)) = (self.seats.get_mut(&account), snapshot.member(account)) else { return };
         let Some(link) = &mut seat.link else { return };
         let (number, host) = (member.number, self.key.founder);
-        let proof =
-            |key: &zeroize::Zeroizing<[u8; 32]>| hash::password_proof(key, "host", &link.binding, account, host);
+        let proof = |key: &crate::types::Secret| hash::password_proof(key, "host", &link.binding, account, host);
         let grant = Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
         let accept = Accept {
             number,

@@ -22,7 +22,7 @@ use crate::proto::io::{Action, Answer, LinkEvent, LinkId, LocalUser, Output, Req
 use crate::proto::limits;
 use crate::types::{
     AccountId, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus, Password,
-    Phase, PublicFacts, Revision, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
+    Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -54,7 +54,7 @@ pub(super) struct HostAuthority {
     id_derived: bool,
     account_shown: bool,
     /// K of protocol.md, "Password"; the password itself is not kept.
-    password_key: Option<zeroize::Zeroizing<[u8; 32]>>,
+    password_key: Option<Secret>,
     /// Ask the game about each joiner.
     admission: bool,
     doc: Document,
@@ -147,7 +147,7 @@ impl HostAuthority {
 
     /// The password's key is there.
     pub(super) fn derived(&mut self, core: &mut Core, key: [u8; 32]) {
-        self.password_key = Some(zeroize::Zeroizing::new(key));
+        self.password_key = Some(key.into());
         if !self.listening {
             self.listen(core);
         }
@@ -280,7 +280,7 @@ impl HostAuthority {
     fn tell_keys(&self, core: &mut Core) {
         let keys = self.seats.iter().filter_map(|(&account, seat)| {
             seat.link.as_ref()?;
-            Some((account, seat.game_key))
+            Some((account, Secret::from(seat.game_key)))
         });
         let keys = keys.collect();
         core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys });

@@ -121,7 +121,7 @@ impl JoinAttempt {
 
     /// The password's key is there: dial.
     pub(super) fn derived(&mut self, core: &mut Core, key: [u8; 32]) {
-        self.spec.password_key = Some(zeroize::Zeroizing::new(key));
+        self.spec.password_key = Some(key.into());
         self.next_dial = Some(core.now);
     }
 

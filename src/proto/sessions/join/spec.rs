@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::proto::io::LocalUser;
-use crate::types::{AccountId, Attributes, HostKey, PublicKey, SessionKey, SessionSettings};
+use crate::types::{AccountId, Attributes, HostKey, PublicKey, Secret, SessionKey, SessionSettings};
 use crate::wire::frame::{Accept, Join, join_fits};
 use crate::wire::hash;
 
@@ -21,7 +21,7 @@ pub(in super::super) struct JoinSpec {
     pub(in super::super) peer_incarnation: u64,
     pub(in super::super) ticket: Vec<u8>,
     pub(in super::super) attributes: Attributes,
-    pub(in super::super) password_key: Option<zeroize::Zeroizing<[u8; 32]>>,
+    pub(in super::super) password_key: Option<Secret>,
     pub(in super::super) rounds: NonZeroU32,
 }
 
@@ -32,8 +32,7 @@ impl JoinSpec {
 
     pub(in super::super) fn frame(&self, version: u32, host: PublicKey, binding: &[u8; 32]) -> Join {
         let host = HostKey::from(host);
-        let proof =
-            |key: &zeroize::Zeroizing<[u8; 32]>| hash::password_proof(key, "joiner", binding, self.account(), host);
+        let proof = |key: &Secret| hash::password_proof(key, "joiner", binding, self.account(), host);
         Join {
             session: self.key.unwrap_or(SessionKey { id: ANY_SESSION, founder: host }),
             incarnation: self.incarnation,

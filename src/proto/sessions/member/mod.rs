@@ -109,7 +109,7 @@ impl MemberSeat {
 
     fn tell_key(&mut self, core: &mut Core) {
         let Side::Linked(link) = &self.side else { return };
-        let keys = vec![(self.account(), hash::bound(&link.binding, "game", self.key.id))];
+        let keys = vec![(self.account(), hash::bound(&link.binding, "game", self.key.id).into())];
         core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys });
     }
 

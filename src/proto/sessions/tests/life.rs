@@ -99,7 +99,7 @@ fn a_broken_link_is_away_then_back_and_nothing_is_lost() {
     assert_eq!(names(&net.take_events(c, third)), ["away", "settings", "back", "member updated"]);
     assert_eq!(net.view(a, host), net.view(b, second));
     assert_ne!(net.seat(b, second).keys, keys, "another channel, another key");
-    let keys: BTreeMap<_, _> = net.seat(a, host).keys.iter().copied().collect();
+    let keys: BTreeMap<_, _> = net.seat(a, host).keys.iter().cloned().collect();
     assert_eq!(keys[&net.account(b)], net.seat(b, second).keys[0].1);
     assert!(member(&net, a, host, b).unwrap().ready);
 }

@@ -35,7 +35,7 @@ struct Watched {
     opened: SeatOpened,
     events: Vec<SessionEvent>,
     snapshot: Arc<SessionSnapshot>,
-    keys: Vec<(AccountId, [u8; 32])>,
+    keys: Vec<(AccountId, crate::types::Secret)>,
     left: Option<Left>,
 }
 
