@@ -100,3 +100,14 @@ fn every_dependency_has_its_reason() {
     }
     assert_eq!(used, explained);
 }
+
+#[test]
+fn the_sections_of_the_protocol_that_the_code_names_exist() {
+    let page = fs::read_to_string("protocol.md").unwrap();
+    let headings: BTreeSet<&str> =
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim()).collect();
+    let source = source().replace("\n//! ", " ").replace("\n/// ", " ");
+    for named in source.split("protocol.md, \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(headings.contains(named), "protocol.md has no section {named:?}");
+    }
+}

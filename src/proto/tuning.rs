@@ -37,7 +37,7 @@ macro_rules! tuning {
 }
 
 tuning! {
-    // ---- control channel (session.md 7)
+    // ---- control channel (protocol.md, "Members")
     /// A sign of life each way on an idle link.
     heartbeat: Duration = ms(500),
     /// Silence after which a link counts as lost.
@@ -85,7 +85,7 @@ tuning! {
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 
-    // ---- discovery (scale.md 3)
+    // ---- discovery (protocol.md, "Discovery, host" and "Discovery, finder")
     /// A finder listens up to this long before its first question.
     listen: Duration = ms(2),
     /// And up to this long once more if it heard another's question meanwhile.

@@ -1,4 +1,4 @@
-//! Answers to questions and probes (scale.md 4, H1 to H3; security.md 7, 8, 16).
+//! Answers to questions and probes (protocol.md, "Discovery, host").
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -236,7 +236,7 @@ impl Announcer {
     }
 
     /// Unicast answers to one address, of one host: few where there are many hosts, so that all together a forged
-    /// question cannot bury its victim (security.md 7).
+    /// question cannot bury its victim.
     fn may_answer(&mut self, cx: &mut Cx<'_>, from: SocketAddr) -> bool {
         let hosts = self.hosts(cx.now).max(1);
         let sessions = u32::try_from(self.hosted.len().max(1)).unwrap_or(u32::MAX);

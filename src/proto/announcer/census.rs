@@ -1,4 +1,4 @@
-//! How many hosts there are, as far as this one hears, and how busy the link is (scale.md 4, "N").
+//! How many hosts there are, as far as this one hears, and how busy the link is.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ impl Census {
         let tag = tag(host, id);
         let until = now + life;
         if let Some((old, _)) = self.heard.get_mut(&tag) {
-            // Never sooner: nothing here is verified, and who counts few hosts answers more (security.md 7).
+            // Never sooner: nothing here is verified, and who counts few hosts answers more.
             let until = until.max(*old);
             self.expiry.remove(&(*old, tag));
             *old = until;

@@ -1,6 +1,6 @@
 //! The host's side of discovery: answers, beacons, announcements, goodbyes (protocol.md, "Discovery, host").
 //!
-//! The rules and constants are scale.md's; what must not be done for a stranger is security.md 6, 7, 8 and 16. A hidden
+//! Its constants are in [`tuning`](crate::proto::tuning). A hidden
 //! session says nothing over UDP, whoever asks.
 
 mod answer;

@@ -1,5 +1,5 @@
-//! What a host says unasked, and the multicasts that answer many: announcements, changes, beacons (scale.md 4, H4, H6,
-//! H7).
+//! What a host says unasked, and the multicasts that answer many: announcements, changes, beacons
+//! (protocol.md, "Discovery, host").
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What came in, and what it may change (security.md 1, 2, 3, 6; protocol.md, "Order and echo").
+//! What came in, and what it may change (protocol.md, "Discovery, finder").
 
 use std::time::Duration;
 

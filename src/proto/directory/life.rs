@@ -1,4 +1,4 @@
-//! When an entry is probed and when it is lost (scale.md 4, "Liveness").
+//! When an entry is probed and when it is lost (protocol.md, "Discovery, finder").
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -178,7 +178,7 @@ impl Directory {
     }
 
     /// Requests to an address that has echoed nothing yet are few, short and stay on the link: whoever forges an advert or
-    /// an mDNS record must not make every finder knock at a door of his choice (security.md 7).
+    /// an mDNS record must not make every finder knock at a door of his choice.
     pub(super) fn may_bother(&mut self, now: Moment, to: SocketAddr) -> bool {
         let (burst, every) = (6, Duration::from_millis(1_700));
         // Repeats count in the whole as well: a first try that was refused must not make the second one free.

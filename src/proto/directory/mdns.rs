@@ -1,4 +1,4 @@
-//! What DNS-SD told: hints that a probe confirms, never more (security.md 24).
+//! What DNS-SD told: hints that a probe confirms, never more.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What a finder knows: one entry per session, whatever the paths (protocol.md, "Discovery, directory").
+//! What a finder knows: one entry per session, whatever the paths (protocol.md, "Discovery, finder").
 //!
 //! Only an echo of an own nonce confirms an entry; whatever a recording could say makes at most a short-lived one. What is
 //! shown is probed when it falls silent; nothing is dropped on silence alone.
@@ -113,7 +113,7 @@ pub(crate) struct Directory {
     doubts: Doubts,
     instances: mdns::Instances,
     verifier: Verifier,
-    /// Requests to addresses that have proved nothing (security.md 7b).
+    /// Requests to addresses that have proved nothing.
     unproven: BucketTable,
     unproven_targets: Bucket,
     unshown: Bucket,

@@ -1,4 +1,4 @@
-//! Which signatures are worth checking now (security.md 9): strict classes with budgets of their own, so that a flood of
+//! Which signatures are worth checking now: strict classes with budgets of their own, so that a flood of
 //! one kind takes nothing from the others.
 
 use std::collections::VecDeque;

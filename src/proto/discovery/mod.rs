@@ -1,4 +1,4 @@
-//! Who is there: the composer of announcer, finder and directory (protocol.md, "Discovery").
+//! Who is there: the composer of announcer, finder and directory (protocol.md, "Discovery, host" and "Discovery, finder").
 //!
 //! Call order: any `handle_*` or command, then drain `poll_transmit` and `poll_event` until each says `None`, then sleep
 //! until `poll_timeout`. A forgotten drain delays, it never corrupts. The same seed and calls give the same bytes.

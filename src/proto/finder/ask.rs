@@ -1,4 +1,4 @@
-//! One open question's schedule (scale.md 5, "FINDER").
+//! One open question's schedule (protocol.md, "Discovery, finder").
 
 use std::time::Duration;
 

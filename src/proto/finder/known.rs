@@ -1,4 +1,4 @@
-//! Known answers: who is in this list need not answer (security.md 25). No bearing on liveness.
+//! Known answers: who is in this list need not answer (protocol.md, "Query"). No bearing on liveness.
 
 use crate::proto::lan::Cx;
 use crate::types::SessionKey;

@@ -1,4 +1,4 @@
-//! The finder's questions: when, by which ways, and when no more (protocol.md, "Discovery, finder"; scale.md 4, F1 to F7).
+//! The finder's questions: when, by which ways, and when no more (protocol.md, "Discovery, finder").
 //!
 //! A question that is not answered in full is repeated nine times in 0.9 s, then ever more rarely; when every host that
 //! the hosts know of has answered, it stops. It knows entries only as numbers: what an answer means is the directory's.

@@ -35,7 +35,7 @@ impl Bucket {
 }
 
 /// Buckets by address, without memory that grows: slots are chosen by a hash under a secret, so nobody can aim at
-/// another's slot (security.md 9).
+/// another's slot.
 #[derive(Debug, Clone)]
 pub(crate) struct BucketTable {
     secret: u64,

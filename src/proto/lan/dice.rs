@@ -48,8 +48,7 @@ impl Dice {
         least + self.within(most.saturating_sub(least))
     }
 
-    /// An exponentially distributed feedback timer in 0 to `most`: of many that draw, few are early and silence the rest
-    /// (scale.md, "carrier sense").
+    /// An exponentially distributed feedback timer in 0 to `most`: of many that draw, few are early and silence the rest.
     pub(crate) fn exponential(&mut self, most: Duration, lambda: f64) -> Duration {
         let floor = (-lambda).exp();
         let late = 1.0 + (self.unit() * (1.0 - floor) + floor).ln() / lambda;

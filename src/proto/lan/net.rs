@@ -1,4 +1,4 @@
-//! The usable interfaces, the ways out of them, and whether a source is on the link (security.md 23).
+//! The usable interfaces, the ways out of them, and whether a source is on the link (protocol.md, "Discovery, host" and "Discovery, finder").
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 

@@ -1,4 +1,4 @@
-//! The nonces this side has sent and still accepts: the only proof that an answer is no recording (security.md 1).
+//! The nonces this side has sent and still accepts: the only proof that an answer is no recording.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

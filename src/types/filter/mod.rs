@@ -133,7 +133,7 @@ impl Filter {
     }
 
     /// What a host can tell of its own session. It stays silent on [`Truth::False`] alone. Only the public view is
-    /// looked at, else a stranger reads hidden attributes through answer and silence (security.md 16).
+    /// looked at, else a stranger reads hidden attributes through answer and silence.
     pub(crate) fn verdict_at_host(&self, facts: &PublicFacts, host: HostKey) -> Truth {
         self.0.eval(&view::HostView(facts, host))
     }

@@ -28,9 +28,9 @@ mod flag {
 pub(crate) struct Advert {
     pub(crate) host_key: HostKey,
     pub(crate) id: SessionId,
-    /// Sent by multicast because many asked: others need not ask (scale.md rule H3).
+    /// Sent by multicast because many asked: others need not ask.
     pub(crate) many: bool,
-    /// The host has been up for more than a minute (scale.md rule F6).
+    /// The host has been up for more than a minute.
     pub(crate) old: bool,
     /// The session can outlive its host.
     pub(crate) migratable: bool,

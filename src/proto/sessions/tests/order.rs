@@ -1,4 +1,4 @@
-//! The order that is promised to the app (api.md 1.5), and what a commit tells whom.
+//! The order that is promised to the app, and what a commit tells whom.
 
 use super::*;
 use crate::types::{SettingsChange, Value, Visibility};
