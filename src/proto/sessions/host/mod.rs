@@ -1,5 +1,5 @@
 //! The host's authority over one session: it alone owns the state, seats or refuses, and tells every member (protocol.md,
-//! "Host").
+//! "Join" and "Members").
 
 mod admit;
 mod command;
