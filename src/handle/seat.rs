@@ -10,7 +10,7 @@ use super::watch::Cell;
 use crate::proto::io::{SeatId, SeatOpened};
 use crate::types::{
     AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, Revision, Secret, SessionEvent,
-    SessionSnapshot, Source, Sources, Visibility,
+    SessionSnapshot, Source, Sources,
 };
 
 /// What is known of a seat.
@@ -113,25 +113,7 @@ impl Seat {
             host_key: state.host_key,
             incarnation: 0,
             term: state.revision.term,
-            facts: PublicFacts {
-                name: state.name.clone(),
-                version: state.version,
-                revision: state.revision.number,
-                members: u16::try_from(state.members.len()).unwrap_or(u16::MAX),
-                max_members: state.max_members,
-                open_slots: state.open_slots(),
-                reserved_slots: state.reserved_slots,
-                policy: state.policy,
-                phase: state.phase,
-                password: state.password,
-                closed: state.closed,
-                locked: state.locked,
-                join_in_progress: state.join_in_progress,
-                dedicated: state.dedicated,
-                keywords: state.keywords.clone(),
-                attributes: state.attributes.visible_to(Visibility::Public),
-                ports: state.ports.clone(),
-            },
+            facts: PublicFacts::of(state),
             major: 1,
             incompatible: false,
             our_version: state.version,

@@ -1,7 +1,8 @@
 //! The public half of a session's state: what its advert says.
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Visibility};
 use super::settings::{JoinPolicy, Phase};
+use super::snapshot::SessionSnapshot;
 
 /// Everything a stranger may know of a session. Attributes here are public ones only.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,4 +46,29 @@ pub struct PublicFacts {
     /// The game's named ports.
     #[cfg_attr(feature = "serde", serde(with = "super::serde::ports"))]
     pub ports: Vec<(String, u16)>,
+}
+
+impl PublicFacts {
+    /// What a stranger may know of a state: public attributes only.
+    pub(crate) fn of(state: &SessionSnapshot) -> Self {
+        Self {
+            name: state.name.clone(),
+            version: state.version,
+            revision: state.revision.number,
+            members: u16::try_from(state.members.len()).unwrap_or(u16::MAX),
+            max_members: state.max_members,
+            open_slots: state.open_slots(),
+            reserved_slots: state.reserved_slots,
+            policy: state.policy,
+            phase: state.phase,
+            password: state.password,
+            closed: state.closed,
+            locked: state.locked,
+            join_in_progress: state.join_in_progress,
+            dedicated: state.dedicated,
+            keywords: state.keywords.clone(),
+            attributes: state.attributes.visible_to(Visibility::Public),
+            ports: state.ports.clone(),
+        }
+    }
 }

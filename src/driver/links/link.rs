@@ -21,9 +21,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::budget::Budget;
 use crate::driver::tls::{self, Proved};
 use crate::proto::io::{Closed, LinkEvent, LinkId};
+use crate::proto::tuning::Tuning;
 use crate::wire::frame::HEADER;
 
-const CONNECT: Duration = Duration::from_secs(3);
 /// The engine has a deadline per stage; this one ends what the engine has forgotten.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ async fn connect(
     config: Arc<ClientConfig>,
     out: &Outbox,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Closed> {
-    let stream = match timeout(CONNECT, TcpStream::connect(to)).await {
+    let stream = match timeout(Tuning::default().connect, TcpStream::connect(to)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Closed::Refused),
         Ok(Err(error)) => {

@@ -31,32 +31,9 @@ pub(crate) struct Publication {
     pub(crate) facts: PublicFacts,
 }
 
-/// What a stranger may know of a state: public attributes only.
-pub(crate) fn facts(state: &SessionSnapshot) -> PublicFacts {
-    PublicFacts {
-        name: state.name.clone(),
-        version: state.version,
-        revision: state.revision.number,
-        members: u16::try_from(state.members.len()).unwrap_or(u16::MAX),
-        max_members: state.max_members,
-        open_slots: state.open_slots(),
-        reserved_slots: state.reserved_slots,
-        policy: state.policy,
-        phase: state.phase,
-        password: state.password,
-        closed: state.closed,
-        locked: state.locked,
-        join_in_progress: state.join_in_progress,
-        dedicated: state.dedicated,
-        keywords: state.keywords.clone(),
-        attributes: state.attributes.visible_to(crate::types::Visibility::Public),
-        ports: state.ports.clone(),
-    }
-}
-
 /// Whether a state's public facts fit one advert.
 pub(super) fn check_budget(state: &SessionSnapshot) -> Result<(), Error> {
-    budget_check(&facts(state)).map_err(|over| {
+    budget_check(&PublicFacts::of(state)).map_err(|over| {
         Error::invalid(format!("the public attributes and keywords are {over} bytes over what one advert holds"))
     })
 }

@@ -16,7 +16,7 @@ use self::seat::Seat;
 use super::core::{Core, Derivation};
 use super::document::Document;
 use super::links::{Bucket, Encoded, encode};
-use super::publication::{Publication, SessionsEvent, check_budget, facts};
+use super::publication::{Publication, SessionsEvent, check_budget};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, Answer, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
@@ -257,7 +257,7 @@ impl HostAuthority {
             }
             return;
         }
-        let facts = facts(self.doc.state());
+        let facts = PublicFacts::of(self.doc.state());
         let same = |old: &PublicFacts| PublicFacts { revision: facts.revision, ..old.clone() } == facts;
         if self.published.as_ref().is_some_and(same) {
             return;
