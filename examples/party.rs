@@ -39,7 +39,9 @@ struct Party {
 
 impl Party {
     fn open() -> Result<Self, Box<dyn std::error::Error>> {
-        let port = free_port()?;
+        let lan = Lan::builder(GAME).preset(Preset::Loopback).start()?;
+        let port = lan.beacon_port();
+        let ada = lan.sign_in("Ada")?;
         let player = |name: &str| -> Result<(Lan, User), Error> {
             let lan = Lan::builder(GAME).preset(Preset::Loopback).beacon_port(port).start()?;
             let user = lan.sign_in(name)?;
@@ -48,7 +50,7 @@ impl Party {
         println!("A LAN party on 127.0.0.1, UDP port {port}: Ada hosts, Bob, Cem and Dee play.\n");
         Ok(Self {
             start: Instant::now(),
-            ada: player("Ada")?,
+            ada: (lan, ada),
             bob: player("Bob")?,
             cem: player("Cem")?,
             dee: player("Dee")?,
@@ -270,9 +272,4 @@ fn until(what: &str, mut held: impl FnMut() -> bool) -> Step {
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
-}
-
-/// A UDP port that nobody uses now.
-fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(all(unix, feature = "net"))]
 
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use lansession::{Lan, Preset};
 use serde_json::Value;
 
 use process::Proc;
@@ -37,7 +37,8 @@ struct Game {
 
 impl Game {
     fn new(name: &str) -> Self {
-        let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().port();
+        // A free port of the system's own choice would be given to the next socket that asks for any.
+        let port = Lan::builder("test.port").preset(Preset::Loopback).start().unwrap().beacon_port();
         Self { port: port.to_string(), id: format!("test.{name}.{}", std::process::id()) }
     }
 

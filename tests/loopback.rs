@@ -12,8 +12,8 @@ const WAIT: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_beacon_port_that_another_program_keeps_is_named_until_it_is_free() {
-    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let port = Lan::builder("com.example.taken").preset(Preset::Loopback).start().unwrap().beacon_port();
+    let taken = UdpSocket::bind(("0.0.0.0", port)).unwrap();
     let lan = Lan::builder("com.example.taken").preset(Preset::Loopback).beacon_port(port).start().unwrap();
     let mut events = lan.events();
     let mut next = || match events.wait(WAIT).expect("an event") {

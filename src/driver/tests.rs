@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -231,9 +232,14 @@ fn frame(kind: u8, more: bool, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A UDP port that nobody has, for a beacon port.
+/// A UDP port for a beacon port: one that no system gives out by itself, so that no other test's socket gets it.
 fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut ports = std::iter::repeat_with(|| {
+        let next = std::process::id().wrapping_mul(16).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        29_500 + u16::try_from(next % 3_000).unwrap()
+    });
+    ports.by_ref().take(3_000).find(|&port| UdpSocket::bind(("0.0.0.0", port)).is_ok()).unwrap()
 }
 
 fn loopback(list: &[Interface]) -> Via {
@@ -492,7 +498,7 @@ fn every_socket_of_a_driver_has_one_port_that_the_engine_is_told() {
 
 #[test]
 fn a_beacon_port_that_cannot_be_opened_is_told_and_taken_once_it_is_free() {
-    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let taken = UdpSocket::bind(("0.0.0.0", free_port())).unwrap();
     let mut a = Node::new(config(taken.local_addr().unwrap().port()));
     let list = a.open_sockets();
     let v4 = |list: &[Interface]| list.iter().find(|i| i.address.is_ipv4()).unwrap().clone();
