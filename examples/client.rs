@@ -8,22 +8,28 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{Failure, Stop, args::Args, output::Output};
+use common::{Failure, Stop, args::Args, output::Output, social, social::Social};
 use lansession::{
-    Field, Filter, JoinLink, JoinRequest, Lan, Left, MemberUpdate, OrderBy, RoomCode, Session, SessionEvent, SessionId,
-    SessionQuery, User,
+    AccountId, Field, Filter, Found, Invite, JoinLink, JoinRequest, Lan, Left, Matchmaking, MemberUpdate, OrderBy,
+    RoomCode, Session, SessionEvent, SessionId, SessionQuery, SessionSettings, User,
 };
 use serde_json::json;
 
 const USAGE: &str =
-    "client find|browse|join --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
+    "client find|browse|join|match|wait|where|account --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
      [--timeout 2s] [--at ADDR[:PORT]]... [--name NAME | --id ID | --code CODE | --link URI] [--password-file F]
      [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N]
-     [--no-mdns] [--no-beacon] [--json]
+     [--no-mdns] [--no-beacon] [--json] [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
+     [--invite FILE] [--account ACCOUNT] [--private] [--reservations] [--max-members N]
 find: 0 something was found, 1 nothing (the diagnosis is on standard error)
 browse: until a signal or the line `quit`; `refresh` asks again, `diagnose` says why the list is empty
-join: until a signal or the line `leave`; `say TEXT`, `ready on|off`
+join: until a signal or the line `leave`; `say TEXT`, `ready on|off`, `friend ACCOUNT`, `invite ACCOUNT`, `revoke INVITE`,
+     `presence on|off`; `--invite FILE` is an invite that was printed with --json
      0 left, 1 nothing found, 3 refused, 4 ended by the host, 5 host lost
+match: joins the best session there is, or makes one and waits for others; then as join
+wait: until a signal or the line `quit`; signed in and in no session: `accept INVITE` joins, `reject INVITE`, `invites`
+where: finds the sessions of `--account`, as find does
+account: prints the account of `--identity`
 all: 1 also where the system refuses, 2 bad words";
 
 /// What the program ends with.
@@ -46,7 +52,7 @@ async fn main() -> ExitCode {
 
 async fn run(mut output: Output) -> Result<u8, Failure> {
     let mut args = Args::from_env();
-    let verb = args.word().ok_or("find, browse or join?")?;
+    let verb = args.word().ok_or("find, browse, join, match, wait, where or account?")?;
     output.json(args.flag("--json"));
     let lan = common::lan(&mut args)?;
     let profile = common::profile(&mut args, "player")?;
@@ -54,9 +60,14 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
     let mut query = query(&mut args, &target)?;
     let at = args.all("--at")?.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     let password = common::password(&mut args)?;
+    let social = Social::from_args(&mut args)?;
+    let invite = invite(&mut args)?;
+    let max_members = args.parsed("--max-members")?.unwrap_or(8);
+    let asked: Option<AccountId> = args.parsed("--account")?;
+    query = query.private(args.flag("--private")).reservations(args.flag("--reservations"));
     args.done()?;
-    if !["find", "browse", "join"].contains(&verb.as_str()) {
-        return Err(format!("unknown verb {verb:?}: find, browse or join").into());
+    if !["find", "browse", "join", "match", "wait", "where", "account"].contains(&verb.as_str()) {
+        return Err(format!("unknown verb {verb:?}: find, browse, join, match, wait, where or account").into());
     }
 
     let mut stop = Stop::new();
@@ -73,16 +84,46 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
             () = stop.wait() => NOTHING_FOUND,
         },
         "browse" => browse(&lan, query, &output, &mut stop).await?,
+        "account" => {
+            social.begin(&lan.sign_in(profile)?, &output)?;
+            0
+        }
+        "where" => {
+            let user = lan.sign_in(profile)?;
+            social.begin(&user, &output)?;
+            let account = asked.unwrap_or_else(|| user.id());
+            found(&lan, user.find(query.accounts([account])).await?, &output).await?
+        }
+        "match" => {
+            let user = lan.sign_in(profile)?;
+            social.begin(&user, &output)?;
+            let settings = SessionSettings::new(format!("{}'s match", user.name())).max_members(max_members);
+            let session = matched(&user, Matchmaking::new(query, settings), &output, &mut stop).await?;
+            match session {
+                Some(session) => stay(session, &output, &mut stop, common::lines()).await?,
+                None => NOTHING_FOUND,
+            }
+        }
+        "wait" => {
+            let user = lan.sign_in(profile)?;
+            social.begin(&user, &output)?;
+            wait(&user, &social, &output, &mut stop).await?
+        }
         _ => {
             let user = lan.sign_in(profile)?;
+            social.begin(&user, &output)?;
             // Whoever names an address wants it asked, whatever else is known of the session.
             let target = if at.is_empty() { target } else { target.or_find() };
+            let target = invite.map_or(target, |invite| Target::Invite(Box::new(invite)));
             let seat = tokio::select! {
                 seat = join(&lan, &user, query, target, password, &output) => seat?,
                 () = stop.wait() => Err(NOTHING_FOUND),
             };
             match seat {
-                Ok(session) => stay(session, &output, &mut stop).await?,
+                Ok(session) => {
+                    social.seated(&session)?;
+                    stay(session, &output, &mut stop, common::lines()).await?
+                }
                 Err(code) => code,
             }
         }
@@ -99,12 +140,13 @@ enum Target {
     Id(SessionId),
     Code(RoomCode),
     Link(JoinLink),
+    Invite(Box<Invite>),
 }
 
 impl Target {
     /// What can be found by a query is found so.
     fn or_find(self) -> Self {
-        if let Self::Link(_) = self { self } else { Self::Any }
+        if let Self::Link(_) | Self::Invite(_) = self { self } else { Self::Any }
     }
 }
 
@@ -149,7 +191,7 @@ fn query(args: &mut Args, target: &Target) -> Result<SessionQuery, Failure> {
         Target::Code(code) => query.code(*code),
         // A listing tells its code, not its link; the id is in both.
         Target::Link(link) => query.id(link.id()),
-        Target::Any => query,
+        Target::Any | Target::Invite(_) => query,
     })
 }
 
@@ -174,7 +216,10 @@ fn address(text: &str) -> Result<SocketAddr, Failure> {
 }
 
 async fn find(lan: &Lan, query: SessionQuery, output: &Output) -> Result<u8, Failure> {
-    let found = lan.find(query).await?;
+    found(lan, lan.find(query).await?, output).await
+}
+
+async fn found(lan: &Lan, found: Vec<Found>, output: &Output) -> Result<u8, Failure> {
     for session in &found {
         output.found(session);
     }
@@ -234,6 +279,7 @@ async fn join(
         Target::Id(id) => JoinRequest::from(id),
         Target::Code(code) => JoinRequest::from(code),
         Target::Link(link) => JoinRequest::from(link),
+        Target::Invite(invite) => JoinRequest::from(*invite),
         Target::Any | Target::Name(_) => {
             let mut found = user.find(query.enough(1)).await?;
             if found.is_empty() {
@@ -257,9 +303,77 @@ async fn join(
     }
 }
 
-async fn stay(session: Session, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
-    let mut events = session.events();
+/// A seat, or nothing after a signal.
+async fn matched(
+    user: &User,
+    wanted: Matchmaking,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<Option<Session>, Failure> {
+    let mut events = user.events();
+    let mut pending = user.matchmake(wanted);
+    loop {
+        tokio::select! {
+            session = &mut pending => return Ok(Some(session?)),
+            () = stop.wait() => return Ok(None),
+            Some(event) = events.next() => drop(social::user_event(output, &event)),
+        }
+    }
+}
+
+/// Signed in and in no session, until an invite is accepted or a link comes.
+async fn wait(user: &User, social: &Social, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
+    let mut events = user.events();
     let mut lines = common::lines();
+    let target = loop {
+        tokio::select! {
+            () = stop.wait() => return Ok(0),
+            line = common::next_line(&mut lines) => {
+                let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                if verb == "quit" {
+                    return Ok(0);
+                }
+                if let Some(Err(error)) = social::user_line(user, output, verb, rest).await {
+                    eprintln!("client: {error}");
+                }
+            }
+            event = events.next() => match event {
+                Some(event) => {
+                    if let Some(target) = social::user_event(output, &event) {
+                        break target;
+                    }
+                }
+                None => return Ok(0),
+            },
+        }
+    };
+    match user.join(target).await {
+        Ok(session) => {
+            social.seated(&session)?;
+            stay(session, output, stop, lines).await
+        }
+        Err(error) => {
+            let Some(refusal) = error.refusal() else { return Err(error.into()) };
+            output.refused(refusal, None);
+            Ok(REFUSED)
+        }
+    }
+}
+
+/// An invite as `invite_received` printed it.
+fn invite(args: &mut Args) -> Result<Option<Invite>, Failure> {
+    let Some(file) = args.one("--invite")? else { return Ok(None) };
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    serde_json::from_str(&text).map(Some).map_err(|error| format!("{file}: {error}").into())
+}
+
+async fn stay(
+    session: Session,
+    output: &Output,
+    stop: &mut Stop,
+    mut lines: tokio::sync::mpsc::Receiver<String>,
+) -> Result<u8, Failure> {
+    let mut events = session.events();
     loop {
         tokio::select! {
             () = stop.wait() => break,
@@ -268,7 +382,13 @@ async fn stay(session: Session, output: &Output, stop: &mut Stop) -> Result<u8, 
                     ("leave" | "quit", _) => break,
                     ("say", text) => session.say(text.as_bytes()).await,
                     ("ready", state) => session.update_me(MemberUpdate::new().ready(state != "off")).await.map(drop),
-                    _ => Ok(()),
+                    (verb, rest) => match social::line(&session, output, verb, rest).await {
+                        Some(Err(error)) => {
+                            eprintln!("client: {error}");
+                            Ok(())
+                        }
+                        _ => Ok(()),
+                    },
                 };
                 if let Err(error) = done {
                     eprintln!("client: {error}");

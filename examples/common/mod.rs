@@ -4,6 +4,7 @@
 
 pub(crate) mod args;
 pub(crate) mod output;
+pub(crate) mod social;
 
 use std::process::ExitCode;
 
