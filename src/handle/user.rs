@@ -148,7 +148,7 @@ impl User {
     pub fn find(&self, query: impl Into<SessionQuery>) -> Pending<Vec<Found>> {
         match self.check() {
             Err(error) => Pending::ready_with(Err(error)),
-            Ok(()) => self.lan().find_as(query.into(), Kind::Find(Some(self.id()))),
+            Ok(()) => self.lan().find_as(query.into(), Some(self.id())),
         }
     }
 

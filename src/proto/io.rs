@@ -285,6 +285,8 @@ pub(crate) enum Command {
     },
     Find {
         request: RequestId,
+        /// With whose rights; they were checked.
+        account: Option<AccountId>,
         query: Box<SessionQuery>,
     },
     /// The answer is not wanted any more: stops a find, gives up a join.

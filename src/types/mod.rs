@@ -59,7 +59,6 @@ pub use value::Value;
 pub(crate) use filter::{Comparison, Node, Truth};
 pub(crate) use found::{FoundData, WIRE_MAJOR};
 pub(crate) use id::base32;
-#[allow(unused_imports)] // for who answers from another machine
 pub(crate) use matched::AccountRow;
 pub(crate) use order::{Direction, compare};
 pub(crate) use secret::Secret;

@@ -26,6 +26,7 @@
 //! A `Pending` that is dropped before 8 queues [`Command::Cancel`]; where its seat was on the way already, `deliver` finds
 //! nobody waiting and leaves it again.
 
+mod accounts;
 mod resolve;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
+use crate::types::{AccountId, BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
 
 use super::clock::Moment;
 use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
@@ -46,6 +47,7 @@ use super::limits;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
 use super::tuning::Tuning;
+use accounts::AccountFind;
 use resolve::Resolve;
 
 /// What one engine is made with.
@@ -80,6 +82,7 @@ pub(crate) struct Engine {
     askers: BTreeMap<QueryId, Asker>,
     next_query: u64,
     joins: BTreeMap<RequestId, Resolve>,
+    account_finds: BTreeMap<RequestId, AccountFind>,
     addresses: Vec<IpAddr>,
     closing: Option<Closing>,
     actions: VecDeque<Action>,
@@ -117,6 +120,7 @@ impl Engine {
             askers: BTreeMap::new(),
             next_query: 1,
             joins: BTreeMap::new(),
+            account_finds: BTreeMap::new(),
             addresses: Vec::new(),
             closing: None,
             actions: VecDeque::new(),
@@ -148,7 +152,7 @@ impl Machine for Engine {
                 self.sessions.host(now, request, account, *what, unix_ms);
             }
             Command::Join { request, account, what } => self.join(now, request, account, *what),
-            Command::Find { request, query } => self.find(now, request, *query),
+            Command::Find { request, account, query } => self.find(now, request, account, *query),
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
                 if self.open(now, Asker::Browser(browser), *query, Mode::Browse).is_none() {
@@ -226,6 +230,7 @@ impl Machine for Engine {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
         self.joins_due(now);
+        self.account_finds_due(now);
         if let Some(closing) = &mut self.closing {
             if closing.stop_at <= now && !closing.stopped {
                 closing.stopped = true;
@@ -256,7 +261,8 @@ impl Machine for Engine {
     fn poll_timeout(&mut self) -> Option<Moment> {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
-        [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, stop].into_iter().flatten().min()
+        let accounts = self.account_finds.values().map(AccountFind::deadline).min();
+        [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, accounts, stop].into_iter().flatten().min()
     }
 
     /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
@@ -352,7 +358,7 @@ impl Engine {
     // ------------------------------------------------------------------------------------------------ queries
 
     fn open(&mut self, now: Moment, asker: Asker, query: SessionQuery, mode: Mode) -> Option<QueryId> {
-        if self.askers.len() >= limits::QUERIES {
+        if self.queries() >= limits::QUERIES {
             return None;
         }
         let id = QueryId(self.next_query);
@@ -360,6 +366,11 @@ impl Engine {
         self.askers.insert(id, asker);
         self.discovery.open(now, id, query, mode);
         Some(id)
+    }
+
+    /// Finds and browsers that are open.
+    fn queries(&self) -> usize {
+        self.askers.len() + self.account_finds.len()
     }
 
     fn query_of(&self, asker: Asker) -> Option<QueryId> {
@@ -381,9 +392,11 @@ impl Engine {
         }
     }
 
-    fn find(&mut self, now: Moment, request: RequestId, query: SessionQuery) {
+    fn find(&mut self, now: Moment, request: RequestId, asker: Option<AccountId>, query: SessionQuery) {
         if query.take == 0 {
             self.done(request, Ok(Answer::Found(Vec::new())));
+        } else if !query.accounts.is_empty() {
+            self.find_accounts(now, request, asker, query);
         } else if self.open(now, Asker::Find(request), query, Mode::Find).is_none() {
             let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
             self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
@@ -392,6 +405,7 @@ impl Engine {
 
     fn cancel(&mut self, now: Moment, request: RequestId) {
         self.close_query(now, Asker::Find(request));
+        self.account_finds.remove(&request);
         if self.joins.remove(&request).is_some() {
             self.close_query(now, Asker::Join(request));
             self.done(request, Err(Error::refused(Refusal::Cancelled)));
@@ -412,6 +426,9 @@ impl Engine {
             if let Asker::Find(find) = asker {
                 self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
             }
+        }
+        for find in std::mem::take(&mut self.account_finds).into_keys() {
+            self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
         }
         self.sessions.shutdown(now);
         self.route(now);

@@ -30,8 +30,8 @@ use crate::proto::io::{Action, Answer, JoinCommand, LinkEvent, LinkId, LocalUser
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
-    AccountId, Error, ErrorKind, HostRequest, LanEvent, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot,
-    UserEvent,
+    AccountId, AccountRow, Error, ErrorKind, HostRequest, LanEvent, Left, Refusal, SessionEvent, SessionKey,
+    SessionSnapshot, UserEvent,
 };
 
 #[derive(Debug)]
@@ -429,6 +429,18 @@ impl Sessions {
     /// Whether a member here has lost this session's host and dials it.
     pub(crate) fn is_seeking(&self, key: SessionKey) -> bool {
         self.members.values().any(|member| member.key == key && member.is_seeking())
+    }
+
+    /// The sessions in which an account of this process has a seat, all of them; empty where it is not signed in here.
+    pub(crate) fn rows(&self, account: AccountId) -> Vec<AccountRow> {
+        let hosts = self.hosts.values().filter(|host| host.owns(account));
+        let members = self.members.values().filter(|member| member.account() == account);
+        hosts.filter_map(|host| host.row(&self.addresses)).chain(members.filter_map(MemberSeat::row)).collect()
+    }
+
+    /// Whether this account is signed in here.
+    pub(crate) fn is_own(&self, account: AccountId) -> bool {
+        self.users.contains_key(&account)
     }
 
     /// Whether a session is hosted here, or about to be.

@@ -7,7 +7,7 @@ mod seat;
 mod seated;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub(super) use self::admit::ANY_SESSION;
@@ -16,13 +16,14 @@ use self::seat::Seat;
 use super::core::{Core, Derivation};
 use super::document::Document;
 use super::links::{Bucket, Encoded, encode};
-use super::publication::{Publication, SessionsEvent, check_budget};
+use super::publication::{Publication, SessionsEvent, check_budget, row};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, Answer, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus, Password,
-    Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
+    AccountId, AccountRow, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus,
+    Password, Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
+    Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -328,6 +329,15 @@ impl HostAuthority {
     pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+    }
+
+    /// What its user's seat here is to those who ask for the account; none where a dedicated host holds no seat.
+    pub(super) fn row(&self, addresses: &[IpAddr]) -> Option<AccountRow> {
+        if self.opening.is_some() {
+            return None;
+        }
+        let addresses = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
+        row(self.doc.state(), self.user.identity.account(), self.incarnation, addresses)
     }
 
     pub(super) fn owns(&self, account: AccountId) -> bool {

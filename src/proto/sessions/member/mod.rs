@@ -13,12 +13,13 @@ use super::core::Core;
 use super::document::Document;
 use super::join::{JoinSpec, Seated};
 use super::links::Link;
-use super::publication::SessionsEvent;
+use super::publication::{SessionsEvent, row};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
+    AccountId, AccountRow, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings,
+    SessionSnapshot,
 };
 use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
 use crate::wire::hash;
@@ -324,6 +325,11 @@ impl MemberSeat {
             core.done(open.request, Err(Error::new(ErrorKind::Ended, format!("the seat has ended: {why}"))));
         }
         core.tell(self.seat, vec![SessionEvent::Left { why }], None);
+    }
+
+    /// What this seat is to those who ask for the account.
+    pub(super) fn row(&self) -> Option<AccountRow> {
+        row(self.view.state(), self.account(), self.spec.incarnation, self.addresses.clone())
     }
 
     #[cfg(test)]
