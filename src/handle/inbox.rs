@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::proto::io::{Output, SeatId};
-use crate::types::{BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent};
+use crate::types::{AccountId, BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent};
 
 /// Outputs that wait for an update before they are folded; a game that loads a level for a minute does not update.
 const STAGED: usize = 4_096;
-/// Of events of the whole, how many are left by a fold.
+/// Of events of the whole, and of each user's, how many are left by a fold.
 const WHOLE: usize = 64;
 
 /// One thing to apply at the next update.
@@ -53,7 +53,9 @@ struct Fold {
     announced: Vec<SeatId>,
     seats: BTreeMap<SeatId, SeatFold>,
     browsers: BTreeMap<BrowserId, BrowserFold>,
-    rest: Vec<Staged>,
+    /// In their order: what was before a sign-out and what after it must not be mixed.
+    users: Vec<(AccountId, UserEvent)>,
+    lagged: BTreeMap<AccountId, u64>,
     whole: Vec<LanEvent>,
     missed: u64,
     stop: bool,
@@ -137,11 +139,27 @@ impl Fold {
                     self.missed = self.missed.saturating_add(1);
                 }
             }
-            Staged::Output(output @ Output::User { event: UserEvent::SignedOut, .. }) => {
-                self.rest.push(Staged::Output(output));
-            }
+            Staged::Output(Output::User { user, event }) => match event {
+                UserEvent::SignedOut => self.users.push((user, event)),
+                UserEvent::Lagged { missed } => *self.lagged.entry(user).or_default() += missed,
+                event => {
+                    self.users.push((user, event));
+                    self.crowd(user);
+                }
+            },
             // These are applied when they come.
             Staged::Output(Output::Done { .. } | Output::SeatOpened(_)) => {}
+        }
+    }
+
+    /// Drops a user's oldest event where there are too many.
+    fn crowd(&mut self, user: AccountId) {
+        let plain = |(of, event): &(AccountId, UserEvent)| *of == user && *event != UserEvent::SignedOut;
+        if self.users.iter().filter(|entry| plain(entry)).count() > WHOLE {
+            if let Some(oldest) = self.users.iter().position(plain) {
+                self.users.remove(oldest);
+                *self.lagged.entry(user).or_default() += 1;
+            }
         }
     }
 
@@ -168,7 +186,9 @@ impl Fold {
                 staged.push(Staged::Output(Output::Browser { browser, list, events }));
             }
         }
-        staged.extend(self.rest);
+        let lagged = self.lagged.into_iter().map(|(user, missed)| (user, UserEvent::Lagged { missed }));
+        let users = lagged.chain(self.users).map(|(user, event)| Staged::Output(Output::User { user, event }));
+        staged.extend(users);
         if self.missed > 0 {
             staged.push(Staged::Output(Output::Lan(LanEvent::Lagged(self.missed))));
         }

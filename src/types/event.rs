@@ -8,6 +8,7 @@ use super::id::{BrowserId, SessionId, SessionKey};
 use super::identity::External;
 use super::key::AccountId;
 use super::left::Left;
+use super::link::JoinLink;
 use super::member::Member;
 use super::reason::Reason;
 use super::settings::Phase;
@@ -120,6 +121,16 @@ pub enum SessionEvent {
         /// At which revision.
         revision: Revision,
     },
+    /// The host gave the turn to others.
+    #[non_exhaustive]
+    TurnChanged {
+        /// Whose turn it was.
+        old: Vec<AccountId>,
+        /// Whose turn it is.
+        new: Vec<AccountId>,
+        /// At which revision.
+        revision: Revision,
+    },
     /// Lobby, in progress, ended.
     #[non_exhaustive]
     PhaseChanged {
@@ -225,6 +236,28 @@ pub enum BrowserEvent {
 pub enum UserEvent {
     /// Signed out; its sessions have ended before.
     SignedOut,
+    /// The player wants in: a link was opened, here or by another process of this game, or an invite accepted. Nothing was
+    /// dialled yet; show where it leads and, if it shall be, join with it.
+    #[non_exhaustive]
+    #[doc(alias = "OnUISessionJoinRequested")]
+    UiJoinRequested {
+        /// What to join: [`User::join`](crate::User::join) takes it.
+        target: UiTarget,
+    },
+    /// The reader was slow and this many events were dropped.
+    #[non_exhaustive]
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// What a [`UserEvent::UiJoinRequested`] leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UiTarget {
+    /// A join link, from [`User::open_link`](crate::User::open_link) or another process of this game.
+    Link(JoinLink),
 }
 
 /// What happens to the whole.

@@ -23,12 +23,14 @@ mod order;
 mod query;
 mod reason;
 mod refusal;
+mod role;
 mod secret;
 #[cfg(feature = "serde")]
 mod serde;
 mod settings;
 mod snapshot;
 mod text;
+mod timeouts;
 mod update;
 mod value;
 
@@ -36,7 +38,7 @@ pub use attributes::{Attribute, Attributes, Visibility};
 pub use diagnosis::{Diagnosis, PathKind, PathReport, PathState};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind, Result};
-pub use event::{BrowserEvent, Event, JoinAsk, LanEvent, SessionEvent, UserEvent, Verdict};
+pub use event::{BrowserEvent, Event, JoinAsk, LanEvent, SessionEvent, UiTarget, UserEvent, Verdict};
 pub use facts::PublicFacts;
 pub use filter::{Field, Filter, FilterError, attr};
 pub use found::{Found, FoundAddress, Source, Sources};
@@ -51,8 +53,10 @@ pub use order::OrderBy;
 pub use query::SessionQuery;
 pub use reason::Reason;
 pub use refusal::Refusal;
+pub use role::Role;
 pub use settings::{HostRequest, JoinPolicy, Password, Phase, SessionSettings};
 pub use snapshot::{Revision, SessionSnapshot};
+pub use timeouts::MemberTimeouts;
 pub use update::{AttributeChange, MemberUpdate, SettingsChange, SettingsUpdate};
 pub use value::Value;
 

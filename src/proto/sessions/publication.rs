@@ -51,7 +51,7 @@ pub(super) fn row(
         addresses,
         member: account,
         status: member.status,
-        my_turn: false,
+        my_turn: state.turn.contains(&account),
         started: incarnation,
     })
 }
