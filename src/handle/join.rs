@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::proto::io::{JoinCommand, JoinTarget};
 use crate::proto::limits;
 use crate::types::{
-    Attributes, Error, Found, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, Value, Visibility,
+    Attributes, Error, Found, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget, Value, Visibility,
 };
 
 /// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link or an
@@ -157,5 +157,14 @@ impl From<&JoinLink> for JoinRequest {
 impl From<SocketAddr> for JoinRequest {
     fn from(address: SocketAddr) -> Self {
         Self::new(JoinTarget::Address(address))
+    }
+}
+
+/// What a [`UserEvent::UiJoinRequested`](crate::UserEvent) leads to.
+impl From<UiTarget> for JoinRequest {
+    fn from(target: UiTarget) -> Self {
+        match target {
+            UiTarget::Link(link) => link.into(),
+        }
     }
 }

@@ -60,6 +60,10 @@ impl Lan {
         &self.0.core
     }
 
+    pub(super) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.backend
+    }
+
     pub(crate) fn config(&self) -> &LanConfig {
         &self.0.config
     }

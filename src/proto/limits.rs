@@ -78,3 +78,5 @@ pub(crate) const HEARD: usize = 256;
 pub(crate) const REPEATS: usize = 128;
 /// Sessions that were listed and never gave an echo; 48 bytes each.
 pub(crate) const DOUBTS: usize = 1_024;
+/// Links opened or handed over in a second: a page that opens them in a loop must not bury the player in questions.
+pub(crate) const LINKS_PER_SECOND: usize = 4;
