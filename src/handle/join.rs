@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::proto::io::{JoinCommand, JoinTarget};
 use crate::proto::limits;
 use crate::types::{
-    Attributes, Error, Found, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget, Value, Visibility,
+    Attributes, Error, Found, Invite, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget, Value, Visibility,
 };
 
 /// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link or an
@@ -160,11 +160,20 @@ impl From<SocketAddr> for JoinRequest {
     }
 }
 
+impl From<&Invite> for JoinRequest {
+    fn from(invite: &Invite) -> Self {
+        let Invite { session: key, host_key, .. } = *invite;
+        let link = JoinLink { game: String::new(), key, host_key, addresses: invite.addresses.clone() };
+        Self::new(JoinTarget::Link(link))
+    }
+}
+
 /// What a [`UserEvent::UiJoinRequested`](crate::UserEvent) leads to.
 impl From<UiTarget> for JoinRequest {
     fn from(target: UiTarget) -> Self {
         match target {
             UiTarget::Link(link) => link.into(),
+            UiTarget::Invite(invite) => (&invite).into(),
         }
     }
 }

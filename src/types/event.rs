@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::found::Found;
 use super::id::{BrowserId, InviteId, SessionId, SessionKey};
 use super::identity::External;
-use super::invite::InviteState;
+use super::invite::{Invite, InviteState, UiTarget};
 use super::key::AccountId;
 use super::left::Left;
-use super::link::JoinLink;
 use super::member::Member;
 use super::reason::Reason;
 use super::settings::Phase;
@@ -263,14 +262,17 @@ pub enum UserEvent {
         /// How many.
         missed: u64,
     },
-}
-
-/// What a [`UserEvent::UiJoinRequested`] leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UiTarget {
-    /// A join link, from [`User::open_link`](crate::User::open_link) or another process of this game.
-    Link(JoinLink),
+    /// Somebody [invites](crate::Session::invite) this user; it is among [`User::invites`](crate::User::invites) now.
+    #[doc(alias = "OnSessionInviteReceived")]
+    InviteReceived(Invite),
+    /// An invite is no longer among [`User::invites`](crate::User::invites).
+    #[non_exhaustive]
+    InviteEnded {
+        /// Which.
+        id: InviteId,
+        /// Why: accepted, rejected, expired; revoked also where a newer one or too many others took its place.
+        state: InviteState,
+    },
 }
 
 /// What happens to the whole.

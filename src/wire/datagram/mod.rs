@@ -28,7 +28,7 @@ pub(crate) use alive::Alive;
 pub(crate) use death::DeathNotice;
 #[cfg(test)]
 pub(crate) use facts::MIN_ATTRIBUTE_BYTES;
-pub(crate) use facts::{budget_check, facts_digest_of};
+pub(crate) use facts::{budget_check, facts_bytes, facts_digest_of, facts_of};
 pub(crate) use goodbye::{Goodbye, GoodbyeReason};
 pub(crate) use hint::Hint;
 #[cfg(test)]
