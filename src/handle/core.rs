@@ -19,8 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, JoinLink, LanEvent, Refusal, Result, SessionId, UiTarget,
-    UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, JoinLink, LanEvent, Refusal, Result, SessionId,
+    UiTarget, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
@@ -517,7 +517,12 @@ impl Core {
     }
 
     /// From now on this user receives links, until it signs out.
-    pub(super) fn keep_door(&self, account: AccountId, generation: u64, door: Box<dyn Any + Send + Sync>) -> Result<()> {
+    pub(super) fn keep_door(
+        &self,
+        account: AccountId,
+        generation: u64,
+        door: Box<dyn Any + Send + Sync>,
+    ) -> Result<()> {
         self.with(|inner, after| match Self::signed_in(inner, account, generation) {
             Ok(user) => {
                 after.doors.extend(user.door.replace(door));

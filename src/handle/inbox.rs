@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::proto::io::{Output, SeatId};
-use crate::types::{AccountId, BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent};
+use crate::types::{
+    AccountId, BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent,
+};
 
 /// Outputs that wait for an update before they are folded; a game that loads a level for a minute does not update.
 const STAGED: usize = 4_096;

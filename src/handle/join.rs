@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::proto::io::{JoinCommand, JoinTarget};
 use crate::proto::limits;
 use crate::types::{
-    Attributes, Error, Found, Invite, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget, Value, Visibility,
+    Attributes, Error, Found, Invite, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget, Value,
+    Visibility,
 };
 
 /// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link or an

@@ -32,4 +32,6 @@ pub use lan::Lan;
 pub use pending::Pending;
 pub use session::Session;
 pub use user::User;
+#[cfg(feature = "net")]
+pub(crate) use user::check_game;
 pub use watch::{Changed, Watch};

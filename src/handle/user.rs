@@ -12,7 +12,9 @@ use super::pending::{Outcome, Pending, unfit};
 use super::seat::Seat;
 use super::session::Session;
 use crate::proto::io::{Command, RequestId};
-use crate::types::{AccountId, Error, ErrorKind, Found, HostRequest, JoinLink, Result, SessionId, SessionQuery, UserEvent};
+use crate::types::{
+    AccountId, Error, ErrorKind, Found, HostRequest, JoinLink, Result, SessionId, SessionQuery, UserEvent,
+};
 
 /// A local user, from [`Lan::sign_in`]. Cheap to clone; sessions and browsers keep it. When the last of these handles is
 /// dropped the user is signed out.

@@ -124,3 +124,123 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::types::{Attributes, HostKey, Identity, JoinPolicy, MemberStatus, Phase, PublicFacts, SessionId};
+
+    fn account(number: u8) -> AccountId {
+        Identity::from_seed([number; 32]).unwrap().account()
+    }
+
+    fn row(name: &str, member: AccountId, status: MemberStatus) -> AccountRow {
+        let host_key = HostKey::from_bytes([9; 32]).unwrap();
+        let facts = PublicFacts {
+            matchmaking: false,
+            mobile: false,
+            name: name.into(),
+            version: 0,
+            revision: 1,
+            members: 1,
+            max_members: 4,
+            open_slots: 3,
+            reserved_slots: 0,
+            policy: JoinPolicy::Public,
+            phase: Phase::Lobby,
+            password: false,
+            closed: false,
+            locked: false,
+            join_in_progress: true,
+            dedicated: false,
+            keywords: vec!["word".into()],
+            attributes: Attributes::new(),
+            ports: Vec::new(),
+        };
+        AccountRow {
+            key: SessionKey { id: SessionId::from_name(name), founder: host_key },
+            host_key,
+            incarnation: 1,
+            term: 1,
+            facts,
+            listed: true,
+            addresses: Vec::new(),
+            member,
+            status,
+            my_turn: status == MemberStatus::Active,
+            started: 1_000,
+        }
+    }
+
+    fn find(query: SessionQuery) -> AccountFind {
+        AccountFind::new(Moment::ZERO, 0, query)
+    }
+
+    fn names(find: &AccountFind) -> Vec<String> {
+        let mut names: Vec<_> = find.list().iter().map(|found| found.name().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn reserved_and_inactive_seats_count_where_they_are_asked_for() {
+        use MemberStatus::{Active, Inactive, Ready, Reserved};
+        let me = account(1);
+        let all = [("active", Active), ("inactive", Inactive), ("ready", Ready), ("reserved", Reserved)];
+        let listed = |query: SessionQuery| {
+            let mut find = find(query.accounts([me]));
+            find.rows(me, all.iter().map(|(name, status)| row(name, me, *status)).collect());
+            names(&find)
+        };
+        let plain = SessionQuery::new();
+        assert_eq!(listed(plain.clone()), ["active", "ready"]);
+        assert_eq!(listed(plain.clone().inactive(true)), ["active", "inactive", "ready"]);
+        assert_eq!(listed(plain.clone().reservations(true)), ["active", "ready", "reserved"]);
+        assert_eq!(listed(plain.reservations(true).inactive(true)).len(), 4);
+    }
+
+    #[test]
+    fn a_row_says_whose_it_is_and_what_is_private() {
+        let me = account(1);
+        let mut find = find(SessionQuery::new().accounts([me]).private(true));
+        find.rows(me, vec![AccountRow { listed: false, ..row("cave", me, MemberStatus::Active) }]);
+        let found = &find.list()[0];
+        let matched = found.matched().unwrap();
+        assert_eq!((matched.account, matched.status, matched.my_turn), (me, MemberStatus::Active, true));
+        assert_eq!(found.started_at(), Some(std::time::UNIX_EPOCH + Duration::from_secs(1)));
+        assert!(found.keywords().is_empty());
+    }
+
+    #[test]
+    fn answers_are_held_to_what_was_asked() {
+        let (me, other) = (account(1), account(2));
+        let mut find = find(SessionQuery::new().accounts([me, other]));
+        find.rows(account(3), vec![row("stranger", account(3), MemberStatus::Active)]);
+        find.rows(me, vec![row("forged", other, MemberStatus::Active), row("mine", me, MemberStatus::Active)]);
+        assert_eq!(names(&find), ["mine"]);
+        assert_eq!(find.unanswered().collect::<Vec<_>>(), [other]);
+        assert!(!find.is_over(Moment::ZERO));
+        // Another machine's word on the same session: the newer one counts, whichever comes first.
+        let newer = AccountRow { term: 2, listed: false, ..row("mine", me, MemberStatus::Active) };
+        find.rows(me, vec![newer, row("mine", me, MemberStatus::Active)]);
+        assert!(names(&find).is_empty());
+        let many = (0..200).map(|number| row(&format!("room {number}"), other, MemberStatus::Active)).collect();
+        find.rows(other, many);
+        assert_eq!(find.list().len(), usize::from(SessionQuery::MAX_TAKE));
+        assert!(find.is_over(Moment::ZERO));
+    }
+
+    #[test]
+    fn it_is_over_at_its_deadline_or_when_enough_fit() {
+        let (me, other) = (account(1), account(2));
+        let mut find = find(SessionQuery::new().accounts([me, other]).enough(1).timeout(Duration::from_millis(700)));
+        assert_eq!(find.deadline(), Moment::ZERO + Duration::from_millis(700));
+        assert!(!find.is_over(Moment::ZERO) && find.is_over(find.deadline()));
+        find.rows(me, vec![row("inactive", me, MemberStatus::Inactive)]);
+        assert!(!find.is_over(Moment::ZERO), "what does not fit is not enough");
+        find.rows(me, vec![row("active", me, MemberStatus::Active)]);
+        assert!(find.is_over(Moment::ZERO));
+    }
+}
