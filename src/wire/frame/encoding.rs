@@ -5,7 +5,7 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
-use super::social::Rows;
+use super::users::Rows;
 use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
 use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};

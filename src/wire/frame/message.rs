@@ -5,7 +5,7 @@ use crate::types::{
     SessionKey, SessionSnapshot,
 };
 
-use super::social::Deliver;
+use super::users::Deliver;
 use super::state::Delta;
 
 /// One message. `J` = joiner or member to host, `H` = host to joiner or member, `U` = between users.

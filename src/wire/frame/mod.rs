@@ -8,7 +8,7 @@ mod encoding;
 mod message;
 mod parts;
 mod proof;
-mod social;
+mod users;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ pub(crate) use encoding::kind;
 pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
-pub(crate) use social::{Deliver, Pointer};
+pub(crate) use users::{Deliver, Pointer};
 pub(crate) use state::{Change, Delta, SettingChange};
 
 /// The longest payload of one frame.

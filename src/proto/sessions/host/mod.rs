@@ -340,6 +340,10 @@ impl HostAuthority {
         super::publication::row(self.doc.state(), self.user.identity.account(), self.incarnation, addresses)
     }
 
+    pub(super) fn state(&self) -> &SessionSnapshot {
+        self.doc.state()
+    }
+
     pub(super) fn owns(&self, account: AccountId) -> bool {
         self.user.identity.account() == account
     }
