@@ -19,8 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, JoinLink, LanEvent, Refusal, Result, SessionId,
-    UiTarget, UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, JoinLink, LanEvent, Refusal, Result,
+    SessionId, SessionKey, UiTarget, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
@@ -102,6 +102,12 @@ pub(super) struct SignedIn {
     pub(super) events: UserQueues,
     /// Open while it receives other processes' links.
     pub(super) door: Option<Box<dyn Any + Send + Sync>>,
+    /// As the game has set them.
+    pub(super) friends: Vec<AccountId>,
+    /// As the engine has told them last, the oldest first.
+    pub(super) invites: Arc<[Invite]>,
+    /// The seat in which friends may see this user.
+    pub(super) presence: Option<(SeatId, SessionKey)>,
 }
 
 /// A browser's list.
@@ -468,7 +474,16 @@ impl Core {
             inner.last_sign_in += 1;
             let generation = inner.last_sign_in;
             inner.departs(account);
-            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new(), door: None };
+            let user = SignedIn {
+                generation,
+                leaving: false,
+                orphan: false,
+                events: Vec::new(),
+                door: None,
+                friends: Vec::new(),
+                invites: Arc::from([]),
+                presence: None,
+            };
             inner.users.insert(account, user);
             inner.command(after, command);
             Ok(generation)

@@ -55,6 +55,8 @@ struct Fold {
     announced: Vec<SeatId>,
     seats: BTreeMap<SeatId, SeatFold>,
     browsers: BTreeMap<BrowserId, BrowserFold>,
+    /// The latest inbox of each user.
+    invites: BTreeMap<AccountId, Output>,
     /// In their order: what was before a sign-out and what after it must not be mixed.
     users: Vec<(AccountId, UserEvent)>,
     lagged: BTreeMap<AccountId, u64>,
@@ -68,9 +70,10 @@ struct SeatFold {
     missed: u64,
     snapshot: Option<Arc<SessionSnapshot>>,
     left: Option<SessionEvent>,
-    /// The latest keys and addresses.
+    /// The latest keys, addresses and bans.
     keys: Option<Output>,
     addresses: Option<Output>,
+    bans: Option<Output>,
 }
 
 #[derive(Default)]
@@ -112,6 +115,9 @@ impl Fold {
             Staged::Output(output @ Output::SeatAddresses { seat, .. }) => {
                 self.seats.entry(seat).or_default().addresses = Some(output);
             }
+            Staged::Output(output @ Output::SeatBans { seat, .. }) => {
+                self.seats.entry(seat).or_default().bans = Some(output);
+            }
             Staged::Output(Output::Browser { browser, list, events }) => {
                 let fold = self.browsers.entry(browser).or_default();
                 fold.list = Some(list);
@@ -140,6 +146,9 @@ impl Fold {
                     self.whole.remove(0);
                     self.missed = self.missed.saturating_add(1);
                 }
+            }
+            Staged::Output(output @ Output::Invites { user, .. }) => {
+                self.invites.insert(user, output);
             }
             Staged::Output(Output::User { user, event }) => match event {
                 UserEvent::SignedOut => self.users.push((user, event)),
@@ -175,7 +184,7 @@ impl Fold {
                 events.extend(again.map(|snapshot| SessionEvent::Joined { snapshot }));
             }
             events.extend(fold.left);
-            staged.extend(fold.keys.into_iter().chain(fold.addresses).map(Staged::Output));
+            staged.extend(fold.keys.into_iter().chain(fold.addresses).chain(fold.bans).map(Staged::Output));
             staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
         }
         for (browser, fold) in self.browsers {
@@ -188,6 +197,7 @@ impl Fold {
                 staged.push(Staged::Output(Output::Browser { browser, list, events }));
             }
         }
+        staged.extend(self.invites.into_values().map(Staged::Output));
         let lagged = self.lagged.into_iter().map(|(user, missed)| (user, UserEvent::Lagged { missed }));
         let users = lagged.chain(self.users).map(|(user, event)| Staged::Output(Output::User { user, event }));
         staged.extend(users);

@@ -13,9 +13,11 @@ mod inbox;
 mod join;
 mod lan;
 mod pending;
+mod policy;
 mod queue;
 mod seat;
 mod session;
+mod social;
 mod user;
 mod watch;
 

@@ -265,7 +265,11 @@ impl User {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         self.lan().core().check_user(self.id(), self.0.generation)
     }
 
@@ -287,7 +291,7 @@ impl User {
         })
     }
 
-    fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
+    pub(super) fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
         let account = self.id();
         let claims = self.lan().core().claims(|seat| seat.user == account && seat.is_live() && fits(seat));
         claims.into_iter().map(|claim| Session::new(claim, self.clone())).collect()

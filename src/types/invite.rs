@@ -38,8 +38,6 @@ impl InviteRequest {
     pub const MIN_TTL: Duration = Duration::from_secs(1);
     /// The longest life, 24 h.
     pub const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
-    /// A seat is held at most so long, however long the invite itself counts.
-    pub const MAX_HOLD: Duration = Duration::from_secs(60);
 
     /// Invites these accounts, each once.
     #[must_use]

@@ -21,12 +21,14 @@ pub(crate) enum Context {
     Locate,
     /// An inviter's pointer to a session.
     Invite,
+    /// A joiner's word that it came to a session.
+    Knock,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::Locate, Self::Invite];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::Locate, Self::Invite, Self::Knock];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl Context {
             Self::Account => "lansession account",
             Self::Locate => "lansession locate",
             Self::Invite => "lansession invite",
+            Self::Knock => "lansession knock",
         }
     }
 }

@@ -8,9 +8,9 @@ use bincode::error::{DecodeError, EncodeError};
 
 use super::codec::{self, message, numbered};
 use crate::types::{
-    AccountId, Attribute, Attributes, External, HostKey, InviteId, JoinPolicy, LinkState, Member, MemberStatus, MemberTimeouts,
-    MemberUpdate, PathKind, Phase, Profile, Reason, Revision, Role, SessionId, SessionKey, SessionSettings,
-    SessionSnapshot, Value, Visibility,
+    AccountId, Attribute, Attributes, External, HostKey, InviteId, JoinPolicy, LinkState, Member, MemberStatus,
+    MemberTimeouts, MemberUpdate, PathKind, Phase, Profile, Reason, Revision, Role, SessionId, SessionKey,
+    SessionSettings, SessionSnapshot, Value, Visibility,
 };
 
 macro_rules! raw {

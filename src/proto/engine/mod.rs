@@ -501,6 +501,8 @@ impl Engine {
             | Command::Kick { request, .. }
             | Command::Unban { request, .. }
             | Command::Say { request, .. }
+            | Command::Invite { request, .. }
+            | Command::Revoke { request, .. }
             | Command::Destroy { request, .. }
             | Command::Diagnose { request }
             | Command::Leave { request: Some(request), .. } => *request,

@@ -140,8 +140,8 @@ impl Engine {
 
     /// A find has its answer, or nobody wants it: its questions end.
     pub(super) fn end_asks_of(&mut self, request: RequestId) {
-        let of = |(_, &whose): &(&_, &RequestId)| whose == request;
-        for ask in self.account_asks.iter().filter(of).map(|(&ask, _)| ask).collect::<Vec<_>>() {
+        let asks = self.account_asks.iter().filter(|(_, whose)| **whose == request);
+        for ask in asks.map(|(&ask, _)| ask).collect::<Vec<_>>() {
             self.account_asks.remove(&ask);
             self.social.end_ask(ask);
         }

@@ -129,7 +129,10 @@ impl Social {
 
     /// Nothing more is answered, asked or kept for this user.
     pub(crate) fn sign_out(&mut self, now: Moment, account: AccountId) {
-        self.users.remove(&account);
+        let held = self.users.remove(&account).is_some_and(|user| user.inbox.next().is_some());
+        if held {
+            self.outputs.push_back(Output::Invites { user: account, list: Arc::from([]) });
+        }
         self.answers.expire(now, &mut self.actions, Some(account));
         self.end_asks(|ask| ask.asker() == account);
     }
@@ -289,12 +292,7 @@ impl Social {
 
     /// A Locate that came; `accounts` are the users here that may answer anything. What it asks, if it is for one of them
     /// and all that can be checked here is right.
-    pub(crate) fn handle_locate(
-        &mut self,
-        cx: &Cx<'_>,
-        arrival: &Arrival,
-        accounts: &[AccountId],
-    ) -> Option<Asked> {
+    pub(crate) fn handle_locate(&mut self, cx: &Cx<'_>, arrival: &Arrival, accounts: &[AccountId]) -> Option<Asked> {
         let unix_s = self.unix_s(cx.now);
         let asks = &self.asks;
         self.answers.hear(cx, arrival, accounts, unix_s, |locate| asks.values().any(|ask| ask.is_own(locate)))

@@ -32,16 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Query,
-        Self::Probe,
-        Self::Locate,
-        Self::Advert,
-        Self::Hint,
-        Self::Alive,
-        Self::Goodbye,
-        Self::Death,
-    ];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Query, Self::Probe, Self::Locate, Self::Advert, Self::Hint, Self::Alive, Self::Goodbye, Self::Death];
 
     /// Requests lie below 128, all others above: no kind is both, so no two hosts can be made to answer each other.
     pub(crate) fn number(self) -> u8 {

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::types::{
-    AccountId, Attributes, Comparison, Field, HostKey, Identity, JoinPolicy, Node, OrderBy, PathKind, Phase, PublicFacts,
-    RoomCode, SessionId,
+    AccountId, Attributes, Comparison, Field, HostKey, Identity, JoinPolicy, Node, OrderBy, PathKind, Phase,
+    PublicFacts, RoomCode, SessionId,
 };
 use crate::wire::filter::MAX_FILTER;
 use crate::wire::golden;

@@ -8,18 +8,20 @@ mod encoding;
 mod message;
 mod parts;
 mod proof;
-mod users;
+mod social;
 mod state;
 #[cfg(test)]
 mod tests;
+mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
 pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
-pub(crate) use users::{Deliver, Pointer};
+pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
+pub(crate) use users::{Deliver, Pointer};
 
 /// The longest payload of one frame.
 pub(crate) const MAX_FRAME: usize = 65_535;
