@@ -169,7 +169,8 @@ fn nothing_set_is_no_socket_and_no_packet() {
 fn ones_own_sessions_on_another_machine_are_found_private_ones_too() {
     let net = VirtualLan::new(5);
     let identity = Identity::from_seed([7; 32]).unwrap();
-    let sign_in = |node| net.lan(node, GAME).start().unwrap().sign_in(Profile::new("Ada").identity(identity.clone())).unwrap();
+    let sign_in =
+        |node| net.lan(node, GAME).start().unwrap().sign_in(Profile::new("Ada").identity(identity.clone())).unwrap();
     let (desk, couch) = (sign_in("desk"), sign_in("couch"));
     let _open = host(&desk, room("open"));
     let _hidden = host(&desk, room("hidden").listed(false));
@@ -214,7 +215,10 @@ fn an_invite_is_delivered_at_once_accepted_and_told() {
     net.advance(ms(100));
     assert_eq!(states(&mut at_ada), [InviteState::Accepted]);
     let ended = drain(&mut at_bob);
-    assert!(matches!(&ended[..], [UserEvent::InviteEnded { id: which, state: InviteState::Accepted, .. }] if *which == id), "{ended:?}");
+    assert!(
+        matches!(&ended[..], [UserEvent::InviteEnded { id: which, state: InviteState::Accepted, .. }] if *which == id),
+        "{ended:?}"
+    );
     assert!(bob.invites().is_empty());
     assert_eq!(bob.accept(id).unwrap_err().kind(), ErrorKind::NotFound);
 }

@@ -98,7 +98,7 @@ pub(crate) const ASKS: usize = 64;
 pub(crate) const ASK_GUESTS: usize = 8;
 /// Locates whose signature is checked at once.
 pub(crate) const LOCATE_CHECKS: u32 = 64;
-/// Locates opened lately, so that their copies are not checked again; 16 bytes each.
+/// Locates opened lately, so that their copies are not checked again, and listeners served; 16 and 32 bytes each.
 pub(crate) const LOCATES_OPENED: usize = 128;
 /// Locates that were answered, so that a recording is not; 24 bytes each.
 pub(crate) const LOCATES_SEEN: usize = 1_024;
@@ -112,8 +112,8 @@ pub(crate) const LOCATE_BURST: u32 = 32;
 pub(crate) const LOCATE_ASKER_BURST: u32 = 4;
 /// Askers and senders of invites whose rate is remembered; 48 bytes each.
 pub(crate) const LOCATE_ASKERS: usize = 256;
-/// Further addresses of one asker that are dialled where the first cannot be reached.
-pub(crate) const LOCATE_WAYS: usize = 3;
+/// Addresses of one asker that are dialled for one question.
+pub(crate) const LOCATE_WAYS: usize = 4;
 /// Invites of one user; about 1 KiB each.
 pub(crate) const INBOX: usize = 32;
 /// Of them from strangers, evicted first.

@@ -29,8 +29,18 @@ pub(crate) struct Asked {
     to: SocketAddr,
 }
 
+#[cfg(test)]
+impl Asked {
+    /// As if it had been another question.
+    pub(super) fn forge_salt(&mut self, number: u32, at: u64) {
+        self.salt = [0; 16];
+        self.salt[..4].copy_from_slice(&number.to_be_bytes());
+        self.at = at;
+    }
+}
+
 /// What an asker that may know gets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Reaction {
     /// It may deliver its invite.
     Invite {
@@ -75,9 +85,6 @@ impl Seen {
 struct Dial {
     asked: Asked,
     reaction: Reaction,
-    identity: Identity,
-    /// Other addresses of the same asker, if this one cannot be reached.
-    others: Vec<SocketAddr>,
     until: Moment,
     open: Option<Link>,
 }
@@ -100,6 +107,8 @@ pub(super) struct Answers {
     strangers: Seen,
     /// Opened lately: copies of one question come by every path, several times.
     opened: VecDeque<[u8; 16]>,
+    /// Listeners that have had their answer lately.
+    served: VecDeque<HostKey>,
     checks: Bucket,
     all: Bucket,
     askers: BTreeMap<AccountId, Bucket>,
@@ -112,6 +121,7 @@ impl Answers {
             known: Seen::new(limits::LOCATES_SEEN),
             strangers: Seen::new(limits::LOCATES_SEEN_STRANGERS),
             opened: VecDeque::new(),
+            served: VecDeque::new(),
             checks: Bucket::default(),
             all: Bucket::default(),
             askers: BTreeMap::new(),
@@ -180,20 +190,17 @@ impl Answers {
         if !seen.insert(unix_s, tuning.locate_clock.as_secs(), asked.at, asked.salt) {
             return false;
         }
-        // The same question by another interface: one dial at a time.
-        let same = |dial: &&mut Dial| dial.asked.listener == asked.listener && dial.asked.user == asked.user;
-        if let Some(dial) = self.dials.values_mut().find(same) {
-            if dial.others.len() < limits::LOCATE_WAYS && dial.open.is_none() {
-                dial.others.push(asked.to);
-            }
+        if self.served.contains(&asked.listener) || self.dials.len() >= limits::LOCATE_DIALS {
             return false;
         }
-        if self.dials.len() >= limits::LOCATE_DIALS || !self.may_dial(now, tuning, asked.asker) {
+        // The same question by another interface: whichever way stands first is taken.
+        let same = self.dials.values().filter(|dial| dial.asked.listener == asked.listener).count();
+        if same >= limits::LOCATE_WAYS || (same == 0 && !self.may_dial(now, tuning, asked.asker)) {
             return false;
         }
-        let until = now + tuning.connect;
-        actions.push_back(dial(link, asked.to, asked.listener, &identity));
-        self.dials.insert(link, Dial { asked, reaction, identity, others: Vec::new(), until, open: None });
+        let (to, expect, until) = (asked.to, Some(asked.listener), now + tuning.connect);
+        actions.push_back(Action::Dial { link, to, expect, identity });
+        self.dials.insert(link, Dial { asked, reaction, until, open: None });
         true
     }
 
@@ -211,17 +218,19 @@ impl Answers {
         self.dials.contains_key(&link)
     }
 
-    /// What happened on a dialled link; `again` is the id of a further dial, should one be needed.
+    /// What happened on a dialled link.
     pub(super) fn handle_link(
         &mut self,
         now: Moment,
         tuning: &Tuning,
         actions: &mut VecDeque<Action>,
-        (event, again): (LinkEvent, LinkId),
+        event: LinkEvent,
     ) -> Option<Brought> {
         match event {
             LinkEvent::Open { link, fallback: true, .. } => self.close(actions, link, false),
             LinkEvent::Open { link, peer, binding, local: _, remote, fallback: false } => {
+                let listener = self.dials.get(&link)?.asked.listener;
+                self.serve(actions, link, listener);
                 let dial = self.dials.get_mut(&link)?;
                 let mut open = Link::new(now, link, peer, binding, remote);
                 dial.until = now + tuning.locate_frame;
@@ -248,17 +257,23 @@ impl Answers {
                 }
             }
             LinkEvent::Closed { link, .. } => {
-                let mut gone = self.dials.remove(&link)?;
-                if gone.open.is_none() && !gone.others.is_empty() {
-                    gone.asked.to = gone.others.remove(0);
-                    gone.until = now + tuning.connect;
-                    actions.push_back(dial(again, gone.asked.to, gone.asked.listener, &gone.identity));
-                    self.dials.insert(again, gone);
-                }
+                self.dials.remove(&link);
             }
             LinkEvent::Incoming { .. } | LinkEvent::HelloBegun { .. } | LinkEvent::Written { .. } => {}
         }
         None
+    }
+
+    /// This link stands: the other ways to the same listener are not needed, now or later.
+    fn serve(&mut self, actions: &mut VecDeque<Action>, link: LinkId, listener: HostKey) {
+        let others = self.dials.iter().filter(|(id, dial)| **id != link && dial.asked.listener == listener);
+        for other in others.map(|(&id, _)| id).collect::<Vec<_>>() {
+            self.close(actions, other, false);
+        }
+        if self.served.len() >= limits::LOCATES_OPENED {
+            self.served.pop_front();
+        }
+        self.served.push_back(listener);
     }
 
     /// The last word on the link of what was brought.
@@ -284,13 +299,14 @@ impl Answers {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn forget_copies(&mut self) {
+        self.opened.clear();
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
         self.dials.values().map(|dial| dial.until).min()
     }
-}
-
-fn dial(link: LinkId, to: SocketAddr, listener: HostKey, identity: &Identity) -> Action {
-    Action::Dial { link, to, expect: Some(listener), identity: identity.clone() }
 }
 
 /// A token of this account's bucket. Where there are too many accounts, the fullest bucket is forgotten: it says least.

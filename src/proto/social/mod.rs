@@ -240,11 +240,6 @@ impl Social {
         }
     }
 
-    /// An invite that was taken back is delivered no further.
-    pub(crate) fn withdraw(&mut self, invite: InviteId) {
-        self.end_asks(|ask| ask.invite().is_some_and(|(_, id)| id == invite));
-    }
-
     fn end_asks(&mut self, over: impl Fn(&Ask) -> bool) {
         let ids: Vec<AskId> = self.asks.iter().filter(|(_, ask)| over(ask)).map(|(&id, _)| id).collect();
         ids.into_iter().for_each(|id| self.end_ask(id));
@@ -337,8 +332,7 @@ impl Social {
             | LinkEvent::Closed { link, .. } => *link,
         };
         if self.answers.has(link) {
-            let again = self.link_id();
-            let brought = self.answers.handle_link(now, &self.tuning, &mut self.actions, (event, again));
+            let brought = self.answers.handle_link(now, &self.tuning, &mut self.actions, event);
             if let Some(brought) = brought {
                 let invite = self.take_delivered(now, brought);
                 let word = invite.map(|invite| Frame::Received { invite });

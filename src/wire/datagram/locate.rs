@@ -20,6 +20,7 @@ const SALT: usize = 16;
 const SEALED: usize = 155;
 const TAG: usize = 16;
 /// The whole datagram.
+#[cfg(test)]
 pub(crate) const LOCATE_SIZE: usize = PREFIX + SALT + SEALED + TAG;
 
 /// What the asker wants.
