@@ -238,18 +238,20 @@ fn meet(ada: &mut Side, bob: &mut Side, reaction: Reaction, as_whom: u8) {
     bob.social.handle_link(at(2), open(link, key.public(), to));
     ada.social.handle_link(at(2), open(theirs, identity(as_whom).public(), remote));
     for _ in 0..4 {
-        for (from, to, link) in [(&mut *ada, &mut *bob, link), (&mut *bob, &mut *ada, theirs)] {
-            for action in from.actions() {
-                if let Action::Send { bytes, .. } = action {
-                    let (length, kind, more) = header(*bytes.first_chunk().unwrap());
-                    assert!(length <= MAX_SOCIAL);
-                    let payload = bytes[HEADER..].to_vec();
-                    let frame = LinkEvent::Frame { link, kind, more, payload };
-                    if to.social.owns(&frame) {
-                        to.social.handle_link(at(3), frame);
-                    }
-                }
-            }
+        pass(ada, bob, link);
+        pass(bob, ada, theirs);
+    }
+}
+
+/// What one side has said becomes what the other hears.
+fn pass(from: &mut Side, to: &mut Side, link: LinkId) {
+    for action in from.actions() {
+        let Action::Send { bytes, .. } = action else { continue };
+        let (length, kind, more) = header(*bytes.first_chunk().unwrap());
+        assert!(length <= MAX_SOCIAL);
+        let frame = LinkEvent::Frame { link, kind, more, payload: bytes[HEADER..].to_vec() };
+        if to.social.owns(&frame) {
+            to.social.handle_link(at(3), frame);
         }
     }
 }

@@ -33,8 +33,6 @@ pub(crate) use goodbye::{Goodbye, GoodbyeReason};
 pub(crate) use hint::Hint;
 #[cfg(test)]
 pub(crate) use locate::LOCATE_SIZE;
-#[cfg(test)]
-pub(crate) use locate::LOCATE_SIZE;
 pub(crate) use locate::{Locate, LocatePurpose, SealedLocate};
 pub(crate) use prefix::{GameTag, Kind, Prefix};
 pub(crate) use probe::Probe;
