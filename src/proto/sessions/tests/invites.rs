@@ -100,9 +100,9 @@ fn it_is_over_exactly_when_it_is() {
         let made = net.now;
         let id = invite(&mut net, a, seat, InviteRequest::from(bob).ttl(10 * SECOND)).unwrap()[0];
         let pointer = pointer(&net, a, id);
-        // Dial, handshake and Join are six trips; so the Join is there `early` before the end.
+        // Dial, handshake and Join are five trips; so the Join is there `early` before the end.
         let at = made + 10 * SECOND;
-        let wait = at.since(net.now).checked_sub(net.delay * 6 + early).unwrap();
+        let wait = at.since(net.now).checked_sub(net.delay * 5 + early).unwrap();
         net.run(wait);
         let request = ask_with(&mut net, b, &pointer);
         net.settle();
@@ -241,7 +241,7 @@ fn an_invitee_takes_the_seat_that_is_held_for_it_when_all_others_are_gone() {
 #[test]
 fn a_held_seat_is_free_again_when_its_invite_is_rejected_revoked_or_undeliverable() {
     let mut net = Net::new(7);
-    let (a, _, key, b, bobs) = circle(&mut net, room(4));
+    let (a, _, key, b, bobs) = circle(&mut net, invite_only(4).listed(true));
     let c = net.node();
     let cem = net.account(c);
     let open = |net: &Net| net.nodes[a].adverts[&key].facts.open_slots;

@@ -34,7 +34,7 @@ fn friends_only(max: u16) -> SessionSettings {
 
 /// How long a join takes that nothing holds up: its answer's way included.
 fn trips(net: &Net) -> Duration {
-    net.delay * 7
+    net.delay * 6
 }
 
 #[test]
