@@ -1,0 +1,120 @@
+//! A small game over the LAN: runners on one board collect gems, and one of them is "it".
+//!
+//! ```text
+//! cargo run --example game_loop                                   # a menu: host a room, or join one
+//! cargo run --example game_loop -- --host --name Ada --bots 3     # a room with three bots to play against
+//! cargo run --example game_loop -- --join K7Q-F2M --name Bob      # by the room's code, its name or its link
+//! cargo run --example game_loop -- --bots 4 --headless --seconds 5
+//! ```
+
+mod app;
+#[allow(dead_code, reason = "each example uses its part")]
+#[path = "../common/args.rs"]
+mod args;
+mod board;
+mod bots;
+mod net;
+mod player;
+mod room;
+mod screen;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lansession::{Lan, LanBuilder, Preset};
+
+use app::{App, First};
+use args::Args;
+use bots::Bot;
+use player::{Player, Setup};
+
+/// Anything that ends the program with a message.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+const GAME: &str = "com.example.gems";
+
+const USAGE: &str = "game_loop [--host | --join CODE|NAME|LINK] [--name PLAYER] [--bots N] [--seconds N] [--headless]
+          [--game ID] [--loopback] [--beacon-port P]
+--seconds: how long a round of this host takes, 60 by default, 1 to 3000; --bots: 0 to 7 that play against you
+--headless: no terminal; 1 to 8 bots play one round on this machine's loopback
+exit: 0 played (headless: and all of it happened), 1 something failed, 2 bad words";
+
+fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let what = match words(Args::from_env()) {
+        Ok(what) => what,
+        Err(error) => {
+            eprintln!("game_loop: {error}\n\nusage: {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(what) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("game_loop: not all of it happened");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("game_loop: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line says.
+struct Words {
+    setup: Setup,
+    name: String,
+    first: First,
+    bots: usize,
+    headless: bool,
+}
+
+fn words(mut args: Args) -> Result<Words, Failure> {
+    let headless = args.flag("--headless");
+    let loopback = args.flag("--loopback") || headless;
+    let port = args.parsed("--beacon-port")?;
+    let mut lan = Lan::builder(args.one("--game")?.unwrap_or_else(|| GAME.to_owned()));
+    if loopback {
+        lan = lan.preset(Preset::Loopback);
+        // The preset's random port is for tests, as the headless party is; programs that are to meet need one port.
+        let port = match port {
+            Some(port) => port,
+            None if headless => lan.clone().start()?.beacon_port(),
+            None => LanBuilder::BEACON_PORT,
+        };
+        lan = lan.beacon_port(port);
+    } else if let Some(port) = port {
+        lan = lan.beacon_port(port);
+    }
+    let seconds: u64 = args.parsed("--seconds")?.unwrap_or(60);
+    let bots: usize = args.parsed("--bots")?.unwrap_or(if headless { 4 } else { 0 });
+    let first = match (args.flag("--host"), args.one("--join")?) {
+        (true, Some(_)) => return Err("--host or --join, not both".into()),
+        (true, None) => First::Host,
+        (false, Some(text)) => First::Join(text),
+        (false, None) => First::Menu,
+    };
+    let name = args.one("--name")?.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "Player".to_owned());
+    args.done()?;
+    if !(1..=3_000).contains(&seconds) {
+        return Err(format!("--seconds {seconds}: 1 to 3000").into());
+    }
+    if if headless { !(1..=8).contains(&bots) } else { bots > 7 } {
+        return Err(format!("--bots {bots}: headless 1 to 8, else 0 to 7").into());
+    }
+    Ok(Words { setup: Setup { lan, loopback, round: Duration::from_secs(seconds) }, name, first, bots, headless })
+}
+
+fn run(what: Words) -> Result<bool, Failure> {
+    let Words { setup, name, first, bots, headless } = what;
+    if headless {
+        return bots::party(&setup, bots);
+    }
+    let bots = (0..bots).map(|number| Bot::new(setup.clone(), number)).collect::<Result<Vec<_>, _>>()?;
+    App::new(Player::new(setup, &name)?, bots, first).run()?;
+    Ok(true)
+}
