@@ -51,11 +51,15 @@ impl App {
         let terminal = ratatui::try_init().map_err(|error| format!("this is no terminal to play in: {error}"))?;
         let played = self.play(terminal);
         ratatui::restore();
+        self.close();
+        played
+    }
+
+    pub(crate) fn close(self) {
         self.player.close();
         for bot in self.bots {
             bot.player.close();
         }
-        played
     }
 
     fn play(&mut self, mut terminal: DefaultTerminal) -> Result<(), Failure> {

@@ -37,7 +37,7 @@ const WALLS: [&str; HEIGHT as usize] = [
 ];
 
 /// Where runners begin; more come in where it is free.
-const STARTS: [(u8, u8); RUNNERS] = [(1, 1), (22, 14), (22, 1), (1, 14), (11, 0), (12, 15), (0, 7), (23, 8)];
+const STARTS: [(u8, u8); RUNNERS] = [(7, 5), (16, 10), (16, 5), (7, 10), (11, 2), (12, 13), (1, 7), (22, 8)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cell {

@@ -423,3 +423,167 @@ impl fmt::Display for OpenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn ends() -> (Channel, Channel) {
+        (Channel::new(Side::Host, 3, &KEY), Channel::new(Side::Member, 3, &KEY))
+    }
+
+    #[test]
+    fn a_packet_opens_at_the_other_end_once() {
+        let (mut host, mut member) = ends();
+        let packet = member.seal(b"hello");
+        assert_eq!(packet.len(), HEAD + 5 + TAG);
+        assert_eq!(host.open(&packet), Ok(&b"hello"[..]));
+        assert_eq!(host.open(&packet), Err(Refused::Replayed));
+        assert_eq!(member.open(&host.seal(b"")), Ok(&b""[..]));
+    }
+
+    #[test]
+    fn what_was_overtaken_is_old() {
+        let (mut host, mut member) = ends();
+        let (first, second) = (member.seal(b"1"), member.seal(b"2"));
+        assert!(host.open(&second).is_ok());
+        assert_eq!(host.open(&first), Err(Refused::Replayed));
+    }
+
+    #[test]
+    fn no_changed_byte_passes_and_none_moves_the_sequence_on() {
+        let (mut host, mut member) = ends();
+        let packet = member.seal(b"hello");
+        for at in 0..packet.len() {
+            for bit in 0..8 {
+                let mut broken = packet.clone();
+                broken[at] ^= 1 << bit;
+                let why = host.open(&broken).unwrap_err();
+                let expected = match at {
+                    0 => Refused::Malformed,
+                    1 => Refused::Unknown,
+                    _ => Refused::Forged,
+                };
+                assert_eq!(why, expected, "byte {at}");
+            }
+        }
+        for length in 0..packet.len() {
+            assert!(host.open(&packet[..length]).is_err());
+        }
+        assert!(host.open(&packet).is_ok(), "the true one is still new");
+    }
+
+    #[test]
+    fn neither_another_members_key_nor_a_reflected_packet_passes() {
+        let (mut host, mut member) = ends();
+        let mut other = Channel::new(Side::Member, 3, &[8; 32]);
+        assert_eq!(host.open(&other.seal(b"x")), Err(Refused::Forged));
+        let up = member.seal(b"x");
+        assert_eq!(member.open(&up), Err(Refused::Forged));
+        let down = host.seal(b"x");
+        assert_eq!(host.open(&down), Err(Refused::Forged));
+    }
+
+    /// A host with one member, and that member's socket.
+    struct Table {
+        host: HostNet,
+        member: Channel,
+        socket: UdpSocket,
+        now: Instant,
+    }
+
+    impl Table {
+        fn new() -> Self {
+            let mut host = HostNet::open(true).unwrap();
+            host.seat(&BTreeMap::from([(3, KEY)]));
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            Self { host, member: ends().1, socket, now: Instant::now() }
+        }
+
+        /// What the host takes of these; each is there when it looks, so it looks until it has seen them all.
+        fn takes(&mut self, packets: &[&[u8]]) -> Vec<(u8, Heading)> {
+            let counts = |counts: &Counts| counts.taken + counts.refused();
+            let before = counts(&self.host.counts);
+            for packet in packets {
+                self.socket.send_to(packet, (Ipv4Addr::LOCALHOST, self.host.port())).unwrap();
+            }
+            let mut taken = Vec::new();
+            for _ in 0..1_000 {
+                taken.extend(self.host.receive(self.now));
+                if counts(&self.host.counts) - before == packets.len() as u64 {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            taken
+        }
+    }
+
+    #[test]
+    fn forged_replayed_and_senseless_packets_are_counted_and_steer_nobody() {
+        let mut table = Table::new();
+        let good = table.member.seal(&[Heading::Up.to_byte()]);
+        let (mut forged, mut unknown) = (good.clone(), good.clone());
+        *forged.last_mut().unwrap() ^= 1;
+        unknown[1] = 4;
+        assert_eq!(table.takes(&[&forged, &unknown, b"", b"junk"]), []);
+        assert_eq!(table.takes(&[&good]), [(3, Heading::Up)]);
+        let senseless = [table.member.seal(b"?"), table.member.seal(b"12")];
+        assert_eq!(table.takes(&[&good, &good, &senseless[0], &senseless[1]]), []);
+        let expected = Counts { sent: 0, taken: 1, malformed: 4, unknown: 1, forged: 1, replayed: 2 };
+        assert_eq!(table.host.counts, expected);
+    }
+
+    #[test]
+    fn the_host_answers_where_a_good_packet_came_from_and_nobody_else() {
+        let mut table = Table::new();
+        let state = State::default();
+        table.host.send(&state);
+        assert_eq!(table.host.counts.sent, 0, "nobody was heard yet");
+        table.takes(&[b"G\x03 a packet with nobody's tag, from anywhere"]);
+        table.host.send(&state);
+        assert_eq!(table.host.counts.sent, 0);
+        let packet = table.member.seal(&[0]);
+        table.takes(&[&packet]);
+        table.host.send(&state);
+        let mut buffer = [0; LONGEST];
+        let (length, _) = table.socket.recv_from(&mut buffer).unwrap();
+        let body = table.member.open(&buffer[..length]).unwrap();
+        assert_eq!(State::from_bytes(body), Some(state));
+    }
+
+    #[test]
+    fn a_silent_member_stands_still_and_a_new_key_is_a_new_channel() {
+        let mut table = Table::new();
+        let packet = table.member.seal(&[Heading::Left.to_byte()]);
+        assert_eq!(table.takes(&[&packet]), [(3, Heading::Left)]);
+        table.now += SILENCE;
+        assert_eq!(table.host.receive(table.now), []);
+        table.now += Duration::from_millis(1);
+        assert_eq!(table.host.receive(table.now), [(3, Heading::Still)]);
+        table.host.seat(&BTreeMap::from([(3, [9; 32])]));
+        let old = table.member.seal(&[Heading::Left.to_byte()]);
+        assert_eq!(table.takes(&[&old]), []);
+        assert_eq!(table.host.counts.forged, 1);
+        table.member = Channel::new(Side::Member, 3, &[9; 32]);
+        let packet = table.member.seal(&[Heading::Down.to_byte()]);
+        assert_eq!(table.takes(&[&packet]), [(3, Heading::Down)]);
+        table.host.seat(&BTreeMap::new());
+        let packet = table.member.seal(&[Heading::Down.to_byte()]);
+        assert_eq!(table.takes(&[&packet]), []);
+        assert_eq!(table.host.counts.unknown, 1);
+    }
+
+    #[test]
+    fn the_hosts_port_is_one_for_both_families() {
+        let host = HostNet::open(true).unwrap();
+        assert_ne!(host.port(), 0);
+        for socket in &host.sockets.0 {
+            let own = socket.local_addr().unwrap();
+            assert!(own.ip().is_loopback() && own.port() == host.port(), "{own}");
+        }
+    }
+}

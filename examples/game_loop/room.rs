@@ -17,8 +17,8 @@ use super::net::{Counts, HostNet, MemberNet, OpenError};
 const TICK: Duration = Duration::from_millis(1_000 / TICKS as u64);
 /// Chat lines that are kept.
 const LINES: usize = 100;
-/// A line of chat, in characters: under the library's 1 KiB whatever they are.
-pub(crate) const LINE: usize = 120;
+/// A line of chat, in characters: one line of the screen, and under the library's 1 KiB whatever they are.
+pub(crate) const LINE: usize = 60;
 /// The attribute with the result of the last round.
 const RESULT: &str = "result";
 

@@ -1,6 +1,6 @@
 //! What a player sees, drawn anew each frame; all of it fits 80 by 24.
 
-use lansession::{Found, JoinLink, LinkState, Phase, SessionSnapshot};
+use lansession::{Found, JoinLink, LinkState, Member, Phase, SessionSnapshot};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
@@ -110,29 +110,37 @@ fn room_line(found: &Found) -> String {
     let ping = found.ping().map_or_else(String::new, |ping| format!("{:.1} ms", ping.as_secs_f64() * 1e3));
     let why = found.joinable().err().map(|refusal| refusal.to_string()).unwrap_or_default();
     let (members, seats) = (found.members(), found.max_members());
-    let name: String = found.name().chars().take(24).collect();
+    let name = short(found.name(), 24);
     format!(" {}  {name:<24} {members}/{seats}  {ping:>9}  {why}", found.code())
 }
 
 fn lobby(room: &Room, frame: &mut Frame<'_>, area: Rect) {
     let snapshot = room.snapshot();
-    let rows = Layout::vertical([Constraint::Length(10), Constraint::Min(3), Constraint::Length(5)]);
+    let rows = Layout::vertical([Constraint::Length(6), Constraint::Min(3), Constraint::Length(5)]);
     let [players, chat, link] = rows.areas(area);
-    let lines: Vec<Line<'_>> = snapshot
-        .members
-        .iter()
-        .map(|member| {
-            let ready = if member.ready { "[x] ready" } else { "[ ]      " };
-            let host = if member.is_host { "host" } else { "" };
-            let away = if member.link == LinkState::Away { "connection lost" } else { "" };
-            let name: String = member.name.chars().take(30).collect();
-            Line::from(format!(" {ready}  {name:<30} {host:<4} {away}")).style(colour(member.number))
-        })
-        .collect();
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Players ")), players);
+    let block = Block::bordered().title(" Players ");
+    let columns = Layout::horizontal([Constraint::Fill(1); 2]).areas::<2>(block.inner(players));
+    frame.render_widget(block, players);
+    for (column, members) in columns.into_iter().zip(snapshot.members.chunks(4)) {
+        frame.render_widget(Paragraph::new(members.iter().map(member_line).collect::<Vec<_>>()), column);
+    }
     said(room, frame, chat, true);
     let invitation = invitation(room);
     frame.render_widget(Paragraph::new(invitation).dim().wrap(Wrap { trim: false }), link);
+}
+
+fn member_line(member: &Member) -> Line<'static> {
+    let ready = if member.ready { "[x] ready" } else { "[ ]      " };
+    let state = match member.link {
+        LinkState::Away => "lost",
+        _ if member.is_host => "host",
+        _ => "",
+    };
+    Line::from(format!(" {ready}  {:<18} {state}", short(&member.name, 18))).style(colour(member.number))
+}
+
+fn short(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// The room's link with the host's best addresses only: all of them could fill the screen.
@@ -159,9 +167,10 @@ fn said(room: &Room, frame: &mut Frame<'_>, area: Rect, border: bool) {
 
 fn chat_line(line: &room::Line) -> Line<'_> {
     match &line.from {
-        Some((number, name)) => {
-            Line::from(vec![Span::styled(format!("{name}: "), colour(*number)), Span::raw(line.text.as_str())])
-        }
+        Some((number, name)) => Line::from(vec![
+            Span::styled(format!("{}: ", short(name, 16)), colour(*number)),
+            Span::raw(line.text.as_str()),
+        ]),
         None => Line::from(line.text.as_str()).dim().italic(),
     }
 }
@@ -183,7 +192,7 @@ fn game(room: &Room, state: &State, frame: &mut Frame<'_>, area: Rect) {
     for runner in state.ranking() {
         let it = if state.it == Some(runner.number) { "IT" } else { "" };
         let you = if runner.number == room.number() { "you" } else { "" };
-        let name: String = name(&snapshot, runner.number).chars().take(10).collect();
+        let name = short(&name(&snapshot, runner.number), 10);
         let text = format!(" {} {name:<10} {:>3} {it:<2} {you}", glyph(&snapshot, runner.number), runner.score);
         lines.push(Line::from(text).style(colour(u16::from(runner.number))));
     }
@@ -239,4 +248,125 @@ fn ended(room: &Room, frame: &mut Frame<'_>, area: Rect) {
     }
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" The result ")), result);
     said(room, frame, chat, true);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use crossterm::event::{KeyCode, KeyEvent};
+    use lansession::{Lan, Preset};
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::super::app::First;
+    use super::super::bots::Bot;
+    use super::super::player::{Player, Setup};
+    use super::*;
+
+    /// The rows of the screen.
+    fn shown(app: &mut App) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(app, frame)).unwrap();
+        let buffer = terminal.backend().buffer();
+        buffer.content.chunks(80).map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()).collect()
+    }
+
+    fn has(rows: &[String], text: &str) {
+        assert!(rows.iter().any(|row| row.contains(text)), "no {text:?} in\n{}", rows.join("\n"));
+    }
+
+    /// Turns frames until the screen shows it.
+    fn until(app: &mut App, text: &str) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            app.frame(Instant::now());
+            let rows = shown(app);
+            if rows.iter().any(|row| row.contains(text)) {
+                return rows;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in\n{}", rows.join("\n"));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn press(app: &mut App, code: KeyCode) {
+        app.key(KeyEvent::from(code));
+    }
+
+    fn write(app: &mut App, text: &str) {
+        text.chars().for_each(|c| press(app, KeyCode::Char(c)));
+        press(app, KeyCode::Enter);
+    }
+
+    #[test]
+    fn a_whole_game_by_keys_fits_80_by_24() {
+        let lan = Lan::builder("test.gems").preset(Preset::Loopback);
+        let port = lan.clone().start().unwrap().beacon_port();
+        let setup = Setup { lan: lan.beacon_port(port), loopback: true, round: Duration::from_secs(1) };
+        let bots = (0..7).map(|number| Bot::new(setup.clone(), number).unwrap()).collect();
+        let mut guest = App::new(Player::new(setup.clone(), "Guest").unwrap(), Vec::new(), First::Menu);
+        let mut app = App::new(Player::new(setup, "Ada").unwrap(), bots, First::Menu);
+
+        let rows = until(&mut app, "None heard of yet");
+        has(&rows[23..], "h host a room");
+        press(&mut app, KeyCode::Char('h'));
+        let rows = until(&mut app, "8/8 players");
+        has(&rows[..1], "Ada's room · code ");
+        has(&rows[23..], "Enter start");
+        has(&rows, "or by the link");
+        has(&rows, "lansession:");
+        has(&rows, " came in");
+        press(&mut app, KeyCode::Enter);
+        has(&until(&mut app, "Not ready yet")[22..], "Ada");
+        write(&mut app, "good luck");
+        until(&mut app, "Ada: good luck");
+        let rows = shown(&mut app);
+        has(&rows[2..3], "[ ]        Ada                host");
+
+        // The room is full: the list says so, and so does the host.
+        let code = app.player.room().unwrap().session().code().to_string();
+        let rows = until(&mut guest, "the session is full");
+        has(&rows, &code);
+        press(&mut guest, KeyCode::Char('j'));
+        write(&mut guest, &code);
+        until(&mut guest, "You were not let in: the session is full");
+        press(&mut guest, KeyCode::Char('j'));
+        write(&mut guest, "lansession:nonsense");
+        until(&mut guest, "That is no link to a room");
+
+        press(&mut app, KeyCode::Tab);
+        until(&mut app, "[x] ready  Ada");
+        let all_ready = |app: &App| app.player.room().unwrap().snapshot().members.iter().all(|member| member.ready);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !all_ready(&app) && Instant::now() < deadline {
+            app.frame(Instant::now());
+        }
+        press(&mut app, KeyCode::Enter);
+        let rows = until(&mut app, "time 0:01");
+        press(&mut app, KeyCode::Right);
+        assert!(
+            rows[18].starts_with('└') && rows[1].starts_with('┌'),
+            "the board ends above the chat: {}",
+            rows.join("\n")
+        );
+        let snapshot = app.player.room().unwrap().snapshot();
+        for member in &snapshot.members {
+            let first = member.name.chars().next().unwrap();
+            has(&rows[1..18], &format!(" {first}{} {}", member.number + 1, member.name));
+        }
+        has(&rows, "IT takes one where it lands");
+        has(&rows[19..22], "The game is on.");
+        has(&rows[23..], "w a s d run");
+
+        let rows = until(&mut app, "The result");
+        has(&rows, "   8. ");
+        has(&rows, "meetings");
+        press(&mut app, KeyCode::Enter);
+        until(&mut app, "Back in the lobby.");
+        press(&mut app, KeyCode::Esc);
+        until(&mut app, "You have left the room.");
+        app.close();
+        guest.close();
+    }
 }
