@@ -44,8 +44,8 @@ fn four_bots_play_a_game_to_its_end() {
 }
 
 #[test]
-fn bad_words_are_2_with_the_usage_and_no_terminal_is_said_plainly() {
-    let bad: [&[&str]; 7] = [
+fn bad_words_are_2_with_the_usage_and_help_is_0() {
+    let bad: [&[&str]; 9] = [
         &["--seconds", "0"],
         &["--seconds", "soon"],
         &["--bots", "8"],
@@ -53,6 +53,8 @@ fn bad_words_are_2_with_the_usage_and_no_terminal_is_said_plainly() {
         &["--host", "--join", "K7Q-F2M"],
         &["--join"],
         &["--play"],
+        &["--loopback", "--beacon-port", "0"],
+        &["--loopback", "--name", ""],
     ];
     for words in bad {
         let (code, out, err) = run(words);

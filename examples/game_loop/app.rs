@@ -22,6 +22,7 @@ pub(crate) struct App {
     pub(crate) player: Player,
     bots: Vec<Bot>,
     bots_sent: bool,
+    in_room: bool,
     /// The row of the list that is chosen.
     pub(crate) chosen: usize,
     /// What is being typed, where something is.
@@ -43,13 +44,15 @@ impl App {
             First::Host => player.host(),
             First::Join(text) => player.join_text(&text),
         }
-        Self { player, bots, bots_sent: false, chosen: 0, typed: None, quit: false }
+        Self { player, bots, bots_sent: false, in_room: false, chosen: 0, typed: None, quit: false }
     }
 
     /// Until the player quits. Whatever ends it, a panic too, the terminal is as it was.
     pub(crate) fn run(mut self) -> Result<(), Failure> {
-        let terminal = ratatui::try_init().map_err(|error| format!("this is no terminal to play in: {error}"))?;
-        let played = self.play(terminal);
+        let played = match ratatui::try_init() {
+            Ok(terminal) => self.play(terminal),
+            Err(error) => Err(format!("this is no terminal to play in: {error}").into()),
+        };
         ratatui::restore();
         self.close();
         played
@@ -88,6 +91,10 @@ impl App {
             self.bots_sent = true;
         }
         self.bots.iter_mut().for_each(|bot| bot.frame(now));
+        if self.in_room != self.player.room().is_some() {
+            self.in_room = !self.in_room;
+            self.typed = None;
+        }
         if matches!(self.player.stage, Stage::Menu) {
             self.chosen = self.chosen.min(self.player.rooms().len().saturating_sub(1));
             self.bots_sent = false;
@@ -138,7 +145,7 @@ impl App {
     fn lobby_key(&mut self, code: KeyCode) {
         let Stage::Room(room) = &mut self.player.stage else { return };
         match code {
-            KeyCode::Esc => room.leave(),
+            KeyCode::Esc if self.typed.take().is_none_or(|line| line.is_empty()) => room.leave(),
             KeyCode::Tab => {
                 let ready = room.me().is_some_and(|me| me.ready);
                 if room.snapshot().phase == Phase::Lobby {
@@ -152,24 +159,26 @@ impl App {
                     room.back_to_lobby();
                 }
             }
-            _ => {
+            KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter => {
                 self.typed.get_or_insert_default();
                 self.say(code);
             }
+            _ => {}
         }
     }
 
     fn game_key(&mut self, code: KeyCode) {
-        if self.typed.is_some() {
-            self.say(code);
-            return;
-        }
         let Stage::Room(room) = &mut self.player.stage else { return };
         match code {
-            KeyCode::Up | KeyCode::Char('w') => room.steer(Heading::Up),
-            KeyCode::Down | KeyCode::Char('s') => room.steer(Heading::Down),
-            KeyCode::Left | KeyCode::Char('a') => room.steer(Heading::Left),
-            KeyCode::Right | KeyCode::Char('d') => room.steer(Heading::Right),
+            KeyCode::Up => room.steer(Heading::Up),
+            KeyCode::Down => room.steer(Heading::Down),
+            KeyCode::Left => room.steer(Heading::Left),
+            KeyCode::Right => room.steer(Heading::Right),
+            _ if self.typed.is_some() => self.say(code),
+            KeyCode::Char('w') => room.steer(Heading::Up),
+            KeyCode::Char('s') => room.steer(Heading::Down),
+            KeyCode::Char('a') => room.steer(Heading::Left),
+            KeyCode::Char('d') => room.steer(Heading::Right),
             KeyCode::Char(' ') => room.steer(Heading::Still),
             KeyCode::Enter => self.typed = Some(String::new()),
             KeyCode::Esc => room.leave(),

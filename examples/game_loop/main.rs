@@ -21,7 +21,7 @@ mod screen;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lansession::{Lan, LanBuilder, Preset};
+use lansession::{Error, ErrorKind, Lan, LanBuilder, Preset};
 
 use app::{App, First};
 use args::Args;
@@ -46,10 +46,7 @@ fn main() -> ExitCode {
     }
     let what = match words(Args::from_env()) {
         Ok(what) => what,
-        Err(error) => {
-            eprintln!("game_loop: {error}\n\nusage: {USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return wrong(&error),
     };
     match run(what) {
         Ok(true) => ExitCode::SUCCESS,
@@ -57,11 +54,20 @@ fn main() -> ExitCode {
             eprintln!("game_loop: not all of it happened");
             ExitCode::FAILURE
         }
+        // A name that is too long, a port that is none: found by the library.
+        Err(error) if error.downcast_ref::<Error>().is_some_and(|e| e.kind() == ErrorKind::InvalidArgument) => {
+            wrong(&error)
+        }
         Err(error) => {
             eprintln!("game_loop: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn wrong(error: &Failure) -> ExitCode {
+    eprintln!("game_loop: {error}\n\nusage: {USAGE}");
+    ExitCode::from(2)
 }
 
 /// What the command line says.

@@ -304,14 +304,15 @@ mod tests {
         let lan = Lan::builder("test.gems").preset(Preset::Loopback);
         let port = lan.clone().start().unwrap().beacon_port();
         let setup = Setup { lan: lan.beacon_port(port), loopback: true, round: Duration::from_secs(1) };
-        let bots = (0..7).map(|number| Bot::new(setup.clone(), number).unwrap()).collect();
-        let mut guest = App::new(Player::new(setup.clone(), "Guest").unwrap(), Vec::new(), First::Menu);
-        let mut app = App::new(Player::new(setup, "Ada").unwrap(), bots, First::Menu);
+        let bots = (0..6).map(|number| Bot::new(setup.clone(), number).unwrap()).collect();
+        let alone = |name: &str| App::new(Player::new(setup.clone(), name).unwrap(), Vec::new(), First::Menu);
+        let (mut guest, mut late) = (alone("Guest"), alone("Late"));
+        let mut app = App::new(Player::new(setup.clone(), "Ada").unwrap(), bots, First::Menu);
 
         let rows = until(&mut app, "None heard of yet");
         has(&rows[23..], "h host a room");
         press(&mut app, KeyCode::Char('h'));
-        let rows = until(&mut app, "8/8 players");
+        let rows = until(&mut app, "7/8 players");
         has(&rows[..1], "Ada's room · code ");
         has(&rows[23..], "Enter start");
         has(&rows, "or by the link");
@@ -319,22 +320,30 @@ mod tests {
         has(&rows, " came in");
         press(&mut app, KeyCode::Enter);
         has(&until(&mut app, "Not ready yet")[22..], "Ada");
-        write(&mut app, "good luck");
-        until(&mut app, "Ada: good luck");
-        let rows = shown(&mut app);
-        has(&rows[2..3], "[ ]        Ada                host");
 
-        // The room is full: the list says so, and so does the host.
+        // By name, and then the room is full: the list says so, and so does the host.
+        press(&mut guest, KeyCode::Char('j'));
+        write(&mut guest, "No such room");
+        until(&mut guest, "No room is called");
+        press(&mut guest, KeyCode::Char('j'));
+        write(&mut guest, "Ada's room");
+        let rows = until(&mut guest, "8/8 players");
+        assert!(!rows[23].contains("Enter start"), "{}", rows[23]);
         let code = app.player.room().unwrap().session().code().to_string();
-        let rows = until(&mut guest, "the session is full");
+        let rows = until(&mut late, "the session is full");
         has(&rows, &code);
-        press(&mut guest, KeyCode::Char('j'));
-        write(&mut guest, &code);
-        until(&mut guest, "You were not let in: the session is full");
-        press(&mut guest, KeyCode::Char('j'));
-        write(&mut guest, "lansession:nonsense");
-        until(&mut guest, "That is no link to a room");
+        press(&mut late, KeyCode::Char('j'));
+        write(&mut late, &code);
+        until(&mut late, "You were not let in: the session is full");
+        press(&mut late, KeyCode::Char('j'));
+        write(&mut late, "lansession:nonsense");
+        until(&mut late, "That is no link to a room");
+        late.close();
 
+        write(&mut guest, "good luck \u{1b}[2J");
+        has(&until(&mut app, "Guest: good luck")[2..3], "[ ]        Ada                host");
+        press(&mut guest, KeyCode::Tab);
+        until(&mut guest, "[x] ready  Guest");
         press(&mut app, KeyCode::Tab);
         until(&mut app, "[x] ready  Ada");
         let all_ready = |app: &App| app.player.room().unwrap().snapshot().members.iter().all(|member| member.ready);
@@ -359,13 +368,27 @@ mod tests {
         has(&rows[19..22], "The game is on.");
         has(&rows[23..], "w a s d run");
 
+        press(&mut guest, KeyCode::Left);
+        // The host's frames are the game's clock.
+        for _ in 0..1_000 {
+            app.frame(Instant::now());
+            guest.frame(Instant::now());
+            if guest.player.room().unwrap().state().is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        has(&shown(&mut guest)[1..18], "A1 Ada");
+
         let rows = until(&mut app, "The result");
         has(&rows, "   8. ");
         has(&rows, "meetings");
         press(&mut app, KeyCode::Enter);
         until(&mut app, "Back in the lobby.");
+        until(&mut guest, "Back in the lobby.");
         press(&mut app, KeyCode::Esc);
         until(&mut app, "You have left the room.");
+        until(&mut guest, "You are out of the room: the host ended the session.");
         app.close();
         guest.close();
     }
