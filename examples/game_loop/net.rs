@@ -578,6 +578,28 @@ mod tests {
     }
 
     #[test]
+    fn a_host_of_the_whole_lan_answers_over_ipv4_and_ipv6() {
+        let mut host = HostNet::open(false).unwrap();
+        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let Ok(socket) = UdpSocket::bind((ip, 0)) else { continue };
+            host.seat(&BTreeMap::new());
+            host.seat(&BTreeMap::from([(3, KEY)]));
+            let mut member = ends().1;
+            socket.send_to(&member.seal(&[0]), (ip, host.port())).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+            let mut buffer = [0; LONGEST];
+            let answer = (0..1_000).find_map(|_| {
+                host.receive(Instant::now());
+                host.send(&State::default());
+                socket.recv_from(&mut buffer).ok()
+            });
+            let (length, from) = answer.unwrap_or_else(|| panic!("no answer over {ip}"));
+            assert_eq!(from, (ip, host.port()).into());
+            assert!(member.open(&buffer[..length]).is_ok());
+        }
+    }
+
+    #[test]
     fn the_hosts_port_is_one_for_both_families() {
         let host = HostNet::open(true).unwrap();
         assert_ne!(host.port(), 0);
