@@ -6,6 +6,69 @@
 //! cargo run --example game_loop -- --join K7Q-F2M --name Bob      # by the room's code, its name or its link
 //! cargo run --example game_loop -- --bots 4 --headless --seconds 5
 //! ```
+//!
+//! Made to be copied from. `player.rs` and `room.rs` are what a game with a frame loop does with this library: one
+//! `frames.update()` a frame, requests polled and never waited for. `net.rs` is the game's own UDP, at the port that
+//! `session.endpoint("game")` gives, each packet authenticated with `session.game_key(account)`; `board.rs` the rules, which
+//! the host alone applies; `screen.rs` and `app.rs` the terminal; `bots.rs` players without one. No async, no runtime.
+//!
+//! The lobby, in a terminal of 80 by 24 (tmux; Ada hosts, Ana and Ben are bots, Bob is another process):
+//!
+//! ```text
+//!  Gems · Ada's room · code 2SC-YYJ · 4/8 players · lobby
+//! ┌ Players ─────────────────────────────────────────────────────────────────────┐
+//! │ [ ]        Ada                host                                           │
+//! │ [x] ready  Ana                                                               │
+//! │ [x] ready  Ben                                                               │
+//! │ [x] ready  Bob                                                               │
+//! └──────────────────────────────────────────────────────────────────────────────┘
+//! ┌ Chat ────────────────────────────────────────────────────────────────────────┐
+//! │Ana came in                                                                   │
+//! │Ben came in                                                                   │
+//! │Ben: hi                                                                       │
+//! │Ana: hi                                                                       │
+//! │Bob came in                                                                   │
+//! │Bob: hello from Bob                                                           │
+//! │Ada: good luck, all                                                           │
+//! └──────────────────────────────────────────────────────────────────────────────┘
+//! Others join from their list, by the code 2SC-YYJ, or by the link
+//! lansession:JRY0KTYWRM6N78VVVSBW436ZQG?g=com.example.gems&f=JKYBWTM51VDSMEQXYBWFW
+//! 877QS5QTRX160V60BB3B5QKV512BW1G&a=127.0.0.1:33065&a=%5B::1%5D:33065
+//!
+//!
+//!
+//!
+//! Tab ready · Enter start · type to chat, Enter say it · Esc end the room
+//! ```
+//!
+//! And the board, as Bob sees it:
+//!
+//! ```text
+//!  Gems · Ada's room · code 2SC-YYJ · 4/8 players · playing
+//! ┌────────────────────────────────────────────────┐┌ Scores ────────────────────┐
+//! │B4        <>              <>                    ││ time 0:13   meetings 0     │
+//! │      <>                                        ││                            │
+//! │        ▒▒▒▒                        ▒▒▒▒        ││ A2 Ana          5          │
+//! │        ▒▒                            ▒▒        ││ B3 Ben          4          │
+//! │                    ▒▒▒▒▒▒▒▒                    ││ A1 Ada          0 IT       │
+//! │              A1                  <>            ││ B4 Bob          0    you   │
+//! │    ▒▒▒▒            ▒▒    ▒▒            ▒▒▒▒    ││                            │
+//! │      ▒▒                                ▒▒      ││ <> a gem is a point        │
+//! │      ▒▒                                ▒▒      ││ IT takes one where it lands│
+//! │    ▒▒▒▒            ▒▒    ▒▒            ▒▒▒▒    ││                            │
+//! │    <>                            <>            ││                            │
+//! │      B3            ▒▒▒▒▒▒▒▒                    ││                            │
+//! │        ▒▒                            ▒▒        ││                            │
+//! │        ▒▒▒▒                        ▒▒▒▒        ││                            │
+//! │        A2                                      ││                            │
+//! │                                                ││                            │
+//! └────────────────────────────────────────────────┘└────────────────────────────┘
+//! Ada: good luck, all
+//! The game is on.
+//!
+//!
+//! arrows or w a s d run · Space stop · Enter chat · Esc leave
+//! ```
 
 mod app;
 #[allow(dead_code, reason = "each example uses its part")]

@@ -26,6 +26,7 @@ const RESULT: &str = "result";
 pub(crate) fn settings(name: &str, port: u16, round: Duration) -> SessionSettings {
     SessionSettings::new(name)
         .max_members(u16::try_from(RUNNERS).unwrap_or(u16::MAX))
+        .ready_gate(true)
         .attr("seconds", u32::try_from(round.as_secs()).unwrap_or(u32::MAX))
         .port("game", port)
 }
