@@ -155,7 +155,6 @@ pub enum SessionEvent {
     /// An invite of this user into this session: what became of it. `Delivered` or `Unreachable` is the word of one's own
     /// machine, the others are the host's.
     #[non_exhaustive]
-    #[doc(alias = "SendSessionInvite")]
     InviteUpdated {
         /// Which.
         invite: InviteId,

@@ -129,7 +129,6 @@ impl From<&[AccountId]> for InviteRequest {
 /// Join with it: `user.join(&invite)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[doc(alias = "ISessionInvite")]
 #[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct Invite {
     /// The invite's own id.
