@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Another process has answered for an account.
-    #[cfg_attr(not(test), allow(dead_code))]
+    #[allow(dead_code, reason = "links between users bring such answers")]
     pub(super) fn account_rows(&mut self, now: Moment, request: RequestId, account: AccountId, rows: Vec<AccountRow>) {
         if let Some(find) = self.account_finds.get_mut(&request) {
             find.rows(account, rows);
