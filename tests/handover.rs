@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lansession::{HostKey, JoinLink, Lan, Preset, SessionId, SessionKey};
+use lansession::{
+    ErrorKind, Event, Events, HostKey, JoinLink, Lan, Preset, SessionId, SessionKey, UiTarget, UserEvent, hand_over,
+};
 
 use process::Proc;
 
@@ -277,4 +279,85 @@ fn garbage_is_refused_and_four_links_a_second_are_taken() {
     until("its event", || taken(&first) > before);
     first.line("quit");
     ended(&first, 0);
+}
+
+/// Runs one test of this file in a process of its own, with a runtime directory of its own.
+fn alone(login: &Login, name: &str) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--ignored", "--nocapture"]).env("XDG_RUNTIME_DIR", &login.runtime);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn in_one_process_the_first_user_gets_them() {
+    alone(&Login::new("one"), "child_several_users_and_lans");
+}
+
+fn shown(events: &mut Events<UserEvent>) -> JoinLink {
+    match events.wait(SOON) {
+        Some(UserEvent::UiJoinRequested { target: UiTarget::Link(link), .. }) => link,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+#[ignore = "run by in_one_process_the_first_user_gets_them, with a runtime directory of its own"]
+fn child_several_users_and_lans() {
+    let game = "test.handover.child";
+    let founder = HostKey::from_bytes([9; 32]).unwrap();
+    let key = SessionKey { id: SessionId::from_name("arena"), founder };
+    let link = JoinLink::new(game, key, founder, []).unwrap();
+    assert!(!hand_over(game, &link).unwrap(), "nobody is there");
+    let lan = || Lan::builder(game).preset(Preset::Loopback);
+    let (one, two) = (lan().start().unwrap(), lan().start().unwrap());
+    let (ada, ann, bob) = (one.sign_in("Ada").unwrap(), one.sign_in("Ann").unwrap(), two.sign_in("Bob").unwrap());
+    ada.receive_links().unwrap();
+    ada.receive_links().unwrap();
+    for other in [&ann, &bob] {
+        assert_eq!(other.receive_links().unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+    let mut events = ada.events();
+    assert!(hand_over(game, &link).unwrap());
+    assert_eq!(shown(&mut events), link);
+    assert_eq!(hand_over("test.another", &link).unwrap_err().kind(), ErrorKind::InvalidArgument);
+
+    // Until sign-out; then it is anybody's. In frame mode the event comes with an update.
+    ada.sign_out().wait(SOON).unwrap();
+    assert!(!hand_over(game, &link).unwrap());
+    bob.receive_links().unwrap();
+    let mut events = bob.events();
+    assert!(hand_over(game, &link).unwrap());
+    assert_eq!(shown(&mut events), link);
+    two.close().wait(SOON).unwrap();
+    assert!(!hand_over(game, &link).unwrap());
+    let mut frames = lan().start_frames().unwrap();
+    let cid = frames.lan().sign_in("Cid").unwrap();
+    cid.receive_links().unwrap();
+    assert!(hand_over(game, &link).unwrap());
+    until("the update that shows the link", || {
+        frames.update().any(|event| matches!(event, Event::User { what: UserEvent::UiJoinRequested { .. }, .. }))
+    });
+    // The last handle dropped is as good as a sign-out.
+    drop((cid, frames));
+    until("the place", || !hand_over(game, &link).unwrap_or(true));
+
+    // In a runtime that is the caller's own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut work = None;
+        let given = lan().start_with(|it| work = Some(tokio::spawn(it))).unwrap();
+        let dan = given.sign_in("Dan").unwrap();
+        dan.receive_links().unwrap();
+        let mut events = dan.events();
+        let (handed, same) = (link.clone(), link.clone());
+        let handing = tokio::task::spawn_blocking(move || hand_over(game, &handed));
+        let event = events.next().await;
+        assert!(matches!(event, Some(UserEvent::UiJoinRequested { target: UiTarget::Link(link), .. }) if link == same));
+        assert!(handing.await.unwrap().unwrap());
+        given.close().await.unwrap();
+        work.unwrap().await.unwrap();
+    });
+    assert!(!hand_over(game, &link).unwrap());
 }
