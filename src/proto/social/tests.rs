@@ -381,6 +381,8 @@ fn rows_of(member: u8) -> AccountRow {
             locked: false,
             join_in_progress: true,
             dedicated: false,
+            allow_sanctioned: true,
+            anti_cheat: false,
             keywords: vec!["a".into()],
             attributes: crate::types::Attributes::new(),
             ports: vec![("game".into(), 7_777)],
