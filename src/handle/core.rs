@@ -19,8 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, LanEvent, Result, SessionId, SessionKey,
-    UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, LanEvent, Result, SessionId,
+    SessionKey, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.

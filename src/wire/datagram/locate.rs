@@ -67,7 +67,7 @@ pub(crate) struct Locate {
 /// One that came, still sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SealedLocate {
-    game: GameTag,
+    pub(crate) game: GameTag,
     pub(crate) salt: [u8; SALT],
     sealed: [u8; SEALED + TAG],
 }
