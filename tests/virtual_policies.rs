@@ -158,7 +158,7 @@ fn a_hidden_session_is_joined_by_link_by_invite_and_by_who_is_at_home_there() {
     assert_eq!(refusal(bob.join(session.addresses()[0]).wait(6 * SECOND)), Refusal::NotFound);
     bob.join(session.link()).wait(SECOND).unwrap().keep();
     let ids = session.invite(cem.id()).wait(SECOND).unwrap();
-    cem.join(&invite(&session, ids[0], &ada, cem.id())).wait(SECOND).unwrap().keep();
+    cem.join(invite(&session, ids[0], &ada, cem.id())).wait(SECOND).unwrap().keep();
     // A second player at the host's machine, and one at a member's.
     let homes: [(&lansession::Lan, &str); 2] = [(&homes.0, "Eve"), (&homes.1, "Fay")];
     for (lan, name) in homes {
