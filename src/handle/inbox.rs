@@ -15,6 +15,7 @@ const WHOLE: usize = 64;
 
 /// One thing to apply at the next update.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
 pub(super) enum Staged {
     /// Tell of a new seat.
     Announce(SeatId),

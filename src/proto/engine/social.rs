@@ -117,7 +117,8 @@ impl Engine {
     /// What the sessions told users, as far as it matters here: a seat that is taken uses up the invites to it.
     pub(super) fn seat_opened(&mut self, output: &Output) {
         if let Output::SeatOpened(opened) = output {
-            self.social.seated(opened.user, opened.snapshot.key);
+            let inbox = self.social.seated(opened.user, opened.snapshot.key);
+            self.outputs.extend(inbox);
         }
     }
 
