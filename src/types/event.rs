@@ -120,6 +120,16 @@ pub enum SessionEvent {
         /// At which revision.
         revision: Revision,
     },
+    /// The host gave the turn to others.
+    #[non_exhaustive]
+    TurnChanged {
+        /// Whose turn it was.
+        old: Vec<AccountId>,
+        /// Whose turn it is.
+        new: Vec<AccountId>,
+        /// At which revision.
+        revision: Revision,
+    },
     /// Lobby, in progress, ended.
     #[non_exhaustive]
     PhaseChanged {

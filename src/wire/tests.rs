@@ -378,6 +378,8 @@ fn any_facts() -> impl Strategy<Value = PublicFacts> {
     let switches = any::<[bool; 5]>();
     (any_text(60), any::<(u32, u64, u16, u16)>(), keywords, any_attributes(true), ports, switches).prop_map(
         |(name, (version, revision, members, max_members), keywords, attributes, ports, [a, b, c, d, e])| PublicFacts {
+            matchmaking: false,
+            mobile: false,
             name,
             version,
             revision,
@@ -404,6 +406,7 @@ fn any_member() -> impl Strategy<Value = Member> {
         .prop_map(|external| external.map(|(provider, id)| External::new(provider, id).unwrap()));
     (any_account(), any_text(60), external, any::<(u16, bool, bool, u64)>(), any_attributes(false)).prop_map(
         |(account, name, external, (number, ready, is_host, joined_revision), attributes)| Member {
+            role: None,
             account,
             name,
             external,
