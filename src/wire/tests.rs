@@ -176,6 +176,7 @@ fn the_page_lists_every_code() {
         Refusal::TimedOut,
         Refusal::Cancelled,
         Refusal::TooManyRequests { after: Duration::ZERO },
+        Refusal::Migrating { after: Duration::ZERO },
     ];
     let expected: Vec<_> = refusals
         .iter()
@@ -199,6 +200,7 @@ fn the_page_lists_every_code() {
         Left::SignedOut,
         Left::Shutdown,
         Left::Expired,
+        Left::Moved,
     ];
     let expected: Vec<_> = endings.iter().map(|left| (left.code().to_string(), left.id().to_owned())).collect();
     let found: Vec<_> = table("endings").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
@@ -253,6 +255,9 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("session name", SessionSettings::MAX_NAME),
         ("schema name", SessionSettings::MAX_SCHEMA),
         ("members", SessionSettings::MAX_MEMBERS.into()),
+        ("roles", SessionSettings::MAX_ROLES),
+        ("role name", crate::types::Role::MAX_NAME),
+        ("accounts that come with a join", frame::MAX_PARTY),
         ("keywords", SessionSettings::MAX_KEYWORDS),
         ("keyword", SessionSettings::MAX_KEYWORD),
         ("named ports", SessionSettings::MAX_PORTS),

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::message::Companion;
 use super::*;
 use crate::types::{
     AccountId, Attribute, Attributes, External, HostKey, Identity, JoinPolicy, Left, LinkState, Member, MemberStatus,
