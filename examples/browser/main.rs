@@ -1,1 +1,75 @@
-fn main() {}
+//! A server browser in the terminal: the live list with a filter line, details, joining, chat, friends, invites, diagnosis.
+//!
+//! `cargo run --example browser -- --game com.example.boxes --player Bob --identity bob.key`
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod app;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use app::live::Live;
+use common::saved::{Saved, default_path};
+use common::{Failure, args::Args};
+use ratatui::crossterm::event::{self, Event};
+
+const USAGE: &str = "browser --game ID [--player NAME] [--identity FILE] [--saved FILE | --no-saved]
+     [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N] [--no-mdns] [--no-beacon]
+? in the browser shows its keys. Recent hosts and friends are kept in --saved, by default
+$XDG_STATE_HOME/lansession/ID.json or ~/.local/state/lansession/ID.json; friends know you by your --identity.
+0 quit, 1 the system refuses, 2 bad words";
+
+/// How long a frame waits for a key.
+const FRAME: Duration = Duration::from_millis(33);
+
+fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => common::failed("browser", &error, USAGE),
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let mut args = Args::from_env();
+    let game = args.peek("--game").ok_or("--game is missing")?;
+    let builder = common::lan(&mut args)?;
+    let profile = common::profile(&mut args, "player")?;
+    let named = args.one("--saved")?.map(PathBuf::from);
+    let forget = args.flag("--no-saved");
+    args.done()?;
+
+    let saved = Saved::open(if forget { None } else { named.or_else(|| default_path(&game)) });
+    let (mut live, mut model) = Live::start(builder, &game, profile, saved)?;
+    let mut terminal = ratatui::try_init()?;
+    let shown = loop {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if !live.step(&mut model, now) {
+            break Ok(());
+        }
+        if let Err(error) = terminal.draw(|frame| app::draw::draw(frame, &model)).and_then(|_| keys(&mut model)) {
+            break Err(error);
+        }
+    };
+    ratatui::restore();
+    live.close();
+    shown.map_err(Failure::from)
+}
+
+/// All keys that are there, waited for at most a frame.
+fn keys(model: &mut app::Model) -> std::io::Result<()> {
+    let mut wait = FRAME;
+    while event::poll(wait)? {
+        if let Event::Key(key) = event::read()? {
+            model.key(key);
+        }
+        wait = Duration::ZERO;
+    }
+    Ok(())
+}
