@@ -56,7 +56,11 @@ impl Line {
                     self.cursor = before;
                 }
             }
-            KeyCode::Delete if self.cursor < self.letters.len() => drop(self.letters.remove(self.cursor)),
+            KeyCode::Delete => {
+                if self.cursor < self.letters.len() {
+                    self.letters.remove(self.cursor);
+                }
+            }
             KeyCode::Left => self.cursor = self.cursor.saturating_sub(1),
             KeyCode::Right => self.cursor = self.letters.len().min(self.cursor + 1),
             KeyCode::Home => self.cursor = 0,

@@ -57,3 +57,12 @@ impl Social {
         None
     }
 }
+
+#[cfg(test)]
+impl InviteRow {
+    /// One for the screens' tests.
+    pub(crate) fn fake(session: &str, inviter: &str, expires: Duration) -> Self {
+        let (id, session_id) = (InviteId::from_bytes([7; 16]), SessionId::from_name(session));
+        Self { id, session: session.to_owned(), inviter: inviter.to_owned(), expires, session_id }
+    }
+}

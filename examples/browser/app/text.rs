@@ -70,7 +70,9 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
             lines.push(line.trim_end().to_owned());
             rest = after.trim_start();
         }
-        lines.push(rest.to_owned());
+        if !rest.is_empty() || paragraph.is_empty() {
+            lines.push(rest.to_owned());
+        }
     }
     lines
 }

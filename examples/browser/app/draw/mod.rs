@@ -76,12 +76,11 @@ fn draw_tabs(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     for (number, tab) in (1..).zip(Tab::ALL) {
         let count = match tab {
             Tab::Sessions => model.list.len(),
-            Tab::Recent => model.memory.recent.len(),
-            Tab::Friends => model.memory.friends.len(),
             Tab::Invites => model.invites.len(),
-            Tab::Diagnosis | Tab::Session => 0,
+            // The others' numbers are no news.
+            _ => 0,
         };
-        let count = if count == 0 { String::new() } else { format!(" {count}") };
+        let count = if count == 0 { String::new() } else { format!(" ({count})") };
         let style = match tab {
             _ if tab == model.tab => CHOSEN,
             Tab::Invites if !model.invites.is_empty() => LOUD,

@@ -12,17 +12,17 @@ use super::lists::{cursor, ping};
 use super::{CHOSEN, QUIET, block, line, rows};
 
 const HELP: &str = "\
-1 to 6, Tab      the tabs: sessions, recent, friends, invites, diagnosis, the session
-Enter            joins what is selected; a password is asked for where one is needed
-d                all that is known of the selected session, or how others join ours
-/                the filter: map == \"dust\" and @open_slots > 0, name contains \"Ada\",
-                 @phase == \"lobby\", not (skill > 1500), map in [\"dust\", \"nuke\"]
-s, o             sorts by name, ping, players, each attribute; o turns it around
-c                joins by a room code, a link or an address
-r                asks the network again; in a session: ready, not ready
-t, i, f, l       in a session: talk, invite a friend, make a friend, leave
-a, x             adds and removes friends; x also forgets and rejects
-q, Ctrl-C        quits";
+1 to 6, Tab   sessions, recent, friends, invites, diagnosis, the session
+Enter         joins what is selected; where a password is needed it is asked
+d             all that is known of the session, or how others join ours
+/             the filter: map == \"dust\" and @open_slots > 0, skill >= 1200,
+              @name contains \"Ada\", not (@phase == \"ended\"), map missing
+s, o          sorts by name, ping, players, each attribute; o turns it around
+c             joins by a room code, a link or an address
+r             asks the network again; in a session: ready, not ready
+t, i, f, l    in a session: talk, invite a friend, make a friend, leave
+a, x          adds and removes friends; x also forgets and rejects
+q, Ctrl-C     quits";
 
 pub(super) fn popup(frame: &mut Frame<'_>, area: Rect, model: &Model, popup: &Popup) {
     match popup {
