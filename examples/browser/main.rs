@@ -1,6 +1,48 @@
 //! A server browser in the terminal: the live list with a filter line, details, joining, chat, friends, invites, diagnosis.
 //!
-//! `cargo run --example browser -- --game com.example.boxes --player Bob --identity bob.key`
+//! ```sh
+//! cargo run --example browser -- --game com.example.boxes --player Bob --identity bob.key
+//! ```
+//!
+//! Beside three `cargo run --example host -- --game com.example.boxes --loopback …`, sorted by their attribute `map`, while
+//! somebody types a filter (captured with tmux at 80x24; both screens here without their empty lines):
+//!
+//! ```text
+//!  lansession browser · com.example.boxes                          Bob (5DFA941B)
+//!  1 Sessions (3)  2 Recent  3 Friends  4 Invites  5 Diagnosis  6 Session
+//! ┌ Sessions by map, smallest first ─────────────────────────────────────────────┐
+//! │ Name                      Players      Ping State             map            │
+//! │ late night                    1/1    0.4 ms full              "dust"         │
+//! │ Ada's room                    1/4    0.3 ms open              "dust"         │
+//! │ Cem's den                     1/2    0.5 ms open, password    "nuke"         │
+//! └──────────────────────────────────────────────────────────────────────────────┘
+//!  filter: map = "dust"
+//!              ^ `=` alone is no comparison: write `==`
+//! Type a filter, as map == "dust" and @open_slots > 0    Enter done
+//! ```
+//!
+//! And from within a session:
+//!
+//! ```text
+//!  lansession browser · com.example.boxes                          Bob (5DFA941B)
+//!  1 Sessions (1)  2 Recent  3 Friends  4 Invites  5 Diagnosis  6 Session
+//! ┌ Cem's den · PHZ-7KQ ─────────────────────────────────────────────────────────┐
+//! │ 2/2 players · public · lobby · password · revision 1.3                       │
+//! │ attributes: map="nuke"                                                       │
+//! │ the game's own ports: -                                                      │
+//! └──────────────────────────────────────────────────────────────────────────────┘
+//! ┌ Members ───────────────────────┐┌ What happens ──────────────────────────────┐
+//! │  0 Cem                     host││ Cem: good luck                             │
+//! │  1 Bob                you ready││ Bob: you too                               │
+//! └────────────────────────────────┘└────────────────────────────────────────────┘
+//!  You are ready.
+//!  No friend to invite: add one with f here or a in tab 3
+//! t talk  r ready  d link  i invite a friend  f befriend  l leave  ? help  q quit
+//! ```
+//!
+//! How it is made: `app` is all of it but the terminal. Keys change a model, the model is drawn into a buffer, and one file,
+//! `live.rs`, does with a [`FrameLoop`](lansession::FrameLoop) what the model asks for; so `tests/browser.rs` presses keys
+//! and reads screens. There is no tokio and no thread of its own in it.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -65,6 +65,9 @@ impl Model {
             _ => return false,
         };
         self.tab = Tab::ALL.get(there).copied().unwrap_or(self.tab);
+        if self.tab == Tab::Diagnosis {
+            self.act(Action::Diagnose);
+        }
         true
     }
 

@@ -130,8 +130,9 @@ impl Live {
             }
             Action::Accept(invite) => told(model, "The invite", self.social.accept(&self.user, invite)),
             Action::Reject(invite) => {
-                let rejected = self.social.reject(&self.user, invite);
-                self.run("The invite", rejected);
+                if let Some(rejected) = self.social.reject(&self.user, invite) {
+                    self.run("The invite", rejected);
+                }
             }
             Action::Quit => self.quit = true,
             Action::Say(_) | Action::Ready(_) | Action::Leave | Action::Invite(_) => self.inside(model, action),
@@ -150,8 +151,9 @@ impl Live {
                 if let Some(room) = &mut model.room {
                     room.tell(format!("* you invite {name}"));
                 }
-                let invited = self.social.invite(&session, account);
-                self.run("The invite", invited);
+                if let Some(invited) = self.social.invite(&session, account) {
+                    self.run("The invite", invited);
+                }
             }
             _ => {}
         }

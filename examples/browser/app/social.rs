@@ -43,12 +43,12 @@ impl Social {
         Ok(())
     }
 
-    pub(crate) fn reject(&self, user: &User, _: InviteId) -> Pending<()> {
-        user.sign_out()
+    pub(crate) fn reject(&self, _: &User, _: InviteId) -> Option<Pending<()>> {
+        None
     }
 
-    pub(crate) fn invite(&self, session: &Session, _: AccountId) -> Pending<()> {
-        session.leave()
+    pub(crate) fn invite(&self, _: &Session, _: AccountId) -> Option<Pending<()>> {
+        None
     }
 
     pub(crate) fn session_event(&mut self, _: &mut Model, _: &SessionEvent) {}

@@ -17,7 +17,7 @@ Enter         joins what is selected; where a password is needed it is asked
 d             all that is known of the session, or how others join ours
 /             the filter: map == \"dust\" and @open_slots > 0, skill >= 1200,
               @name contains \"Ada\", not (@phase == \"ended\"), map missing
-s, o          sorts by name, ping, players, each attribute; o turns it around
+s, o          sorts by name, ping, players, attributes; o turns it around
 c             joins by a room code, a link or an address
 r             asks the network again; in a session: ready, not ready
 t, i, f, l    in a session: talk, invite a friend, make a friend, leave
