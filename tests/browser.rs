@@ -166,6 +166,29 @@ mod screen {
     }
 
     #[test]
+    fn a_damaged_file_is_told_on_the_screen_and_ends_nothing() {
+        let file = std::env::temp_dir().join(format!("lansession-browser-{}.json", std::process::id()));
+        let aside = file.with_extension("json.corrupt-1");
+        let _ = std::fs::remove_file(&aside);
+        std::fs::write(&file, "{").unwrap();
+        let net = VirtualLan::new(5);
+        let saved = Saved::open(Some(file.clone()));
+        let (mut live, mut model) = Live::start(net.lan("guest", GAME), GAME, "Bob".into(), saved).unwrap();
+        assert!(live.step(&mut model, START));
+        shows(&model, "What is remembered");
+        shows(&model, "is damaged");
+        assert_eq!(std::fs::read_to_string(&aside).unwrap(), "{");
+        keys(&mut model, "x");
+        keys(&mut model, &format!("3a{} Dee", friend("Dee").account));
+        key(&mut model, KeyCode::Enter);
+        live.step(&mut model, START);
+        shows(&model, "Dee is a friend now");
+        assert_eq!(Saved::open(Some(file.clone())).memory().friends, [friend("Dee")]);
+        std::fs::remove_file(file).unwrap();
+        std::fs::remove_file(aside).unwrap();
+    }
+
+    #[test]
     fn one_joins_talks_and_leaves() {
         let mut party = Party::new(2);
         let room = party.host(room("arena").attr("map", "dust").port("game", 7777));
@@ -249,6 +272,8 @@ mod screen {
         shows(&party.model, "Leave the session and quit?");
         party.keys("y");
         assert!(!party.frame());
+        party.live.close();
+        assert_eq!(session.snapshot().members.len(), 1, "the host heard the goodbye");
     }
 
     #[test]

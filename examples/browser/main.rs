@@ -49,10 +49,12 @@ mod common;
 
 mod app;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use app::Model;
 use app::live::Live;
 use common::saved::{Saved, default_path};
 use common::{Failure, args::Args};
@@ -73,12 +75,17 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(terminal)) => {
+            eprintln!("browser: the terminal: {terminal}");
+            ExitCode::FAILURE
+        }
         Err(error) => common::failed("browser", &error, USAGE),
     }
 }
 
-fn run() -> Result<(), Failure> {
+/// What became of the terminal, once the words were right and the library runs.
+fn run() -> Result<io::Result<()>, Failure> {
     let mut args = Args::from_env();
     let game = args.peek("--game").ok_or("--game is missing")?;
     let builder = common::lan(&mut args)?;
@@ -89,23 +96,28 @@ fn run() -> Result<(), Failure> {
 
     let saved = Saved::open(if forget { None } else { named.or_else(|| default_path(&game)) });
     let (mut live, mut model) = Live::start(builder, &game, profile, saved)?;
+    let shown = show(&mut live, &mut model);
+    live.close();
+    Ok(shown)
+}
+
+fn show(live: &mut Live, model: &mut Model) -> io::Result<()> {
     let mut terminal = ratatui::try_init()?;
     let shown = loop {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if !live.step(&mut model, now) {
+        if !live.step(model, now) {
             break Ok(());
         }
-        if let Err(error) = terminal.draw(|frame| app::draw::draw(frame, &model)).and_then(|_| keys(&mut model)) {
+        if let Err(error) = terminal.draw(|frame| app::draw::draw(frame, model)).and_then(|_| keys(model)) {
             break Err(error);
         }
     };
     ratatui::restore();
-    live.close();
-    shown.map_err(Failure::from)
+    shown
 }
 
 /// All keys that are there, waited for at most a frame.
-fn keys(model: &mut app::Model) -> std::io::Result<()> {
+fn keys(model: &mut Model) -> io::Result<()> {
     let mut wait = FRAME;
     while event::poll(wait)? {
         if let Event::Key(key) = event::read()? {

@@ -248,7 +248,7 @@ impl Model {
             KeyCode::Char('l') => self.popup = Some(Popup::Leave { quit: false }),
             KeyCode::Char('d') => {
                 let text = format!("The code {} on this LAN, or this link:\n\n{}", room.code(), room.link);
-                self.popup = Some(Popup::Told { title: "How others join".to_owned(), text });
+                self.told("How others join", &text);
             }
             KeyCode::Char('i') if nobody => {
                 self.notice("No friend to invite: add one with f here or a in tab 3");

@@ -87,8 +87,9 @@ impl Live {
         model.listed(self.rooms.list());
         self.social.step(&self.user, self.session.as_ref(), model);
         self.explain(model);
-        for warning in self.saved.warnings() {
-            model.notice(warning);
+        let warnings = self.saved.warnings();
+        if !warnings.is_empty() {
+            model.told("What is remembered", &warnings.join("\n"));
         }
         !self.quit
     }

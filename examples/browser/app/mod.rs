@@ -322,9 +322,14 @@ impl Model {
             }),
             refusal => {
                 let id = refusal.map_or_else(String::new, |refusal| format!("\n({})", refusal.id()));
-                Some(Popup::Told { title: format!("Not in {}", target.name()), text: format!("{error}{id}") })
+                return self.told(&format!("Not in {}", target.name()), &format!("{error}{id}"));
             }
         };
+    }
+
+    /// Something to read and close.
+    pub(crate) fn told(&mut self, title: &str, text: &str) {
+        self.popup = Some(Popup::Told { title: title.to_owned(), text: text.to_owned() });
     }
 
     /// One line about something that happened.
