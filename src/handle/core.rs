@@ -3,6 +3,7 @@
 //! Lock order: core, then seat, then queue, cell or slot. Wakers are woken and claims dropped with no lock held: both run
 //! other people's code.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -18,7 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, LanEvent, Result, SessionId, UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, JoinLink, LanEvent, Refusal, Result,
+    SessionId, SessionKey, UiTarget, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
@@ -58,6 +60,8 @@ pub(super) struct Inner {
     /// The driver has ended.
     pub(super) stopped: bool,
     pub(super) closed_told: bool,
+    /// When links were opened lately.
+    pub(super) links_opened: VecDeque<Duration>,
 }
 
 /// Who waits for an answer.
@@ -96,6 +100,14 @@ pub(super) struct SignedIn {
     /// No handle is left; kept seats still need it.
     pub(super) orphan: bool,
     pub(super) events: UserQueues,
+    /// Open while it receives other processes' links.
+    pub(super) door: Option<Box<dyn Any + Send + Sync>>,
+    /// As the game has set them.
+    pub(super) friends: Vec<AccountId>,
+    /// As the engine has told them last, the oldest first.
+    pub(super) invites: Arc<[Invite]>,
+    /// The seat in which friends may see this user.
+    pub(super) presence: Option<(SeatId, SessionKey)>,
 }
 
 /// A browser's list.
@@ -111,13 +123,14 @@ pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
     pub(super) claims: Vec<SeatClaim>,
     pub(super) slots: Vec<Arc<Slot>>,
+    pub(super) doors: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl After {
     fn run(self) {
-        let Self { wakers, claims, slots } = self;
+        let Self { wakers, claims, slots, doors } = self;
         wakers.into_iter().for_each(Waker::wake);
-        drop((claims, slots));
+        drop((claims, slots, doors));
     }
 }
 
@@ -136,6 +149,16 @@ impl Inner {
         RequestId(self.last_request)
     }
 
+    fn begin_closing(&mut self, after: &mut After) {
+        self.closing = true;
+        self.close_doors(after);
+    }
+
+    /// Another process may receive links from now on.
+    fn close_doors(&mut self, after: &mut After) {
+        after.doors.extend(self.users.values_mut().filter_map(|user| user.door.take()));
+    }
+
     fn admit_end(&self) -> Result<()> {
         if self.stopped || self.closing { Err(stopped()) } else { Ok(()) }
     }
@@ -147,6 +170,24 @@ impl Inner {
             return Err(Error::new(ErrorKind::TooManyRequests, why));
         }
         Ok(())
+    }
+
+    /// At most so many links in any second, whoever opens them.
+    fn admit_link(&mut self, now: Duration) -> Result<()> {
+        let window = Duration::from_secs(1);
+        while self.links_opened.front().is_some_and(|&at| now.saturating_sub(at) >= window) {
+            self.links_opened.pop_front();
+        }
+        match self.links_opened.front() {
+            Some(&oldest) if self.links_opened.len() >= limits::LINKS_PER_SECOND => {
+                let after = window.saturating_sub(now.saturating_sub(oldest));
+                Err(Error::refused(Refusal::TooManyRequests { after }))
+            }
+            _ => {
+                self.links_opened.push_back(now);
+                Ok(())
+            }
+        }
     }
 
     fn admit_query(&self) -> Result<()> {
@@ -184,6 +225,10 @@ impl Inner {
     }
 }
 
+fn signed_out() -> Error {
+    Error::new(ErrorKind::InvalidState, "the user has signed out")
+}
+
 pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Stopped, "the Lan was closed")
 }
@@ -210,6 +255,7 @@ impl Core {
             closed: false,
             stopped: false,
             closed_told: false,
+            links_opened: VecDeque::new(),
         };
         let core = Arc::new(Self { inner: Mutex::new(inner), staged: Condvar::new(), drive, this: OnceLock::new() });
         let _ = core.this.set(Arc::downgrade(&core));
@@ -251,6 +297,7 @@ impl Core {
             inner.stopped = true;
             inner.commands.clear();
             after.wakers.extend(inner.command_waker.take());
+            inner.close_doors(after);
             for (_, waiter) in std::mem::take(&mut inner.requests) {
                 let end = if waiter.kind == Kind::Close { Ok(Outcome::Unit) } else { Err(stopped()) };
                 if let Some(slot) = waiter.slot {
@@ -314,10 +361,11 @@ impl Core {
             }
             inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
             match kind {
-                Kind::Close => inner.closing = true,
+                Kind::Close => inner.begin_closing(after),
                 Kind::SignOut(account) => {
                     if let Some(user) = inner.users.get_mut(&account) {
                         user.leaving = true;
+                        after.doors.extend(user.door.take());
                     }
                 }
                 Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
@@ -426,7 +474,16 @@ impl Core {
             inner.last_sign_in += 1;
             let generation = inner.last_sign_in;
             inner.departs(account);
-            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new() };
+            let user = SignedIn {
+                generation,
+                leaving: false,
+                orphan: false,
+                events: Vec::new(),
+                door: None,
+                friends: Vec::new(),
+                invites: Arc::from([]),
+                presence: None,
+            };
             inner.users.insert(account, user);
             inner.command(after, command);
             Ok(generation)
@@ -435,14 +492,62 @@ impl Core {
 
     /// Whether this sign-in still stands.
     pub(super) fn check_user(&self, account: AccountId, generation: u64) -> Result<()> {
-        let inner = self.lock();
+        Self::signed_in(&mut self.lock(), account, generation).map(|_| ())
+    }
+
+    fn signed_in<'a>(inner: &'a mut Inner, account: AccountId, generation: u64) -> Result<&'a mut SignedIn> {
         if inner.stopped || inner.closing {
             return Err(stopped());
         }
-        match inner.users.get(&account) {
-            Some(user) if user.generation == generation && !user.leaving => Ok(()),
-            _ => Err(Error::new(ErrorKind::InvalidState, "the user has signed out")),
+        match inner.users.get_mut(&account) {
+            Some(user) if user.generation == generation && !user.leaving => Ok(user),
+            _ => Err(signed_out()),
         }
+    }
+
+    /// A link is to be shown to a user: from the game itself, or from another process. The driver is not asked: nothing is
+    /// looked for or dialled before the game says so.
+    pub(super) fn open_link(
+        &self,
+        account: AccountId,
+        generation: u64,
+        link: JoinLink,
+        now: Option<Duration>,
+    ) -> Result<()> {
+        let opened: Result<()> = self.with(|inner, after| {
+            Self::signed_in(inner, account, generation)?;
+            if let Some(now) = now {
+                inner.admit_link(now)?;
+            }
+            let event = UserEvent::UiJoinRequested { target: UiTarget::Link(link) };
+            inner.accept(after, Output::User { user: account, event });
+            Ok(())
+        });
+        self.staged.notify_all();
+        opened
+    }
+
+    pub(super) fn receives_links(&self, account: AccountId, generation: u64) -> Result<bool> {
+        Self::signed_in(&mut self.lock(), account, generation).map(|user| user.door.is_some())
+    }
+
+    /// From now on this user receives links, until it signs out.
+    pub(super) fn keep_door(
+        &self,
+        account: AccountId,
+        generation: u64,
+        door: Box<dyn Any + Send + Sync>,
+    ) -> Result<()> {
+        self.with(|inner, after| match Self::signed_in(inner, account, generation) {
+            Ok(user) => {
+                after.doors.extend(user.door.replace(door));
+                Ok(())
+            }
+            Err(error) => {
+                after.doors.push(door);
+                Err(error)
+            }
+        })
     }
 
     /// The user's last handle is gone.
@@ -494,7 +599,7 @@ impl Core {
     pub(super) fn close_unheard(&self) {
         self.with(|inner, after| {
             if !inner.closing {
-                inner.closing = true;
+                inner.begin_closing(after);
                 let request = inner.draw_request();
                 inner.command(after, Command::Close { request });
             }

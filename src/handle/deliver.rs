@@ -132,6 +132,7 @@ impl Inner {
                 Answer::Unit => Outcome::Unit,
                 Answer::Revision(revision) => Outcome::Revision(revision),
                 Answer::Diagnosis(diagnosis) => Outcome::Diagnosis(diagnosis),
+                Answer::Invites(ids) => Outcome::Invites(ids),
                 Answer::Found(list) => {
                     if let Some(Kind::Find(account)) = waiter.as_ref().map(|waiter| waiter.kind) {
                         self.finds.insert(account, list.clone());
@@ -255,12 +256,22 @@ impl Inner {
                     cell.lock().addresses = addresses;
                 }
             }
+            Staged::Output(Output::SeatBans { seat, bans }) => {
+                if let Some(cell) = self.seats.get(&seat) {
+                    cell.lock().bans = bans;
+                }
+            }
             Staged::Output(Output::Browser { browser, list, events }) => {
                 let Some(listing) = self.browsers.get_mut(&browser) else { return };
                 listing.list = list;
                 push_all(&mut listing.events, after, &events, &Vec::new);
                 let events = events.into_iter().map(|what| Event::Browser { browser, what }).collect();
                 self.tell(after, told, events);
+            }
+            Staged::Output(Output::Invites { user, list }) => {
+                if let Some(entry) = self.users.get_mut(&user) {
+                    entry.invites = list;
+                }
             }
             Staged::Output(Output::User { user, event }) => {
                 if event == UserEvent::SignedOut {
@@ -319,6 +330,12 @@ impl Inner {
         let (user, ended, held) = (seat.user, seat.ended.is_some(), seat.claims > 0);
         let events = events.into_iter().map(|what| of_seat(&seat, what)).collect();
         drop(seat);
+        if ended {
+            let presence = self.users.get_mut(&user).map(|user| &mut user.presence);
+            if let Some(presence) = presence.filter(|presence| presence.is_some_and(|(seat, _)| seat == id)) {
+                *presence = None;
+            }
+        }
         if ended && !held {
             self.seats.remove(&id);
         }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::proto::io::{Output, SeatId};
-use crate::types::{BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent};
+use crate::types::{
+    AccountId, BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent,
+};
 
 /// Outputs that wait for an update before they are folded; a game that loads a level for a minute does not update.
 const STAGED: usize = 4_096;
-/// Of events of the whole, how many are left by a fold.
+/// Of events of the whole, and of each user's, how many are left by a fold.
 const WHOLE: usize = 64;
 
 /// One thing to apply at the next update.
@@ -53,7 +55,11 @@ struct Fold {
     announced: Vec<SeatId>,
     seats: BTreeMap<SeatId, SeatFold>,
     browsers: BTreeMap<BrowserId, BrowserFold>,
-    rest: Vec<Staged>,
+    /// The latest inbox of each user.
+    invites: BTreeMap<AccountId, Output>,
+    /// In their order: what was before a sign-out and what after it must not be mixed.
+    users: Vec<(AccountId, UserEvent)>,
+    lagged: BTreeMap<AccountId, u64>,
     whole: Vec<LanEvent>,
     missed: u64,
     stop: bool,
@@ -64,9 +70,10 @@ struct SeatFold {
     missed: u64,
     snapshot: Option<Arc<SessionSnapshot>>,
     left: Option<SessionEvent>,
-    /// The latest keys and addresses.
+    /// The latest keys, addresses and bans.
     keys: Option<Output>,
     addresses: Option<Output>,
+    bans: Option<Output>,
 }
 
 #[derive(Default)]
@@ -108,6 +115,9 @@ impl Fold {
             Staged::Output(output @ Output::SeatAddresses { seat, .. }) => {
                 self.seats.entry(seat).or_default().addresses = Some(output);
             }
+            Staged::Output(output @ Output::SeatBans { seat, .. }) => {
+                self.seats.entry(seat).or_default().bans = Some(output);
+            }
             Staged::Output(Output::Browser { browser, list, events }) => {
                 let fold = self.browsers.entry(browser).or_default();
                 fold.list = Some(list);
@@ -137,11 +147,30 @@ impl Fold {
                     self.missed = self.missed.saturating_add(1);
                 }
             }
-            Staged::Output(output @ Output::User { event: UserEvent::SignedOut, .. }) => {
-                self.rest.push(Staged::Output(output));
+            Staged::Output(output @ Output::Invites { user, .. }) => {
+                self.invites.insert(user, output);
             }
+            Staged::Output(Output::User { user, event }) => match event {
+                UserEvent::SignedOut => self.users.push((user, event)),
+                UserEvent::Lagged { missed } => *self.lagged.entry(user).or_default() += missed,
+                event => {
+                    self.users.push((user, event));
+                    self.crowd(user);
+                }
+            },
             // These are applied when they come.
             Staged::Output(Output::Done { .. } | Output::SeatOpened(_)) => {}
+        }
+    }
+
+    /// Drops a user's oldest event where there are too many.
+    fn crowd(&mut self, user: AccountId) {
+        let plain = |(of, event): &(AccountId, UserEvent)| *of == user && *event != UserEvent::SignedOut;
+        if self.users.iter().filter(|entry| plain(entry)).count() > WHOLE {
+            if let Some(oldest) = self.users.iter().position(plain) {
+                self.users.remove(oldest);
+                *self.lagged.entry(user).or_default() += 1;
+            }
         }
     }
 
@@ -155,7 +184,7 @@ impl Fold {
                 events.extend(again.map(|snapshot| SessionEvent::Joined { snapshot }));
             }
             events.extend(fold.left);
-            staged.extend(fold.keys.into_iter().chain(fold.addresses).map(Staged::Output));
+            staged.extend(fold.keys.into_iter().chain(fold.addresses).chain(fold.bans).map(Staged::Output));
             staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
         }
         for (browser, fold) in self.browsers {
@@ -168,7 +197,10 @@ impl Fold {
                 staged.push(Staged::Output(Output::Browser { browser, list, events }));
             }
         }
-        staged.extend(self.rest);
+        staged.extend(self.invites.into_values().map(Staged::Output));
+        let lagged = self.lagged.into_iter().map(|(user, missed)| (user, UserEvent::Lagged { missed }));
+        let users = lagged.chain(self.users).map(|(user, event)| Staged::Output(Output::User { user, event }));
+        staged.extend(users);
         if self.missed > 0 {
             staged.push(Staged::Output(Output::Lan(LanEvent::Lagged(self.missed))));
         }

@@ -13,9 +13,11 @@ mod inbox;
 mod join;
 mod lan;
 mod pending;
+mod policy;
 mod queue;
 mod seat;
 mod session;
+mod social;
 mod user;
 mod watch;
 
@@ -32,4 +34,6 @@ pub use lan::Lan;
 pub use pending::Pending;
 pub use session::Session;
 pub use user::User;
+#[cfg(feature = "net")]
+pub(crate) use user::check_game;
 pub use watch::{Changed, Watch};

@@ -9,9 +9,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, LanEvent,
-    MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode, Secret, SessionEvent, SessionId,
-    SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
+    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, Invite,
+    InviteId, InviteRequest, InvitesFrom, LanEvent, MemberUpdate, Password, PathKind, Phase, PublicKey, Reason,
+    Revision, RoomCode, Secret, SessionEvent, SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate,
+    UserEvent, Verdict,
 };
 
 // ---------------------------------------------------------------------------------------------------- datagrams
@@ -249,6 +250,18 @@ pub(crate) enum JoinTarget {
     Link(crate::types::JoinLink),
     /// A host's control port (TCP) or beacon port (UDP): asked first by UDP, then dialled.
     Address(SocketAddr),
+    /// Dialled where it says.
+    Invite(Box<Invite>),
+}
+
+impl JoinTarget {
+    /// The invite that brings the joiner.
+    pub(crate) fn invite(&self) -> Option<InviteId> {
+        match self {
+            Self::Invite(invite) => Some(invite.id),
+            _ => None,
+        }
+    }
 }
 
 /// All of a join.
@@ -285,6 +298,8 @@ pub(crate) enum Command {
     },
     Find {
         request: RequestId,
+        /// With whose rights; they were checked.
+        account: Option<AccountId>,
         query: Box<SessionQuery>,
     },
     /// The answer is not wanted any more: stops a find, gives up a join.
@@ -338,6 +353,21 @@ pub(crate) enum Command {
         ask: u64,
         verdict: Verdict,
     },
+    /// Replaces a user's friends.
+    SetFriends {
+        account: AccountId,
+        friends: Vec<AccountId>,
+    },
+    Invite {
+        request: RequestId,
+        seat: SeatId,
+        what: Box<InviteRequest>,
+    },
+    Revoke {
+        request: RequestId,
+        seat: SeatId,
+        invite: InviteId,
+    },
     Say {
         request: RequestId,
         seat: SeatId,
@@ -355,6 +385,25 @@ pub(crate) enum Command {
     Diagnose {
         request: RequestId,
     },
+    /// From whom a user receives invites from now on.
+    ReceiveInvites {
+        account: AccountId,
+        from: InvitesFrom,
+    },
+    /// The session in which friends may see a user.
+    SetPresence {
+        account: AccountId,
+        session: Option<SessionKey>,
+    },
+    AcceptInvite {
+        account: AccountId,
+        invite: InviteId,
+    },
+    RejectInvite {
+        request: RequestId,
+        account: AccountId,
+        invite: InviteId,
+    },
     /// Leaves and destroys everything, says goodbye, then `Action::Stop`.
     Close {
         request: RequestId,
@@ -369,6 +418,7 @@ pub(crate) enum Answer {
     Found(Vec<Found>),
     Revision(Revision),
     Diagnosis(Diagnosis),
+    Invites(Vec<InviteId>),
 }
 
 /// What a new seat is; comes before the `Done` that answers the host or join request.
@@ -403,10 +453,20 @@ pub(crate) enum Output {
         seat: SeatId,
         keys: Vec<(AccountId, Secret)>,
     },
+    /// A user's inbox, the oldest first. Replaces the former list; comes before the event that speaks of it.
+    Invites {
+        user: AccountId,
+        list: Arc<[Invite]>,
+    },
     /// The host's own addresses changed (interfaces): replaces `SeatOpened::host_addresses`.
     SeatAddresses {
         seat: SeatId,
         addresses: Vec<IpAddr>,
+    },
+    /// Whom the host keeps out. Replaces the former list.
+    SeatBans {
+        seat: SeatId,
+        bans: Vec<AccountId>,
     },
     Browser {
         browser: BrowserId,

@@ -72,6 +72,16 @@ tuning! {
     update_interval: Duration = ms(10),
     /// How long a connected seat has to show that it lives when another process of its account asks for it.
     same_account: Duration = ms(1_000),
+    /// How long the members are asked whether a joiner is a friend of theirs; a no takes all of it.
+    vouch: Duration = ms(500),
+    /// Such rounds of one session: one per this, and a burst of 16.
+    vouch_round: Duration = ms(500),
+    /// For so long nobody is asked again about an account that no member knew, unless the roster changes.
+    vouch_no: Duration = ms(10_000),
+    /// Answers of one member to such questions: one yes and one no per this, and a burst of 6 each.
+    vouch_answer: Duration = ms(10_000),
+    /// An invite holds a seat for so long at most.
+    invite_hold: Duration = ms(60_000),
     /// A request of a member without an answer has failed after this.
     request: Duration = ms(10_000),
     /// A join whose connection ended without a word is tried again after this.
@@ -84,6 +94,28 @@ tuning! {
     stall: Duration = ms(1_000),
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
+
+    // ---- between users (protocol.md, "Locate", "Links between users" and "Invites")
+    /// When a Locate goes out, until it is answered.
+    locate_at: [Duration; 6] = [ms(0), ms(60), ms(130), ms(310), ms(700), ms(1_500)],
+    /// An invite that nobody took by then is unreachable.
+    invite_delivery: Duration = ms(3_000),
+    /// An asker listens so much longer after an answer: the account may run on another machine too.
+    locate_linger: Duration = ms(250),
+    /// A query for one's own account waits so long for another machine of it.
+    own_elsewhere: Duration = ms(250),
+    /// How far an asker's wall clock may be from this one's.
+    locate_clock: Duration = ms(600_000),
+    /// Signatures of Locates: one is checked per this, and a burst of 64.
+    locate_check: Duration = ms(20),
+    /// Dials to askers: one per this, and a burst of 32.
+    locate_dial: Duration = ms(60),
+    /// Dials to one asker: one per this, and a burst of 4.
+    locate_asker: Duration = ms(1_000),
+    /// From a dial, or an accepted connection, to the frame it is for.
+    locate_frame: Duration = ms(2_000),
+    /// Invites of one sender: one per this, and a burst of 6.
+    invite_interval: Duration = ms(10_000),
 
     // ---- discovery (protocol.md, "Discovery, host" and "Discovery, finder")
     /// A finder listens up to this long before its first question.

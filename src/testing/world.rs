@@ -311,8 +311,9 @@ impl World {
 
     /// Like [`step`](Self::step), but goes on until users were told something, or until `deadline`.
     pub(crate) fn turn(&mut self, deadline: Moment) -> bool {
-        self.take_commands();
         let before = self.delivered;
+        // What is answered at once takes no time.
+        self.take_commands();
         while self.delivered == before {
             if !self.step(deadline) {
                 return false;
@@ -420,9 +421,11 @@ fn describe(output: &Output) -> String {
         Output::Seat { seat, events, .. } => format!("seat {}: {} events", seat.0, events.len()),
         Output::SeatKeys { seat, keys } => format!("seat {}: {} keys", seat.0, keys.len()),
         Output::SeatAddresses { seat, addresses } => format!("seat {}: addresses {addresses:?}", seat.0),
+        Output::SeatBans { seat, bans } => format!("seat {}: {} bans", seat.0, bans.len()),
         Output::Browser { browser, list, events } => {
             format!("browser {}: {} events, {} listed", browser.0, events.len(), list.len())
         }
+        Output::Invites { list, .. } => format!("invites: {}", list.len()),
         Output::User { event, .. } => format!("user: {event:?}"),
         Output::Lan(event) => format!("lan: {event:?}"),
     }

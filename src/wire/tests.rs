@@ -236,11 +236,12 @@ fn the_page_lists_every_code() {
 #[test]
 fn the_page_lists_every_limit_of_the_wire() {
     use super::{datagram, frame};
-    use crate::types::{Profile, SessionSettings};
+    use crate::types::{InviteRequest, Profile, SessionSettings};
     let expected = [
         ("datagram", datagram::MAX_DATAGRAM),
         ("query, at least", datagram::QUERY_SIZE),
         ("probe, at least", datagram::PROBE_SIZE),
+        ("locate, exactly", datagram::LOCATE_SIZE),
         ("attributes and keywords of an advert, at least", datagram::MIN_ATTRIBUTE_BYTES),
         ("filter in a query", filter::MAX_FILTER),
         ("TXT pairs", MAX_TXT),
@@ -249,6 +250,8 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("payload of a frame", frame::MAX_FRAME),
         ("message", MAX_MESSAGE),
         ("message of a peer without a seat", frame::MAX_PRE_SEAT),
+        ("message of a link between users", frame::MAX_SOCIAL),
+        ("rows of an answer", frame::MAX_ROWS),
         ("ticket", frame::MAX_TICKET),
         ("lobby message", frame::MAX_SAY),
         ("changes of a commit", frame::MAX_CHANGES),
@@ -258,6 +261,7 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("roles", SessionSettings::MAX_ROLES),
         ("role name", crate::types::Role::MAX_NAME),
         ("accounts that come with a join", frame::MAX_PARTY),
+        ("accounts of an invite", InviteRequest::MAX_INVITEES),
         ("keywords", SessionSettings::MAX_KEYWORDS),
         ("keyword", SessionSettings::MAX_KEYWORD),
         ("named ports", SessionSettings::MAX_PORTS),

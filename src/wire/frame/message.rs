@@ -1,13 +1,15 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, Attributes, External, HostKey, Left, MemberStatus, MemberUpdate, Refusal, Revision, SessionId,
-    SessionKey, SessionSnapshot,
+    AccountId, AccountRow, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus,
+    MemberUpdate, Refusal, Revision, SessionId, SessionKey, SessionSnapshot,
 };
 
+use super::social::VouchAsk;
 use super::state::Delta;
+use super::users::Deliver;
 
-/// One message. `J` = joiner or member to host, `H` = host to joiner or member.
+/// One message. `J` = joiner or member to host, `H` = host to joiner or member, `U` = between users.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Frame {
     /// J 1: may I have a seat?
@@ -22,6 +24,14 @@ pub(crate) enum Frame {
     Resync { have: Revision },
     /// J, H 6: nothing but a sign of life.
     Heartbeat,
+    /// J 7: whether the joiner of that question is a friend.
+    Vouch { ask: u64, yes: bool },
+    /// J 8, before a seat: the invitee does not want this invite.
+    RejectInvite { invite: InviteId },
+    /// H 24: is this joiner a friend of yours?
+    VouchAsk(Box<VouchAsk>),
+    /// H 25, to the inviter: what became of its invite.
+    InviteState { invite: InviteId, account: AccountId, state: InviteState },
     /// H 16: here is the seat.
     Accept(Box<Accept>),
     /// H 17: no; the connection closes after it.
@@ -38,6 +48,12 @@ pub(crate) enum Frame {
     End { why: Left },
     /// H 23: another host goes on there. Not sent by this version.
     NotHost { term: u32, host_key: HostKey },
+    /// U 32, from the inviter's process to the invitee's: an invite.
+    Deliver(Box<Deliver>),
+    /// U 33: it is in the inbox.
+    Received { invite: InviteId },
+    /// U 34: sessions of the account that was asked for.
+    Rows(Vec<AccountRow>),
     /// H 255, frozen for all majors, the only frame under the ALPN `lansession`: `ours` is the sender's major and game
     /// version.
     Incompatible { major: u8, version: u32 },
@@ -140,6 +156,13 @@ pub(crate) enum Request {
     Say(Vec<u8>),
     /// `reserved` becomes `active`; a second one is a success.
     Register,
+    /// Rows for these accounts.
+    Invite(InviteRequest),
+    /// Takes an invite back, or gives up only the seat that it holds.
+    Revoke {
+        invite: InviteId,
+        hold_only: bool,
+    },
 }
 
 /// Whom a commit answers.
@@ -153,6 +176,8 @@ pub(crate) struct Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DoneResult {
     Ok(Revision),
+    /// Invites, in the order of the accounts.
+    Invited(Revision, Vec<InviteId>),
     /// An [`ErrorKind`](crate::ErrorKind)'s code and a text for the log.
     Failed {
         code: u16,
