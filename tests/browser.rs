@@ -17,8 +17,8 @@ mod screen {
 
     use lansession::testing::{FakeFound, VirtualLan, found, member, snapshot};
     use lansession::{
-        Found, HostRequest, Identity, JoinLink, JoinPolicy, LinkState, Phase, Session, SessionKey, SessionSettings,
-        SettingsUpdate, Source, User,
+        AccountId, Found, HostRequest, Identity, InviteId, InvitesFrom, JoinLink, JoinPolicy, LinkState, Phase,
+        Session, SessionKey, SessionQuery, SessionSettings, SettingsUpdate, Source, User,
     };
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -272,7 +272,7 @@ mod screen {
         party.keys("y");
         assert!(!party.frame());
         party.live.close();
-        assert_eq!(session.snapshot().members.len(), 1, "the host heard the goodbye");
+        party.net.run_until(SECOND, || session.snapshot().members.len() == 1).unwrap();
     }
 
     #[test]
@@ -510,6 +510,138 @@ mod screen {
         shows(&model, "Join a session first");
     }
 
+    /// An invite into a session of that name, for a day.
+    fn invite(session: &str, inviter: &str) -> InviteRow {
+        let into = found(room("any")).build();
+        let account = member("Ada").build().account;
+        let invite = serde_json::json!({
+            "id": InviteId::from_bytes([7; 16]),
+            "session": into.key(),
+            "host_key": into.host_key(),
+            "incarnation": 1,
+            "name": session,
+            "inviter": account,
+            "inviter_name": inviter,
+            "invitee": member("Bob").build().account,
+            "addresses": ["10.77.0.1:40001"],
+            "expires_in": { "secs": 86_400, "nanos": 0 },
+            "hold": false,
+        });
+        InviteRow { invite: serde_json::from_value(invite).unwrap(), expires: START + Duration::from_secs(86_400) }
+    }
+
+    #[test]
+    fn invites_are_listed_accepted_and_rejected() {
+        let mut model = model();
+        keys(&mut model, "4");
+        shows(&model, "None. Those of your friends");
+        model.invited(vec![invite("arena", "Ada")]);
+        shows(&model, "4 Invites (1)");
+        shows(&model, "from Ada");
+        shows(&model, "1440:00 left");
+        model.now += 90 * SECOND;
+        shows(&model, "1438:30 left");
+        key(&mut model, KeyCode::Enter);
+        keys(&mut model, "x");
+        assert!(matches!(model.actions().as_slice(), [Action::Accept(a), Action::Reject(b)] if a == b));
+        model.joined(fake_room());
+        keys(&mut model, "4");
+        key(&mut model, KeyCode::Enter);
+        shows(&model, "leave it first");
+        assert!(model.actions().is_empty());
+    }
+
+    #[test]
+    fn a_link_from_outside_is_shown_and_followed_only_if_the_player_says_so() {
+        let mut model = model();
+        model.offer(&fake_room().link);
+        shows(&model, "A room code like K7Q-F2M, a link, or ADDRESS:PORT.");
+        assert!(model.actions().is_empty());
+        key(&mut model, KeyCode::Enter);
+        assert!(matches!(model.actions().as_slice(), [Action::Join { .. }]));
+    }
+
+    #[test]
+    fn an_invite_goes_from_one_browser_to_another_and_leads_in() {
+        let mut party = Party::new(6);
+        let _room = party.host(room("arena"));
+        let dee = party.net.lan("third", GAME).start().unwrap().sign_in("Dee").unwrap();
+        dee.set_friends([party.model.account]).unwrap();
+        dee.receive_invites(InvitesFrom::Friends).unwrap();
+        let add = |account: AccountId, name: &str| format!("3a{account} {name}");
+        party.keys(&add(dee.id(), "Dee"));
+        party.key(KeyCode::Enter);
+        party.keys(&add(party.ada.id(), "Ada"));
+        party.key(KeyCode::Enter);
+        party.keys("1");
+        party.until("arena");
+        party.key(KeyCode::Enter);
+        party.until("2/4 players");
+        party.keys("i");
+        shows(&party.model, "Dee");
+        party.key(KeyCode::Enter);
+        party.until("* you invite Dee");
+        party.until("* the invite to Dee: delivered");
+        let invite = dee.invites().remove(0);
+        assert_eq!((invite.inviter, invite.inviter_name.as_str()), (party.model.account, "Bob"));
+        dee.reject(invite.id).detach();
+        party.until("* the invite to Dee: rejected");
+
+        // And the other way: found, invited, accepted.
+        party.keys("ly");
+        party.until("You are out: left");
+        party.key(KeyCode::Enter);
+        let den =
+            party.ada.host(HostRequest::new(room("den").policy(JoinPolicy::InviteOnly).listed(true)).local_name("den"));
+        let den = den.wait(SECOND).unwrap();
+        party.ada.set_friends([party.model.account]).unwrap();
+        party.ada.set_presence(Some(&den)).unwrap();
+        party.keys("3");
+        party.until("in den");
+        den.invite(party.model.account).detach();
+        party.until("Ada invites you to den: see tab 4");
+        party.keys("4");
+        shows(&party.model, "from Ada");
+        party.key(KeyCode::Enter);
+        party.until("2/4 players · invite_only");
+        party.keys("4");
+        party.until("None. Those of your friends");
+    }
+
+    #[test]
+    fn friends_find_the_player_only_where_it_says_so() {
+        let mut party = Party::new(7);
+        let _room = party.host(room("arena"));
+        party.ada.set_friends([party.model.account]).unwrap();
+        party.keys(&format!("3a{} Ada", party.ada.id()));
+        party.key(KeyCode::Enter);
+        party.keys("1");
+        party.until("arena");
+        party.key(KeyCode::Enter);
+        party.until("2/4 players");
+        let asked = |party: &mut Party| {
+            let query = SessionQuery::new().accounts([party.model.account]);
+            let mut found = party.ada.find(query);
+            for _ in 0..100 {
+                party.frame();
+                if let Some(found) = found.try_take() {
+                    return found.unwrap().len();
+                }
+            }
+            panic!("the find has a deadline");
+        };
+        assert_eq!(asked(&mut party), 0);
+        party.keys("3");
+        shows(&party.model, "they cannot find you");
+        party.keys("p");
+        shows(&party.model, "they find you in your session");
+        party.frame();
+        assert_eq!(asked(&mut party), 1);
+        party.keys("p");
+        party.frame();
+        assert_eq!(asked(&mut party), 0);
+    }
+
     /// The longest of everything.
     fn crowded() -> Model {
         let mut model = model();
@@ -532,8 +664,7 @@ mod screen {
         let link = JoinLink::new(GAME, first.key(), first.host_key(), [long; 8]).unwrap();
         let recent = vec![Recent { link: link.clone(), name: wide.clone(), when: 0 }; 20];
         model.remembered(&Memory { friends: friends.collect(), recent });
-        let invite = InviteRow::fake(&wide, &"W".repeat(64), START + Duration::from_secs(86_400));
-        model.invites = vec![invite; 30];
+        model.invites = vec![invite(&wide, &"W".repeat(64)); 30];
         let state =
             (0..100).fold(snapshot(room(&wide).max_members(200).attr("a", "x".repeat(200))), |state, number| {
                 state.member(member(format!("{}{number}", "W".repeat(60))).ready(true).link(LinkState::Away))

@@ -58,12 +58,14 @@ use app::Model;
 use app::live::Live;
 use common::saved::{Saved, default_path};
 use common::{Failure, args::Args};
+use lansession::JoinLink;
 use ratatui::crossterm::event::{self, Event};
 
-const USAGE: &str = "browser --game ID [--player NAME] [--identity FILE] [--saved FILE | --no-saved]
+const USAGE: &str = "browser --game ID [--player NAME] [--identity FILE] [--saved FILE | --no-saved] [--link URI]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N] [--no-mdns] [--no-beacon]
 ? in the browser shows its keys. Recent hosts and friends are kept in --saved, by default
 $XDG_STATE_HOME/lansession/ID.json or ~/.local/state/lansession/ID.json; friends know you by your --identity.
+A --link is given to the browser of this game that runs already, if one does: what a system is told to start for links.
 0 quit, 1 the system refuses, 2 bad words";
 
 /// How long a frame waits for a key.
@@ -92,10 +94,20 @@ fn run() -> Result<io::Result<()>, Failure> {
     let profile = common::profile(&mut args, "player")?;
     let named = args.one("--saved")?.map(PathBuf::from);
     let forget = args.flag("--no-saved");
+    let link: Option<JoinLink> = args.parsed("--link")?;
     args.done()?;
+    if let Some(link) = &link {
+        if lansession::hand_over(&game, link)? {
+            println!("the browser that runs has the link");
+            return Ok(Ok(()));
+        }
+    }
 
     let saved = Saved::open(if forget { None } else { named.or_else(|| default_path(&game)) });
     let (mut live, mut model) = Live::start(builder, &game, profile, saved)?;
+    if let Some(link) = &link {
+        model.offer(link);
+    }
     let shown = show(&mut live, &mut model);
     live.close();
     Ok(shown)

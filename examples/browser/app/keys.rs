@@ -199,6 +199,7 @@ impl Model {
             (KeyCode::Char('a'), _) => {
                 self.popup = Some(Popup::Ask { what: Ask::Friend, line: Line::new(128), problem: None });
             }
+            (KeyCode::Char('p'), _) => self.visible = !self.visible,
             (KeyCode::Char('x'), Some(friend)) => self.act(Action::Unfriend(friend.account)),
             (KeyCode::Char('i'), Some(friend)) if self.seated().is_some() => self.act(Action::Invite(friend.account)),
             (KeyCode::Char('i'), _) => self.notice("Join a session first: an invite leads into one"),
@@ -215,8 +216,8 @@ impl Model {
             (KeyCode::Enter, Some(_)) if self.seated().is_some() => {
                 self.notice("You are in a session: leave it first (tab 6, then l)");
             }
-            (KeyCode::Enter, Some(invite)) => self.act(Action::Accept(invite.id)),
-            (KeyCode::Char('x'), Some(invite)) => self.act(Action::Reject(invite.id)),
+            (KeyCode::Enter, Some(invite)) => self.act(Action::Accept(invite.invite.id)),
+            (KeyCode::Char('x'), Some(invite)) => self.act(Action::Reject(invite.invite.id)),
             _ => drop(step(&mut self.invites_at, self.invites.len(), key)),
         }
     }

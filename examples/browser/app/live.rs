@@ -131,9 +131,8 @@ impl Live {
             }
             Action::Accept(invite) => told(model, "The invite", self.social.accept(&self.user, invite)),
             Action::Reject(invite) => {
-                if let Some(rejected) = self.social.reject(&self.user, invite) {
-                    self.run("The invite", rejected);
-                }
+                let rejected = self.social.reject(&self.user, invite);
+                self.run("The invite", rejected);
             }
             Action::Quit => self.quit = true,
             Action::Say(_) | Action::Ready(_) | Action::Leave | Action::Invite(_) => self.inside(model, action),
@@ -152,9 +151,8 @@ impl Live {
                 if let Some(room) = &mut model.room {
                     room.tell(format!("* you invite {name}"));
                 }
-                if let Some(invited) = self.social.invite(&session, account) {
-                    self.run("The invite", invited);
-                }
+                let invited = self.social.invite(&session, account);
+                self.run("The invite", invited);
             }
             _ => {}
         }
@@ -215,11 +213,7 @@ impl Live {
                     }
                 }
             }
-            Event::User { what, .. } => {
-                if let Some(target) = self.social.user_event(model, what) {
-                    model.join_invited(target);
-                }
-            }
+            Event::User { what, .. } => self.social.user_event(model, what),
             Event::Lan(LanEvent::Trouble(why)) => model.notice(format!("Trouble: {why}")),
             Event::Lan(LanEvent::Recovered(what)) => model.notice(format!("Works again: {what}")),
             _ => {}

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lansession::{
-    AccountId, Diagnosis, Error, Filter, FilterError, Found, InviteId, JoinLink, JoinRequest, OrderBy, Refusal,
+    AccountId, Diagnosis, Error, Filter, FilterError, Found, Invite, InviteId, JoinLink, JoinRequest, OrderBy, Refusal,
     RoomCode, SessionKey, SessionQuery,
 };
 
@@ -63,7 +63,7 @@ pub(crate) enum Target {
     Link(JoinLink, String),
     Code(RoomCode),
     Address(SocketAddr),
-    Invite(InviteRow),
+    Invite(Box<Invite>),
 }
 
 impl Target {
@@ -85,7 +85,7 @@ impl Target {
             Self::Link(_, name) => name.clone(),
             Self::Code(code) => code.to_string(),
             Self::Address(address) => address.to_string(),
-            Self::Invite(invite) => invite.session.clone(),
+            Self::Invite(invite) => invite.name.clone(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Target {
             Self::Link(link, _) => link.into(),
             Self::Code(code) => (*code).into(),
             Self::Address(address) => (*address).into(),
-            Self::Invite(invite) => invite.request(),
+            Self::Invite(invite) => (&**invite).into(),
         }
     }
 }
@@ -233,6 +233,8 @@ pub(crate) struct Model {
     pub(crate) friends_at: usize,
     /// In which sessions friends were found.
     pub(crate) whereabouts: BTreeMap<AccountId, Found>,
+    /// Whether friends may find this player in its session.
+    pub(crate) visible: bool,
     pub(crate) invites: Vec<InviteRow>,
     pub(crate) invites_at: usize,
     pub(crate) room: Option<Room>,
@@ -264,6 +266,7 @@ impl Model {
             recent_at: 0,
             friends_at: 0,
             whereabouts: BTreeMap::new(),
+            visible: false,
             invites: Vec::new(),
             invites_at: 0,
             room: None,
@@ -418,8 +421,14 @@ impl Model {
     }
 
     /// An invite was accepted: its join follows.
-    pub(crate) fn join_invited(&mut self, target: Target) {
-        self.join(target);
+    pub(crate) fn join_invited(&mut self, invite: &Invite) {
+        self.join(Target::Invite(Box::new(invite.clone())));
+    }
+
+    /// A link was opened outside: where it leads is shown, and the player says whether to follow.
+    pub(crate) fn offer(&mut self, link: &JoinLink) {
+        let line = Line::from(link.to_string().as_str());
+        self.popup = Some(Popup::Ask { what: Ask::Join, line, problem: None });
     }
 
     fn join_with(&mut self, target: Target, password: Option<String>) {

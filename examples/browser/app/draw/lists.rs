@@ -153,7 +153,8 @@ pub(super) fn recent(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 pub(super) fn friends(frame: &mut Frame<'_>, area: Rect, model: &Model) {
-    let inside = block(frame, area, "Friends");
+    let visible = if model.visible { "they find you in your session" } else { "they cannot find you" };
+    let inside = block(frame, area, &format!("Friends · {visible}"));
     let [own, below] = split_top(inside);
     line(frame, own, format!(" You are {}", model.account), QUIET);
     if model.memory.friends.is_empty() {
@@ -195,8 +196,8 @@ pub(super) fn invites(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         let inviter = columns.saturating_sub(32 + 14 + 3);
         let text = format!(
             " {} {} {}",
-            left(&invite.session, 32),
-            left(&format!("from {}", invite.inviter), inviter),
+            left(&invite.invite.name, 32),
+            left(&format!("from {}", invite.invite.inviter_name), inviter),
             right(&format!("{}:{:02} left", seconds / 60, seconds % 60), 13)
         );
         line(frame, place, text, if at == model.invites_at { CHOSEN } else { LOUD });

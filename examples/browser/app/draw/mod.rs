@@ -51,7 +51,7 @@ pub(super) fn hint(model: &Model) -> &'static str {
         _ if model.filtering => "Type a filter, as map == \"dust\" and @open_slots > 0    Enter done",
         Tab::Sessions => "Enter join  d details  / filter  s sort  o flip  r ask again  c code  ? help",
         Tab::Recent => "Enter join  x forget  Tab next tab  ? help  q quit",
-        Tab::Friends => "a add  x remove  Enter join the friend  i invite  ? help  q quit",
+        Tab::Friends => "a add  x remove  Enter join the friend  i invite  p be found  ? help  q quit",
         Tab::Invites => "Enter accept  x reject  Tab next tab  ? help  q quit",
         Tab::Diagnosis => "r ask again  Up/Down scroll  Tab next tab  ? help  q quit",
         Tab::Session => match &model.room {

@@ -21,7 +21,7 @@ s, o          sorts by name, ping, players, attributes; o turns it around
 c             joins by a room code, a link or an address
 r             asks the network again; in a session: ready, not ready
 t, i, f, l    in a session: talk, invite a friend, make a friend, leave
-a, x          adds and removes friends; x also forgets and rejects
+a, x, p       adds and removes friends, lets them find you; x also rejects
 q, Ctrl-C     quits";
 
 pub(super) fn popup(frame: &mut Frame<'_>, area: Rect, model: &Model, popup: &Popup) {
