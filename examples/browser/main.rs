@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Beside three `cargo run --example host -- --game com.example.boxes --loopback …`, sorted by their attribute `map`, while
-//! somebody types a filter (captured with tmux at 80x24; both screens here without their empty lines):
+//! somebody types a filter (captured with tmux at 80x24; all screens here without their empty lines):
 //!
 //! ```text
 //!  lansession browser · com.example.boxes                          Bob (5DFA941B)
@@ -21,23 +21,38 @@
 //! Type a filter, as map == "dust" and @open_slots > 0    Enter done
 //! ```
 //!
-//! And from within a session:
+//! From within a session, after a friend was invited and did not want to come:
 //!
 //! ```text
-//!  lansession browser · com.example.boxes                          Bob (5DFA941B)
+//!  lansession browser · com.example.boxes                          Bob (77SY5GXA)
 //!  1 Sessions (1)  2 Recent  3 Friends  4 Invites  5 Diagnosis  6 Session
-//! ┌ Cem's den · PHZ-7KQ ─────────────────────────────────────────────────────────┐
-//! │ 2/2 players · public · lobby · password · revision 1.3                       │
-//! │ attributes: map="nuke"                                                       │
-//! │ the game's own ports: -                                                      │
+//! ┌ Ada's room · 8A3-57P ────────────────────────────────────────────────────────┐
+//! │ 2/4 players · public · lobby · revision 1.2                                  │
+//! │ attributes: map="dust"                                                       │
+//! │ the game's own ports: game at 127.0.0.1:7777                                 │
 //! └──────────────────────────────────────────────────────────────────────────────┘
 //! ┌ Members ───────────────────────┐┌ What happens ──────────────────────────────┐
-//! │  0 Cem                     host││ Cem: good luck                             │
-//! │  1 Bob                you ready││ Bob: you too                               │
+//! │  0 Ada                     host││ * you invite Dee                           │
+//! │  1 Bob                      you││ * the invite to Dee: delivered             │
+//! │                                ││ * the invite to Dee: rejected              │
 //! └────────────────────────────────┘└────────────────────────────────────────────┘
-//!  You are ready.
-//!  No friend to invite: add one with f here or a in tab 3
+//!  You are not ready.
+//!
 //! t talk  r ready  d link  i invite a friend  f befriend  l leave  ? help  q quit
+//! ```
+//!
+//! And at the friend's, once Bob has let friends find him:
+//!
+//! ```text
+//!  lansession browser · com.example.boxes                          Dee (ZQAB1S67)
+//!  1 Sessions (1)  2 Recent  3 Friends  4 Invites (1)  5 Diagnosis  6 Session
+//! ┌ Friends · they cannot find you ──────────────────────────────────────────────┐
+//! │ You are ZQAB1S67T6NPFNCTWWZACZ0TVRT91Z9PQT99VPM6J981P93T7VS0                 │
+//! │ Bob                          77SY5GXA in Ada's room                          │
+//! └──────────────────────────────────────────────────────────────────────────────┘
+//!
+//!
+//! a add  x remove  Enter join the friend  i invite  p be found  ? help  q quit
 //! ```
 //!
 //! How it is made: `app` is all of it but the terminal. Keys change a model, the model is drawn into a buffer, and one file,
