@@ -19,8 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, JoinLink, LanEvent, Refusal, Result,
-    SessionId, SessionKey, UiTarget, UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, LanEvent, Result, SessionId,
+    SessionKey, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
@@ -154,11 +154,6 @@ impl Inner {
         self.close_doors(after);
     }
 
-    /// Another process may receive links from now on.
-    fn close_doors(&mut self, after: &mut After) {
-        after.doors.extend(self.users.values_mut().filter_map(|user| user.door.take()));
-    }
-
     fn admit_end(&self) -> Result<()> {
         if self.stopped || self.closing { Err(stopped()) } else { Ok(()) }
     }
@@ -170,24 +165,6 @@ impl Inner {
             return Err(Error::new(ErrorKind::TooManyRequests, why));
         }
         Ok(())
-    }
-
-    /// At most so many links in any second, whoever opens them.
-    fn admit_link(&mut self, now: Duration) -> Result<()> {
-        let window = Duration::from_secs(1);
-        while self.links_opened.front().is_some_and(|&at| now.saturating_sub(at) >= window) {
-            self.links_opened.pop_front();
-        }
-        match self.links_opened.front() {
-            Some(&oldest) if self.links_opened.len() >= limits::LINKS_PER_SECOND => {
-                let after = window.saturating_sub(now.saturating_sub(oldest));
-                Err(Error::refused(Refusal::TooManyRequests { after }))
-            }
-            _ => {
-                self.links_opened.push_back(now);
-                Ok(())
-            }
-        }
     }
 
     fn admit_query(&self) -> Result<()> {
@@ -495,7 +472,7 @@ impl Core {
         Self::signed_in(&mut self.lock(), account, generation).map(|_| ())
     }
 
-    fn signed_in<'a>(inner: &'a mut Inner, account: AccountId, generation: u64) -> Result<&'a mut SignedIn> {
+    pub(super) fn signed_in(inner: &mut Inner, account: AccountId, generation: u64) -> Result<&mut SignedIn> {
         if inner.stopped || inner.closing {
             return Err(stopped());
         }
@@ -503,51 +480,6 @@ impl Core {
             Some(user) if user.generation == generation && !user.leaving => Ok(user),
             _ => Err(signed_out()),
         }
-    }
-
-    /// A link is to be shown to a user: from the game itself, or from another process. The driver is not asked: nothing is
-    /// looked for or dialled before the game says so.
-    pub(super) fn open_link(
-        &self,
-        account: AccountId,
-        generation: u64,
-        link: JoinLink,
-        now: Option<Duration>,
-    ) -> Result<()> {
-        let opened: Result<()> = self.with(|inner, after| {
-            Self::signed_in(inner, account, generation)?;
-            if let Some(now) = now {
-                inner.admit_link(now)?;
-            }
-            let event = UserEvent::UiJoinRequested { target: UiTarget::Link(link) };
-            inner.accept(after, Output::User { user: account, event });
-            Ok(())
-        });
-        self.staged.notify_all();
-        opened
-    }
-
-    pub(super) fn receives_links(&self, account: AccountId, generation: u64) -> Result<bool> {
-        Self::signed_in(&mut self.lock(), account, generation).map(|user| user.door.is_some())
-    }
-
-    /// From now on this user receives links, until it signs out.
-    pub(super) fn keep_door(
-        &self,
-        account: AccountId,
-        generation: u64,
-        door: Box<dyn Any + Send + Sync>,
-    ) -> Result<()> {
-        self.with(|inner, after| match Self::signed_in(inner, account, generation) {
-            Ok(user) => {
-                after.doors.extend(user.door.replace(door));
-                Ok(())
-            }
-            Err(error) => {
-                after.doors.push(door);
-                Err(error)
-            }
-        })
     }
 
     /// The user's last handle is gone.

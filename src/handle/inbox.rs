@@ -15,6 +15,7 @@ const WHOLE: usize = 64;
 
 /// One thing to apply at the next update.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
 pub(super) enum Staged {
     /// Tell of a new seat.
     Announce(SeatId),
@@ -209,5 +210,39 @@ impl Fold {
             staged.push(Staged::Stop);
         }
         staged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{HostKey, Identity, JoinLink, SessionId, UiTarget};
+
+    #[test]
+    fn a_users_events_are_folded_to_the_latest_and_a_sign_out_is_never_dropped() {
+        let user = Identity::from_seed([1; 32]).unwrap().account();
+        let founder = HostKey::from_bytes([9; 32]).unwrap();
+        let mut inbox = Inbox::default();
+        let mut say = |event| inbox.push(Staged::Output(Output::User { user, event }));
+        say(UserEvent::SignedOut);
+        for number in 0..=STAGED {
+            let key = SessionKey { id: SessionId::from_name(&number.to_string()), founder };
+            let link = JoinLink::new("game", key, founder, []).unwrap();
+            say(UserEvent::UiJoinRequested { target: UiTarget::Link(link) });
+        }
+        let events: Vec<UserEvent> = inbox
+            .take()
+            .into_iter()
+            .map(|staged| match staged {
+                Staged::Output(Output::User { event, .. }) => event,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let pushed_after = STAGED + 2 - (STAGED + 1);
+        assert!(events.len() <= WHOLE + 2 + pushed_after, "{}", events.len());
+        let missed = events.iter().map(|event| if let UserEvent::Lagged { missed } = event { *missed } else { 0 });
+        let shown = events.iter().filter(|event| matches!(event, UserEvent::UiJoinRequested { .. })).count();
+        assert_eq!(missed.sum::<u64>() + shown as u64, STAGED as u64 + 1, "each is told or counted");
+        assert!(events.contains(&UserEvent::SignedOut));
     }
 }

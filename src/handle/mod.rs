@@ -12,6 +12,7 @@ mod events;
 mod inbox;
 mod join;
 mod lan;
+mod links;
 mod pending;
 mod policy;
 mod queue;
@@ -31,9 +32,9 @@ pub use builder::{LanBuilder, Preset};
 pub use events::{Events, Next};
 pub use join::JoinRequest;
 pub use lan::Lan;
+#[cfg(feature = "net")]
+pub(crate) use links::check_game;
 pub use pending::Pending;
 pub use session::Session;
 pub use user::User;
-#[cfg(feature = "net")]
-pub(crate) use user::check_game;
 pub use watch::{Changed, Watch};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::browser::Browser;
-use super::core::{Kind, stopped};
+use super::core::Kind;
 use super::events::Events;
 use super::join::{JoinRequest, check_local_name, check_password};
 use super::lan::{Lan, unit};
@@ -12,9 +12,7 @@ use super::pending::{Outcome, Pending, unfit};
 use super::seat::Seat;
 use super::session::Session;
 use crate::proto::io::{Command, RequestId};
-use crate::types::{
-    AccountId, Error, ErrorKind, Found, HostRequest, JoinLink, Result, SessionId, SessionQuery, UserEvent,
-};
+use crate::types::{AccountId, Error, ErrorKind, Found, HostRequest, Result, SessionId, SessionQuery, UserEvent};
 
 /// A local user, from [`Lan::sign_in`]. Cheap to clone; sessions and browsers keep it. When the last of these handles is
 /// dropped the user is signed out.
@@ -52,6 +50,11 @@ impl User {
 
     pub(super) fn lan(&self) -> &Lan {
         &self.0.lan
+    }
+
+    /// Which of the account's sign-ins this is.
+    pub(super) fn generation(&self) -> u64 {
+        self.0.generation
     }
 
     /// The user's account.
@@ -163,66 +166,6 @@ impl User {
         Browser::open(self.lan(), Some(self.clone()), query.into())
     }
 
-    /// A join link was opened: typed, scanned, or handed over by the system's link handler. Checks it and raises
-    /// [`UserEvent::UiJoinRequested`] for this user. Nothing is looked for or dialled: the game shows where the link leads,
-    /// asks the player, and joins with the event's target.
-    ///
-    /// # Errors
-    /// `InvalidArgument` where the text is no link, is over 2 KiB or is of another game; `TooManyRequests` for a fifth link
-    /// in a second; `InvalidState` after a sign-out; `Stopped`.
-    ///
-    /// ```
-    /// # if cfg!(not(feature = "net")) { return Ok(()) }
-    /// # use std::time::Duration;
-    /// # use lansession::{ErrorKind, Lan, Preset, SessionSettings, UserEvent};
-    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
-    /// # let room = lan.sign_in("Ada")?.host(SessionSettings::new("room")).wait(Duration::from_secs(5))?;
-    /// let bob = lan.sign_in("Bob")?;
-    /// let mut events = bob.events();
-    /// bob.open_link(&room.link().to_string())?;
-    /// if let Some(UserEvent::UiJoinRequested { target, .. }) = events.try_next() {
-    ///     // "Join Ada's room?" - "Yes"
-    ///     let seat = bob.join(target).wait(Duration::from_secs(5))?;
-    ///     assert_eq!(seat.id(), room.id());
-    /// } else {
-    ///     panic!("no event");
-    /// }
-    /// assert_eq!(bob.open_link("http://example.com").unwrap_err().kind(), ErrorKind::InvalidArgument);
-    /// # Ok::<(), lansession::Error>(())
-    /// ```
-    pub fn open_link(&self, text: &str) -> Result<()> {
-        self.check()?;
-        let link: JoinLink = text.parse()?;
-        let lan = self.lan();
-        check_game(&lan.config().game, &link)?;
-        lan.core().open_link(self.id(), self.0.generation, link, lan.backend().uptime())
-    }
-
-    /// From now on, links that other processes of this game [hand over](crate::hand_over) are opened for this user, as by
-    /// [`open_link`](Self::open_link), until it signs out: so the program that the system starts for a clicked link passes
-    /// it to the one that runs already. Only processes of the same user of this machine can.
-    ///
-    /// # Errors
-    /// `AlreadyExists` where another process of this game, or another user of this one, receives them; `Io` where the
-    /// directory of the local socket is not this user's alone, or the system refuses; `Unsupported` without the feature
-    /// `net`; `InvalidState` after a sign-out; `Stopped`.
-    pub fn receive_links(&self) -> Result<()> {
-        let (account, generation) = (self.id(), self.0.generation);
-        let lan = self.lan();
-        if lan.core().receives_links(account, generation)? {
-            return Ok(());
-        }
-        let (core, backend) = (Arc::downgrade(lan.core()), Arc::downgrade(lan.backend()));
-        let game = lan.config().game.clone();
-        let take = move |link: JoinLink| {
-            let (Some(core), Some(backend)) = (core.upgrade(), backend.upgrade()) else { return Err(stopped()) };
-            check_game(&game, &link)?;
-            core.open_link(account, generation, link, backend.uptime())
-        };
-        let door = lan.backend().receive_links(&lan.config().game, Arc::new(take))?;
-        lan.core().keep_door(account, generation, door)
-    }
-
     /// The sessions in which this user has a seat, in the order in which it took them.
     #[must_use]
     #[doc(alias = "GetAllSessions")]
@@ -265,10 +208,6 @@ impl User {
         }
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.0.generation
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         self.lan().core().check_user(self.id(), self.0.generation)
     }
@@ -296,14 +235,6 @@ impl User {
         let claims = self.lan().core().claims(|seat| seat.user == account && seat.is_live() && fits(seat));
         claims.into_iter().map(|claim| Session::new(claim, self.clone())).collect()
     }
-}
-
-/// A link to another game is not for this one.
-pub(crate) fn check_game(game: &str, link: &JoinLink) -> Result<()> {
-    if link.game() == game {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::InvalidArgument, format!("the link is of the game {:?}, this is {game:?}", link.game())))
 }
 
 impl fmt::Debug for User {

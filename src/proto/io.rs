@@ -436,6 +436,7 @@ pub(crate) struct SeatOpened {
 
 /// What users get.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
 pub(crate) enum Output {
     Done {
         request: RequestId,

@@ -144,6 +144,21 @@ impl SessionQuery {
     /// process can tell, and does so for friends whose presence is on; there is no telling an account that does not answer
     /// from one that does not exist. Such a find ends when all have answered, at the latest with the
     /// [`timeout`](Self::timeout). A browse takes no accounts.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{ErrorKind, Lan, Preset, SessionQuery, SessionSettings, SessionVisibility};
+    /// # let (five, lan) = (Duration::from_secs(5), Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?);
+    /// let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// let _room = ada.host(SessionSettings::new("hideout").listed(false)).wait(five)?;
+    /// let mine = SessionQuery::new().accounts([ada.id()]).private(true);
+    /// let found = ada.find(mine.clone()).wait(five)?;
+    /// assert_eq!(found[0].visibility(), SessionVisibility::Private);
+    /// assert_eq!(found[0].matched().unwrap().account, ada.id());
+    /// assert_eq!(bob.find(mine).wait(five).unwrap_err().kind(), ErrorKind::Forbidden);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "TargetUser")]
     #[doc(alias = "FindFriendSession")]

@@ -163,6 +163,8 @@ mod tests {
         let facts = PublicFacts {
             matchmaking: false,
             mobile: false,
+            allow_sanctioned: true,
+            anti_cheat: false,
             name: name.into(),
             version: 0,
             revision: 1,

@@ -8,7 +8,6 @@ use crate::proto::io::{Arrival, Command, Output, RequestId};
 use crate::proto::social::{Asked, Reaction, SocialEvent};
 use crate::types::{AccountId, AccountRow, Error, ErrorKind, Invite, InviteState, InvitesFrom};
 use crate::wire::datagram::{Kind, LocatePurpose, Prefix};
-use crate::wire::hash;
 
 impl Engine {
     /// Takes a Locate of this game; `false` for anything else.
@@ -19,7 +18,7 @@ impl Engine {
         }
         let accounts = self.participants();
         // Where nobody takes part there is not even a trial opening.
-        if !accounts.is_empty() && prefix.game == hash::game_tag(&self.config.game) {
+        if !accounts.is_empty() {
             let Self { discovery, social, .. } = self;
             let asked = discovery.with_cx(now, |cx| social.handle_locate(cx, arrival, &accounts));
             if let Some((asked, reaction)) = asked.and_then(|asked| self.reaction(&asked).map(|to| (asked, to))) {
@@ -118,7 +117,8 @@ impl Engine {
     /// What the sessions told users, as far as it matters here: a seat that is taken uses up the invites to it.
     pub(super) fn seat_opened(&mut self, output: &Output) {
         if let Output::SeatOpened(opened) = output {
-            self.social.seated(opened.user, opened.snapshot.key);
+            let inbox = self.social.seated(opened.user, opened.snapshot.key);
+            self.outputs.extend(inbox);
         }
     }
 

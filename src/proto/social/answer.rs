@@ -142,7 +142,7 @@ impl Answers {
         }
         let Origin::OnLink(Via::Interface { index, .. }) = cx.net.origin(arrival) else { return None };
         let sealed = SealedLocate::decode(&arrival.bytes).ok()?;
-        if self.opened.contains(&sealed.salt) {
+        if sealed.game != cx.game || self.opened.contains(&sealed.salt) {
             return None;
         }
         let (user, opened) = accounts.iter().find_map(|&user| Some((user, sealed.open(user)?)))?;

@@ -424,10 +424,17 @@ impl Social {
         Some(invite)
     }
 
-    /// The user has its seat: its invites into that session have done their work.
-    pub(crate) fn seated(&mut self, account: AccountId, session: SessionKey) {
-        let ids = self.users.get_mut(&account).map(|user| user.inbox.remove_of(session)).unwrap_or_default();
-        self.all_ended(account, ids, InviteState::Accepted);
+    /// The user has its seat: its invites into that session have done their work. The new inbox, to be shown before the
+    /// seat; the events come after it.
+    pub(crate) fn seated(&mut self, account: AccountId, session: SessionKey) -> Option<Output> {
+        let ids = self.users.get_mut(&account)?.inbox.remove_of(session);
+        if ids.is_empty() {
+            return None;
+        }
+        for id in ids {
+            self.ended(account, id, InviteState::Accepted);
+        }
+        self.list(account)
     }
 
     fn all_ended(&mut self, account: AccountId, ids: Vec<InviteId>, state: InviteState) {
@@ -449,9 +456,13 @@ impl Social {
 
     /// The list before the event that speaks of it.
     fn show(&mut self, account: AccountId) {
-        if let Some(user) = self.users.get(&account) {
-            self.outputs.push_back(Output::Invites { user: account, list: user.inbox.list().into() });
-        }
+        let list = self.list(account);
+        self.outputs.extend(list);
+    }
+
+    fn list(&self, account: AccountId) -> Option<Output> {
+        let list = self.users.get(&account)?.inbox.list();
+        Some(Output::Invites { user: account, list: list.into() })
     }
 
     // --------------------------------------------------------------------------------------------------- time

@@ -13,7 +13,7 @@ use crate::wire::bytes::{Reader, Writer};
 use crate::wire::sign::{self, Context, SIGNATURE};
 use crate::wire::{WireError, WireResult};
 
-use super::prefix::{GameTag, Kind, PREFIX, open, start};
+use super::prefix::{GameTag, Kind, Prefix, open, start};
 
 const SALT: usize = 16;
 /// Asker 32, listener key 32, address 16, port 2, Unix seconds 8, purpose 1, signature 64.
@@ -21,7 +21,7 @@ const SEALED: usize = 155;
 const TAG: usize = 16;
 /// The whole datagram.
 #[cfg(test)]
-pub(crate) const LOCATE_SIZE: usize = PREFIX + SALT + SEALED + TAG;
+pub(crate) const LOCATE_SIZE: usize = super::prefix::PREFIX + SALT + SEALED + TAG;
 
 /// What the asker wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(crate) struct Locate {
 /// One that came, still sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SealedLocate {
-    game: GameTag,
+    pub(crate) game: GameTag,
     pub(crate) salt: [u8; SALT],
     sealed: [u8; SEALED + TAG],
 }
@@ -119,7 +119,7 @@ impl SealedLocate {
     /// Reads one; nothing is opened here.
     pub(crate) fn decode(bytes: &[u8]) -> WireResult<Self> {
         let (_, mut reader) = open(Kind::Locate, bytes)?;
-        let game = super::prefix::Prefix::peek(bytes)?.game;
+        let game = Prefix::peek(bytes)?.game;
         let sealed = Self { game, salt: reader.array()?, sealed: reader.array()? };
         reader.end()?;
         Ok(sealed)
