@@ -104,7 +104,7 @@ fn main() -> ExitCode {
 /// What became of the terminal, once the words were right and the library runs.
 fn run() -> Result<io::Result<()>, Failure> {
     let mut args = Args::from_env();
-    let game = args.peek("--game").ok_or("--game is missing")?;
+    let game = args.peek("--game")?;
     let builder = common::lan(&mut args)?;
     let profile = common::profile(&mut args, "player")?;
     let named = args.one("--saved")?.map(PathBuf::from);

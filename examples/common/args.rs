@@ -35,12 +35,6 @@ impl Args {
         }
     }
 
-    /// The flag's value, which is left for others.
-    pub(crate) fn peek(&self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|word| word == name)?;
-        self.0.get(at + 1).cloned()
-    }
-
     /// The values of a flag that may come several times.
     pub(crate) fn all(&mut self, name: &str) -> Result<Vec<String>, Failure> {
         let mut values = Vec::new();
