@@ -72,7 +72,7 @@ fn text(frame: &mut Frame<'_>, area: Rect, title: &str, text: &str, keys: &str) 
 fn ask(frame: &mut Frame<'_>, area: Rect, what: &Ask, typed: &super::super::Line, problem: Option<&str>) {
     let (title, about, hidden) = match what {
         Ask::Password(target) => (format!("The password of {}", target.name()), "Enter joins, Esc gives up.", true),
-        Ask::Join => ("Join".to_owned(), "A room code like K7Q-F2M, a link, or ADDRESS:PORT.", false),
+        Ask::Join => ("Join".to_owned(), "A room code like K7Q-F2M, a link, or ADDRESS:PORT. Enter joins.", false),
         Ask::Friend => ("Add a friend".to_owned(), "The account id, and after a space a name.", false),
     };
     let columns = usize::from(area.width).saturating_sub(6);
