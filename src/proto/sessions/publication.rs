@@ -50,6 +50,7 @@ pub(super) fn row(
         term: state.revision.term,
         facts: PublicFacts::of(state),
         listed: state.listed,
+        shown: false,
         addresses,
         member: account,
         status: member.status,

@@ -220,6 +220,7 @@ fn account_row() -> AccountRow {
         term: 1,
         facts: PublicFacts::of(&snapshot()),
         listed: true,
+        shown: true,
         addresses: vec!["192.168.0.7:40000".parse().unwrap()],
         member: account(11),
         status: MemberStatus::Active,
