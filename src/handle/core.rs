@@ -109,15 +109,15 @@ pub(super) struct Listing {
 #[derive(Default)]
 pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
-    pub(super) claims: Vec<SeatClaim>,
+    pub(super) outcomes: Vec<Outcome>,
     pub(super) slots: Vec<Arc<Slot>>,
 }
 
 impl After {
     fn run(self) {
-        let Self { wakers, claims, slots } = self;
+        let Self { wakers, outcomes, slots } = self;
         wakers.into_iter().for_each(Waker::wake);
-        drop((claims, slots));
+        drop((outcomes, slots));
     }
 }
 
@@ -368,9 +368,9 @@ impl Core {
             return;
         }
         match late() {
-            Some(Ok(Outcome::Seat(claim))) => claim.keep(),
+            Some(Ok(outcome)) => outcome.seats().iter().for_each(SeatClaim::keep),
             Some(Err(error)) => self.with(|inner, after| inner.trouble(after, &error)),
-            Some(Ok(_)) | None => {}
+            None => {}
         }
     }
 

@@ -13,6 +13,7 @@ mod inbox;
 mod join;
 mod lan;
 mod pending;
+mod places;
 mod queue;
 mod seat;
 mod session;

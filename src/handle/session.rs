@@ -44,7 +44,7 @@ const LINK_ADDRESSES: usize = 8;
 #[doc(alias = "ISession")]
 pub struct Session {
     // Dropped before the user: the leave goes before the sign-out.
-    claim: SeatClaim,
+    pub(super) claim: SeatClaim,
     user: User,
 }
 
@@ -178,8 +178,11 @@ impl Session {
 
     /// Lobby, in progress, ended; host only.
     ///
+    /// With the [ready gate](crate::SessionSettings::ready_gate) on, the match starts only when all active and connected
+    /// members are ready. The host's own seat counts like any other; a dedicated host has none.
+    ///
     /// # Errors
-    /// `NotOwner`, `Ended`, `Stopped`.
+    /// `InvalidState` naming who is not ready, `NotOwner`, `Ended`, `Stopped`.
     #[doc(alias = "StartSession")]
     #[doc(alias = "EndSession")]
     pub fn set_phase(&self, phase: Phase) -> Pending<Revision> {
@@ -423,7 +426,7 @@ impl Session {
         text
     }
 
-    fn check_live(&self) -> Result<()> {
+    pub(super) fn check_live(&self) -> Result<()> {
         self.user.lan().check_open()?;
         match &self.claim.lock().ended {
             Some(why) => Err(Error::new(ErrorKind::Ended, format!("the seat has ended: {why}"))),
@@ -431,7 +434,7 @@ impl Session {
         }
     }
 
-    fn check_host(&self) -> Result<()> {
+    pub(super) fn check_host(&self) -> Result<()> {
         self.check_live()?;
         if self.is_host() {
             Ok(())
@@ -440,7 +443,7 @@ impl Session {
         }
     }
 
-    fn change(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Revision> {
+    pub(super) fn change(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Revision> {
         self.claim.core().request(Kind::Change(self.claim.id()), command, |outcome| match outcome {
             Outcome::Revision(revision) => Ok(revision),
             other => Err(unfit(&other)),

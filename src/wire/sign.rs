@@ -17,11 +17,14 @@ pub(crate) enum Context {
     Seat,
     /// A host's account over a channel.
     Account,
+    /// A further local user's word that it takes part in a join.
+    SeatUser,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 5] = [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::SeatUser];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -30,6 +33,7 @@ impl Context {
             Self::Goodbye => "lansession goodbye",
             Self::Seat => "lansession seat",
             Self::Account => "lansession account",
+            Self::SeatUser => "lansession seat-user",
         }
     }
 }

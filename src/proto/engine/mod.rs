@@ -437,6 +437,12 @@ impl Engine {
             | Command::Kick { request, .. }
             | Command::Unban { request, .. }
             | Command::Say { request, .. }
+            | Command::SetStatus { request, .. }
+            | Command::Register { request, .. }
+            | Command::SetRole { request, .. }
+            | Command::SetTurn { request, .. }
+            | Command::Reserve { request, .. }
+            | Command::ChangeReservation { request, .. }
             | Command::Destroy { request, .. }
             | Command::Diagnose { request }
             | Command::Leave { request: Some(request), .. } => *request,

@@ -1,11 +1,13 @@
 //! What users ask of the seats they hold.
 
+use std::time::Duration;
+
 use super::Sessions;
 use super::core::{Core, Owner};
 use super::host::HostAuthority;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, Command, RequestId, SeatId};
-use crate::types::{Error, ErrorKind, Left, SessionKey};
+use crate::types::{Error, ErrorKind, Left, MemberUpdate, ReserveRequest, SessionKey};
 use crate::wire::frame::Request;
 
 impl Sessions {
@@ -45,6 +47,44 @@ impl Sessions {
                     self.at_host(request, seat, |host, core| host.say(core, request, &data));
                 }
             }
+            // States, roles, turns, reservations.
+            Command::SetStatus { request, seat, status } => {
+                if !self.asked(request, seat, || Request::SetStatus(status)) {
+                    self.at_host(request, seat, |host, core| host.set_status(core, request, status));
+                }
+            }
+            Command::Register { request, seat } => {
+                if !self.asked(request, seat, || Request::Register) {
+                    // A host that has a seat was registered with it.
+                    self.at_host(request, seat, |host, core| host.update_me(core, request, MemberUpdate::new()));
+                }
+            }
+            Command::SetRole { request, seat, account: None, role } => {
+                if !self.asked(request, seat, || Request::SetRole(role.clone())) {
+                    self.at_host(request, seat, |host, core| host.set_role(core, request, None, role));
+                }
+            }
+            Command::SetRole { request, seat, account, role } => {
+                self.at_host(request, seat, |host, core| host.set_role(core, request, account, role));
+            }
+            Command::SetTurn { request, seat, accounts } => {
+                self.at_host(request, seat, |host, core| host.set_turn(core, request, accounts));
+            }
+            Command::Reserve { request, seat, what } => {
+                let millis = |ttl: Duration| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX);
+                let ReserveRequest { accounts, role, ttl } = (*what).clone();
+                if !self.asked(request, seat, || Request::Reserve { accounts, role, ttl: ttl.map(millis) }) {
+                    self.at_host(request, seat, |host, core| host.reserve_here(core, request, &what));
+                }
+            }
+            Command::ChangeReservation { request, seat, id, expected, change } => {
+                let body = || Request::ChangeReservation { id, expected, change: change.clone() };
+                if !self.asked(request, seat, body) {
+                    self.at_host(request, seat, |host, core| {
+                        host.change_reservation_here(core, request, id, expected, &change);
+                    });
+                }
+            }
             Command::Leave { request, seat } => self.leave(request, seat),
             Command::Destroy { request, seat } => {
                 let key = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key);
@@ -60,9 +100,17 @@ impl Sessions {
         }
     }
 
+    /// Asks the host of a member's seat; false where the seat is none.
+    fn asked(&mut self, request: RequestId, seat: SeatId, body: impl FnOnce() -> Request) -> bool {
+        let Some(member) = self.members.get_mut(&seat) else { return false };
+        member.request(&mut self.core, request, body());
+        true
+    }
+
     /// Only the host may; a seat that is no host's or none at all is told so.
     fn at_host(&mut self, request: RequestId, seat: SeatId, run: impl FnOnce(&mut HostAuthority, &mut Core)) {
         if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
+            host.expire(&mut self.core);
             run(host, &mut self.core);
         } else if self.members.contains_key(&seat) {
             let why = "only the session's host may do this";

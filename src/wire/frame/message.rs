@@ -1,8 +1,8 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, Attributes, External, HostKey, Left, MemberStatus, MemberUpdate, Refusal, Revision, SessionId,
-    SessionKey, SessionSnapshot,
+    AccountId, Attributes, External, HostKey, Left, MemberStatus, MemberUpdate, Refusal, Reservation,
+    ReservationChange, ReservationId, Revision, SessionId, SessionKey, SessionSnapshot,
 };
 
 use super::state::Delta;
@@ -140,6 +140,23 @@ pub(crate) enum Request {
     Say(Vec<u8>),
     /// `reserved` becomes `active`; a second one is a success.
     Register,
+    // States, roles, reservations.
+    /// The own seat's state; never back to `reserved`.
+    SetStatus(MemberStatus),
+    /// The own seat's role.
+    SetRole(Option<String>),
+    Reserve {
+        accounts: Vec<AccountId>,
+        role: Option<String>,
+        /// Milliseconds; `None`: as long as the session's timeouts say.
+        ttl: Option<u32>,
+    },
+    ChangeReservation {
+        id: ReservationId,
+        /// Only if this is its version.
+        expected: Option<u32>,
+        change: ReservationChange,
+    },
 }
 
 /// Whom a commit answers.
@@ -159,4 +176,5 @@ pub(crate) enum DoneResult {
         text: String,
         retry_after_ms: u32,
     },
+    Reserved(Revision, Reservation),
 }

@@ -8,13 +8,14 @@ mod encoding;
 mod message;
 mod parts;
 mod proof;
+mod reservations;
 mod state;
 #[cfg(test)]
 mod tests;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
-pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
+pub(crate) use message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use state::{Change, Delta, SettingChange};

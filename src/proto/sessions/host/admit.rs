@@ -9,15 +9,15 @@ use super::super::bounds::{attribute_bytes, member_budget, members_own};
 use super::super::core::Core;
 use super::super::document::member_update;
 use super::super::doorman::Stage;
-use super::seat::{Applied, Seat};
+use super::seat::Applied;
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
 use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, JoinAsk, JoinPolicy, Left, LinkState, Member, Phase, PublicKey, Reason, Refusal, SessionEvent,
-    SessionId, Verdict, Visibility, WIRE_MAJOR,
+    AccountId, JoinAsk, JoinPolicy, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId,
+    Verdict, Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
 use crate::wire::hash;
@@ -165,26 +165,27 @@ impl HostAuthority {
         if self.doc.state().host == Some(account) {
             return Judgement::Refuse(Refusal::AlreadyMember);
         }
-        if let Some(seat) = self.seats.get(&account) {
+        if let Some(seat) = self.seats.get(&account).filter(|seat| !seat.held) {
             let again = seat.nonce == join.nonce || seat.link.is_none();
             return if again { Judgement::Back } else { Judgement::Challenge };
         }
         if let Some((_, why)) = self.gone.iter().find(|(nonce, _)| *nonce == join.nonce) {
             return Judgement::Ended(why.clone());
         }
-        if let Some(refusal) = self.newcomer_refusal(account) {
+        if let Some(refusal) = self.newcomer_refusal(account, &guest.link.binding, join) {
             return Judgement::Refuse(refusal);
-        }
-        let over = attribute_bytes(&join.attributes).saturating_sub(member_budget(self.doc.state().max_members));
-        if over > 0 {
-            let text = format!("the member's attributes are {over} bytes over this session's bound");
-            return Judgement::Refuse(Refusal::Refused(Reason::from(text)));
         }
         if self.admission { Judgement::Ask } else { Judgement::Seat }
     }
 
-    /// Policy, phase and switches, seat: what is checked again after the game's word.
-    fn newcomer_refusal(&self, account: AccountId) -> Option<Refusal> {
+    /// Policy, phase and switches, role, seat: what is checked again after the game's word. Who has a reserved seat is
+    /// judged by that: it only claims it.
+    fn newcomer_refusal(&self, account: AccountId, binding: &[u8; 32], join: &Join) -> Option<Refusal> {
+        let refusal = if self.is_held(account) { None } else { self.entry_refusal(account) };
+        refusal.or_else(|| self.place_refusal(account, binding, join))
+    }
+
+    fn entry_refusal(&self, account: AccountId) -> Option<Refusal> {
         let state = self.doc.state();
         match state.policy {
             JoinPolicy::Public => {}
@@ -202,7 +203,7 @@ impl HostAuthority {
         if state.locked && !self.leavers.contains(&account) {
             return Some(Refusal::Locked);
         }
-        (state.open_slots() == 0).then_some(Refusal::Full)
+        None
     }
 
     fn wait(&mut self, id: LinkId, waiting: Waiting) {
@@ -274,6 +275,7 @@ impl HostAuthority {
             name: join.name.clone(),
             external: join.external.clone(),
             ticket: join.ticket.clone(),
+            party: join.party.iter().filter(|user| user.proof.is_some()).map(|user| user.account).collect(),
             binding: hash::bound(&guest.link.binding, "ticket", self.key.id),
             deadline: core.tuning.admission,
         });
@@ -285,15 +287,18 @@ impl HostAuthority {
     pub(in super::super) fn answer(&mut self, core: &mut Core, ask: u64, verdict: Verdict) {
         self.wake = None;
         let asked = self.guests.iter().find_map(|(&id, guest)| match &guest.waiting {
-            Some(Waiting::Admission { ask: a, join, .. }) if *a == ask => Some((id, guest.account(), join.clone())),
+            Some(Waiting::Admission { ask: a, join, .. }) if *a == ask => {
+                Some((id, guest.account(), guest.link.binding, join.clone()))
+            }
             _ => None,
         });
-        let Some((id, account, join)) = asked else { return };
+        let Some((id, account, binding, join)) = asked else { return };
+        let seated = self.seats.contains_key(&account) && !self.is_held(account);
         match verdict {
             Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
             Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
-            Verdict::Admit if self.seats.contains_key(&account) => self.refuse(core, id, Refusal::AlreadyMember),
-            Verdict::Admit => match self.newcomer_refusal(account) {
+            Verdict::Admit if seated => self.refuse(core, id, Refusal::AlreadyMember),
+            Verdict::Admit => match self.newcomer_refusal(account, &binding, &join) {
                 Some(refusal) => self.refuse(core, id, refusal),
                 None => self.seat(core, id, &join),
             },
@@ -327,27 +332,11 @@ impl HostAuthority {
         let Some(guest) = self.guests.remove(&id) else { return };
         let account = guest.account();
         core.doorman.remove(id);
-        // They are in the order of their numbers: the first that is not its place leaves it free.
-        let taken = self.doc.state().members.iter().zip(0_u16..).take_while(|(member, at)| member.number == *at);
-        let number = u16::try_from(taken.count()).unwrap_or(u16::MAX);
-        let member = Member {
-            account,
-            name: join.name.clone(),
-            external: join.external.clone(),
-            number,
-            status: join.status,
-            link: LinkState::Connected,
-            ready: false,
-            is_host: false,
-            role: None,
-            attributes: members_own(&join.attributes),
-            joined_revision: self.doc.revision().number + 1,
-        };
         self.seat_of.insert(id, account);
-        self.seats.insert(account, Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation));
+        let changes = self.place(core, account, guest.link, join);
         self.leavers.retain(|leaver| *leaver != account);
         self.tell_keys(core);
-        self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
+        self.commit(core, &changes, None, Reply::Nobody);
         self.send_accept(core, account);
     }
 
@@ -358,11 +347,11 @@ impl HostAuthority {
         core.doorman.remove(id);
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let restarted = seat.nonce != join.nonce;
-        let was_away = seat.link.is_none();
+        let was_away = self.doc.state().member(account).is_some_and(|member| member.link == LinkState::Away);
         let former = seat.attach(core.now, self.key.id, guest.link);
+        seat.peer_incarnation = join.peer_incarnation;
         if restarted {
             seat.nonce = join.nonce;
-            seat.peer_incarnation = join.peer_incarnation;
             seat.applied = Applied::default();
         }
         self.seat_of.insert(id, account);
@@ -433,7 +422,7 @@ impl HostAuthority {
         let Some(account) = self.guests.get(&id).map(Guest::account) else { return };
         if self.bans.contains(&account) {
             self.refuse(core, id, Refusal::Banned);
-        } else if self.seats.contains_key(&account) {
+        } else if self.seats.contains_key(&account) && !self.is_held(account) {
             self.give_back(core, id, &join);
         } else {
             self.judge_and_answer(core, id, join);

@@ -3,8 +3,13 @@
 
 mod admit;
 mod command;
+mod party;
+mod requests;
+mod reservations;
+mod roles;
 mod seat;
 mod seated;
+mod states;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -12,7 +17,9 @@ use std::sync::Arc;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
+use self::reservations::Reservations;
 use self::seat::Seat;
+use self::states::Deadlines;
 use super::core::{Core, Derivation};
 use super::document::Document;
 use super::publication::{Publication, SessionsEvent, check_budget};
@@ -22,7 +29,8 @@ use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, encode};
 use crate::types::{
     AccountId, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus, Password,
-    Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
+    Phase, PublicFacts, ReservationId, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
+    Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -34,6 +42,7 @@ enum Reply {
     Nobody,
     Unit(RequestId),
     Revision(RequestId),
+    Reservation(RequestId, ReservationId),
 }
 
 #[derive(Debug)]
@@ -70,6 +79,8 @@ pub(super) struct HostAuthority {
     leavers: VecDeque<AccountId>,
     /// How seats ended whose holders may not know it: a member that dials back learns it instead of being seated again.
     gone: VecDeque<([u8; 16], Left)>,
+    deadlines: Deadlines,
+    reservations: Reservations,
     log: VecDeque<(u64, Encoded)>,
     log_bytes: usize,
     next_ask: u64,
@@ -123,6 +134,8 @@ impl HostAuthority {
             bans: BTreeSet::new(),
             leavers: VecDeque::new(),
             gone: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            reservations: Reservations::default(),
             log: VecDeque::new(),
             log_bytes: 0,
             next_ask: 1,
@@ -166,9 +179,11 @@ impl HostAuthority {
             host_addresses: addresses.to_vec(),
             control_port: port,
             snapshot: snapshot.clone(),
+            reservation: None,
         })));
         core.done(request, Ok(Answer::Seat(self.seat)));
         core.tell(self.seat, super::first_events(&snapshot, self.user.identity.account()), Some(snapshot));
+        self.opened(core.now);
         self.publish(core);
     }
 
@@ -187,6 +202,7 @@ impl HostAuthority {
     }
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
+        self.expire(core);
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
             || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
         match event {
@@ -230,11 +246,8 @@ impl HostAuthority {
         for seat in self.seats.values_mut() {
             seat.deliver(core, &message);
         }
-        match reply {
-            Reply::Nobody => {}
-            Reply::Unit(request) => core.done(request, Ok(Answer::Unit)),
-            Reply::Revision(request) => core.done(request, Ok(Answer::Revision(revision))),
-        }
+        self.follow(core.now, changes);
+        self.answer_reply(core, reply, revision);
         core.tell(self.seat, events, Some(Arc::new(self.doc.state().clone())));
         self.publish(core);
         revision
@@ -306,20 +319,24 @@ impl HostAuthority {
         core.tell(self.seat, vec![SessionEvent::Left { why: own }], None);
     }
 
-    pub(super) fn handle_timeout(&mut self, core: &mut Core) {
+    /// Whether the session lives on.
+    #[must_use]
+    pub(super) fn handle_timeout(&mut self, core: &mut Core) -> bool {
         if self.wake.flatten().is_some_and(|at| at > core.now) {
-            return;
+            return true;
         }
         self.wake = None;
+        self.expire(core);
         self.time_out_guests(core);
         self.time_out_seats(core);
+        !self.is_abandoned(core.now)
     }
 
     pub(super) fn poll_timeout(&mut self, core: &Core) -> Option<Moment> {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
-            self.wake = Some(guests.chain(seats).min());
+            self.wake = Some(guests.chain(seats).chain(self.deadlines.next()).min());
         }
         self.wake.flatten()
     }

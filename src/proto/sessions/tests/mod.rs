@@ -200,6 +200,10 @@ impl Net {
             ticket: Vec::new(),
             attributes: Attributes::new(),
             timeout: Duration::from_secs(5),
+            role: None,
+            status: crate::types::MemberStatus::Active,
+            party: Vec::new(),
+            reserve_for: Vec::new(),
         }
     }
 
