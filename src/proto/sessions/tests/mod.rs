@@ -4,8 +4,11 @@ mod crowd;
 mod hostile;
 mod life;
 mod order;
+mod parties;
 mod random;
 mod refusals;
+mod roles;
+mod states;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
