@@ -55,7 +55,6 @@ impl Session {
     /// assert_eq!(back.kind(), ErrorKind::InvalidState);
     /// # Ok::<(), lansession::Error>(())
     /// ```
-    #[doc(alias = "setCurrentUserStatus")]
     pub fn set_status(&self, status: MemberStatus) -> Pending<Revision> {
         let seat = self.claim.id();
         self.changing(self.check_live(), |request| Command::SetStatus { request, seat, status })

@@ -149,7 +149,6 @@ impl User {
     /// assert_eq!(room.snapshot().members.len(), 3);
     /// # Ok::<(), lansession::Error>(())
     /// ```
-    #[doc(alias = "LocalAccounts")]
     pub fn join_with(&self, others: &[&User], request: impl Into<JoinRequest>) -> Pending<Vec<Session>> {
         self.join_with_as(others, request.into())
     }
