@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::proto::io::{JoinCommand, JoinTarget};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, Attributes, Error, Found, JoinLink, MemberStatus, Password, Result, Role, RoomCode, SessionId,
-    SessionSettings, Value, Visibility,
+    AccountId, Attributes, Error, Found, Invite, JoinLink, MemberStatus, Password, Result, Role, RoomCode, SessionId,
+    SessionSettings, UiTarget, Value, Visibility,
 };
 
-/// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link or an
-/// address; nothing is sent before [`User::join`](crate::User::join), which also checks the values.
+/// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link, an
+/// invite or an address; nothing is sent before [`User::join`](crate::User::join), which also checks the values.
 ///
 /// ```
 /// use lansession::{JoinRequest, RoomCode};
@@ -215,6 +215,28 @@ impl From<JoinLink> for JoinRequest {
 impl From<&JoinLink> for JoinRequest {
     fn from(link: &JoinLink) -> Self {
         Self::new(JoinTarget::Link(link.clone()))
+    }
+}
+
+/// The host looks the invite up; this account must be the one it is for.
+impl From<Invite> for JoinRequest {
+    fn from(invite: Invite) -> Self {
+        Self::new(JoinTarget::Invite(Box::new(invite)))
+    }
+}
+
+impl From<&Invite> for JoinRequest {
+    fn from(invite: &Invite) -> Self {
+        invite.clone().into()
+    }
+}
+
+impl From<UiTarget> for JoinRequest {
+    fn from(target: UiTarget) -> Self {
+        match target {
+            UiTarget::Link(link) => link.into(),
+            UiTarget::Invite(invite) => invite.into(),
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Seat {
     pub(super) control_port: u16,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) keys: Vec<(AccountId, Secret)>,
+    /// At the host, whom it keeps out.
+    pub(super) bans: Vec<AccountId>,
     pub(super) snapshot: Arc<SessionSnapshot>,
     /// What its join reserved for others.
     pub(super) reservation: Option<ReservationId>,
@@ -56,6 +58,7 @@ impl Seat {
             control_port,
             addresses: host_addresses,
             keys: Vec::new(),
+            bans: Vec::new(),
             snapshot,
             reservation,
             claims: 1,

@@ -224,7 +224,22 @@ impl Session {
     /// session's end.
     ///
     /// # Errors
-    /// As [`kick`](Self::kick), but for `NotFound`.
+    /// As [`kick`](Self::kick), but for `NotFound`; `InvalidState` where 1,024 accounts are banned.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{Lan, Preset, Refusal, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let five = Duration::from_secs(5);
+    /// # let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// # let room = ada.host(SessionSettings::new("room")).wait(five)?;
+    /// room.ban(bob.id(), "cheating").wait(five)?;
+    /// assert_eq!(room.bans(), [bob.id()]);
+    /// let refused = bob.join(room.code()).wait(five).unwrap_err();
+    /// assert_eq!(refused.refusal(), Some(&Refusal::Banned));
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     #[doc(alias = "BanPlayer")]
     pub fn ban(&self, account: AccountId, reason: impl Into<Reason>) -> Pending<()> {
         self.remove(account, reason.into(), true)
@@ -252,6 +267,12 @@ impl Session {
             Err(error) => Pending::ready_with(Err(error)),
             Ok(()) => self.ask(|request| Command::Unban { request, seat, account }),
         }
+    }
+
+    /// The banned accounts, as the host's own seat knows them; empty at members, whom that does not concern.
+    #[must_use]
+    pub fn bans(&self) -> Vec<AccountId> {
+        self.claim.lock().bans.clone()
     }
 
     /// Answers a [`SessionEvent::JoinAsked`]; the first answer counts, one that comes too late does nothing. Of a refusal's
@@ -450,7 +471,7 @@ impl Session {
         })
     }
 
-    fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<()> {
+    pub(super) fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<()> {
         self.claim.core().request(Kind::Plain, command, unit)
     }
 }

@@ -19,12 +19,14 @@ pub(crate) enum Context {
     Account,
     /// A further local user's word that it takes part in a join.
     SeatUser,
+    /// A joiner's word that it came to a session.
+    Knock,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::SeatUser];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::SeatUser, Self::Knock];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -34,6 +36,7 @@ impl Context {
             Self::Seat => "lansession seat",
             Self::Account => "lansession account",
             Self::SeatUser => "lansession seat-user",
+            Self::Knock => "lansession knock",
         }
     }
 }

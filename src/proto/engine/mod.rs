@@ -313,6 +313,7 @@ impl Engine {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
+            SessionsEvent::InviteMade(_invite) => {}
         }
     }
 
@@ -443,6 +444,8 @@ impl Engine {
             | Command::SetTurn { request, .. }
             | Command::Reserve { request, .. }
             | Command::ChangeReservation { request, .. }
+            | Command::Invite { request, .. }
+            | Command::Revoke { request, .. }
             | Command::Destroy { request, .. }
             | Command::Diagnose { request }
             | Command::Leave { request: Some(request), .. } => *request,

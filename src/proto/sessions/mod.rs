@@ -9,12 +9,14 @@ mod command;
 mod core;
 mod document;
 mod doorman;
+mod friends;
 mod host;
 mod join;
 
 mod member;
 mod party;
 mod publication;
+mod social;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +86,7 @@ impl Sessions {
             return;
         }
         self.core.done(request, Ok(Answer::Unit));
+        self.core.friends.forget(account);
         self.end_all(Some(account), &Left::SignedOut);
         self.core.outputs.push_back(Output::User { user: account, event: UserEvent::SignedOut });
     }
@@ -253,6 +256,7 @@ impl Sessions {
             peer_incarnation: u64::from_be_bytes(self.core.random()),
             ticket: what.ticket,
             attributes: what.attributes,
+            invite: what.target.invite(),
             password_key: None,
             rounds: self.core.tuning.password_rounds,
             role: what.role,
@@ -341,11 +345,12 @@ impl Sessions {
         match outcome {
             Outcome::Failed(error) if self.is_attach(request) => self.attach_failed(request, &join, &error),
             Outcome::Failed(error) => self.core.done(request, Err(error)),
+            Outcome::Said => self.core.done(request, Ok(Answer::Unit)),
             Outcome::Seated(seated) => {
                 let seat = self.core.seat_id();
                 self.core.owners.insert(seated.link.id, Owner::Member(seat));
                 let party = Party::of(&join, &seated);
-                let member = MemberSeat::new(seat, join.local_name, join.spec, *seated);
+                let member = MemberSeat::new(self.core.now, seat, join.local_name, join.spec, *seated);
                 self.members.insert(seat, member);
                 match party {
                     Some(party) => self.attach_party(request, seat, party),

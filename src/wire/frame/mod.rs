@@ -9,6 +9,7 @@ mod message;
 mod parts;
 mod proof;
 mod reservations;
+mod social;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub(crate) use encoding::kind;
 pub(crate) use message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
+pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
 
 /// The longest payload of one frame.

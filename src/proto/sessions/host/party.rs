@@ -9,6 +9,7 @@ use super::super::bounds::{attribute_bytes, member_budget, members_own};
 use super::super::core::Core;
 use super::HostAuthority;
 use super::seat::Seat;
+use crate::proto::clock::Moment;
 use crate::proto::links::Link;
 use crate::types::{AccountId, Attributes, External, LinkState, Member, MemberStatus, Reason, Refusal, ReserveRequest};
 use crate::wire::frame::{Change, Join};
@@ -48,7 +49,13 @@ impl HostAuthority {
     }
 
     /// Role and seat, for the joiner and all whom it brings: one answer for the whole party.
-    pub(super) fn place_refusal(&self, account: AccountId, binding: &[u8; 32], join: &Join) -> Option<Refusal> {
+    pub(super) fn place_refusal(
+        &self,
+        now: Moment,
+        account: AccountId,
+        binding: &[u8; 32],
+        join: &Join,
+    ) -> Option<Refusal> {
         let state = self.doc.state();
         let refused = |why: String| Some(Refusal::Refused(Reason::from(why)));
         let mut party = BTreeSet::from([account]);
@@ -75,8 +82,8 @@ impl HostAuthority {
         if let Some(refusal) = self.roles_refusal(&wanted) {
             return Some(refusal);
         }
-        let needed = party.iter().filter(|account| !self.is_held(**account)).count();
-        if needed > usize::from(state.open_slots()) {
+        party.retain(|account| !self.is_held(*account));
+        if self.is_full_for(account, &party, now) {
             return Some(Refusal::Full);
         }
         let held = join.party.iter().filter(|companion| companion.proof.is_none()).count();
@@ -132,13 +139,16 @@ impl HostAuthority {
         let members = self.members_of(places);
         let claims: Vec<_> = members.iter().map(|member| self.is_held(member.account)).collect();
         for companion in &join.party {
-            let seat = match companion.proof {
+            let mut seat = match companion.proof {
                 Some(_) => Seat::awaited(core.now, companion.nonce, core.now + core.tuning.confirm, account),
                 None => Seat::held(core.now, companion.nonce),
             };
+            seat.proved = join.password_proof.is_some();
             self.seats.insert(companion.account, seat);
         }
-        self.seats.insert(account, Seat::new(core.now, host_id, link, join.nonce, join.peer_incarnation));
+        let mut seat = Seat::new(core.now, host_id, link, join.nonce, join.peer_incarnation);
+        seat.proved = join.password_proof.is_some();
+        self.seats.insert(account, seat);
         if !held.is_empty() {
             let id = hash::party_id(&join.nonce);
             self.reservations.insert(id, account, &ReserveRequest::from(held), None);

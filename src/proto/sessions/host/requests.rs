@@ -29,7 +29,8 @@ impl HostAuthority {
                 let changed = self.change_reservation(core, account, id, expected, &change, cause, Reply::Nobody);
                 changed.map(|at| (at, Some(id)))
             }
-            Request::UpdateMe(_) | Request::Say(_) => Ok((self.doc.revision(), None)),
+            // The others are answered where they come in.
+            _ => Ok((self.doc.revision(), None)),
         });
         if result.is_ok() {
             self.note_applied(account, number);

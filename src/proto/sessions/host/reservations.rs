@@ -103,7 +103,7 @@ impl HostAuthority {
         if let Some(refusal) = self.reservations.limit(leader, what.accounts.len(), true) {
             return Err(Error::refused(refusal));
         }
-        self.check_held(&what.accounts, what.role.as_deref())?;
+        self.check_held(core.now, &what.accounts, what.role.as_deref())?;
         let id = ReservationId::from_bytes(core.random());
         self.reservations.insert(id, leader, what, cause);
         let changes = self.hold(core, &what.accounts, what.role.as_deref());
@@ -111,7 +111,7 @@ impl HostAuthority {
     }
 
     /// Whether a seat can be held for each of these.
-    fn check_held(&self, accounts: &[AccountId], role: Option<&str>) -> Result<(), Error> {
+    fn check_held(&self, now: Moment, accounts: &[AccountId], role: Option<&str>) -> Result<(), Error> {
         let state = self.doc.state();
         if let Some(account) = accounts.iter().find(|account| self.bans.contains(account)) {
             return Err(Error::refused_because(Refusal::Banned, format!("account {account:?} is banned")));
@@ -125,7 +125,7 @@ impl HostAuthority {
         if let Some(refusal) = self.roles_refusal(&wanted) {
             return Err(Error::refused(refusal));
         }
-        match accounts.len().saturating_sub(state.open_slots().into()) {
+        match accounts.len().saturating_sub(self.public_seats(now).into()) {
             0 => Ok(()),
             short => Err(Error::refused_because(Refusal::Full, format!("the session is full: {short} seats short"))),
         }
@@ -200,7 +200,7 @@ impl HostAuthority {
             return Err(Error::refused(refusal));
         }
         let role = self.reservations.rows.get(&id).and_then(|row| row.role.clone());
-        self.check_held(more, role.as_deref())?;
+        self.check_held(core.now, more, role.as_deref())?;
         self.touch(id);
         if let Some(row) = self.reservations.rows.get_mut(&id) {
             row.accounts.extend_from_slice(more);

@@ -1,6 +1,7 @@
 //! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
 
 mod seek;
+mod social;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::seek::Seek;
+use self::social::Social;
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;
 use super::document::Document;
@@ -60,11 +62,12 @@ pub(super) struct MemberSeat {
     resync: Option<Moment>,
     /// Its user has been told of it: not before all users of one join have their seats.
     told: bool,
+    social: Social,
 }
 
 impl MemberSeat {
     /// Takes the seat that a join brought. Its user sees nothing of it before [`open`](Self::open).
-    pub(super) fn new(seat: SeatId, local_name: String, mut spec: JoinSpec, seated: Seated) -> Self {
+    pub(super) fn new(now: Moment, seat: SeatId, local_name: String, mut spec: JoinSpec, seated: Seated) -> Self {
         let Seated { link, accept, addresses, .. } = seated;
         spec.key = Some(accept.snapshot.key);
         spec.host_key = Some(accept.snapshot.host_key);
@@ -84,6 +87,7 @@ impl MemberSeat {
             next_number: 1,
             resync: None,
             told: false,
+            social: Social::new(now),
         }
     }
 
@@ -174,6 +178,8 @@ impl MemberSeat {
             Frame::Message { from, data } => {
                 self.tell(core, vec![SessionEvent::Message { from, data: data.into() }], None);
             }
+            Frame::VouchAsk(question) => self.vouch(core, &question),
+            Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
             Frame::End { why } => return Some(why),
             _ => {}
         }
@@ -242,12 +248,16 @@ impl MemberSeat {
         let checked = match &body {
             Request::UpdateMe(update) => check_member_update(self.view.state(), self.account(), update),
             Request::Say(data) => check_message(data),
-            Request::Register | Request::Reserve { .. } | Request::ChangeReservation { .. } => Ok(()),
+            Request::Register
+            | Request::Revoke { .. }
+            | Request::Reserve { .. }
+            | Request::ChangeReservation { .. } => Ok(()),
             Request::SetStatus(status) => check_status(self.view.state(), self.account(), *status),
             Request::SetRole(role) => {
                 let known = role.as_ref().map_or(Ok(()), |role| check_role(self.view.state(), role));
                 known.map_err(Error::refused)
             }
+            Request::Invite(request) => request.check(),
         };
         if let Err(error) = checked {
             core.done(request, Err(error));
@@ -271,6 +281,16 @@ impl MemberSeat {
                 }
                 return;
             }
+            DoneResult::Invited(revision, ids) => {
+                let asked = self.open.get(&number).map(|open| &open.body);
+                if !matches!(asked, Some(Request::Invite(_))) {
+                    return self.settle(core, number, Ok(revision));
+                }
+                if let Some(Open { request, body: Request::Invite(what), .. }) = self.open.remove(&number) {
+                    self.invited(core, request, &what, ids);
+                }
+                return;
+            }
             DoneResult::Failed { code, text, retry_after_ms } => Err(error_of(code, text, retry_after_ms)),
         };
         self.settle(core, number, result);
@@ -279,10 +299,12 @@ impl MemberSeat {
     fn settle(&mut self, core: &mut Core, number: u32, result: Result<Revision, Error>) {
         let Some(open) = self.open.remove(&number) else { return };
         let result = result.and_then(|revision| match open.body {
-            Request::Say(_) => Ok(Answer::Unit),
+            Request::Say(_) | Request::Revoke { .. } => Ok(Answer::Unit),
             Request::UpdateMe(_) | Request::Register | Request::SetStatus(_) | Request::SetRole(_) => {
                 Ok(Answer::Revision(revision))
             }
+            // No host of ours answers so.
+            Request::Invite(_) => Ok(Answer::Invites(Vec::new())),
             Request::Reserve { .. } | Request::ChangeReservation { .. } => {
                 Err(Error::new(ErrorKind::NotFound, "the reservation is over"))
             }
