@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Sessions;
 use super::core::{Core, Owner};
-use super::host::HostAuthority;
+use super::host::{Amendment, HostAuthority};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, Command, RequestId, SeatId};
 use crate::types::{Error, ErrorKind, Left, MemberUpdate, ReserveRequest, SessionKey};
@@ -49,20 +49,16 @@ impl Sessions {
             }
             // States, roles, turns, reservations.
             Command::SetStatus { request, seat, status } => {
-                if !self.asked(request, seat, || Request::SetStatus(status)) {
-                    self.at_host(request, seat, |host, core| host.set_status(core, request, status));
-                }
+                let run = |host: &mut HostAuthority, core: &mut Core| host.set_status(core, request, status);
+                self.at_either(request, seat, Request::SetStatus(status), run);
             }
-            Command::Register { request, seat } => {
-                if !self.asked(request, seat, || Request::Register) {
-                    // A host that has a seat was registered with it.
-                    self.at_host(request, seat, |host, core| host.update_me(core, request, MemberUpdate::new()));
-                }
-            }
+            // A host that has a seat was registered with it.
+            Command::Register { request, seat } => self.at_either(request, seat, Request::Register, |host, core| {
+                host.update_me(core, request, MemberUpdate::new());
+            }),
             Command::SetRole { request, seat, account: None, role } => {
-                if !self.asked(request, seat, || Request::SetRole(role.clone())) {
-                    self.at_host(request, seat, |host, core| host.set_role(core, request, None, role));
-                }
+                let body = Request::SetRole(role.clone());
+                self.at_either(request, seat, body, |host, core| host.set_role(core, request, None, role));
             }
             Command::SetRole { request, seat, account, role } => {
                 self.at_host(request, seat, |host, core| host.set_role(core, request, account, role));
@@ -73,17 +69,15 @@ impl Sessions {
             Command::Reserve { request, seat, what } => {
                 let millis = |ttl: Duration| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX);
                 let ReserveRequest { accounts, role, ttl } = (*what).clone();
-                if !self.asked(request, seat, || Request::Reserve { accounts, role, ttl: ttl.map(millis) }) {
-                    self.at_host(request, seat, |host, core| host.reserve_here(core, request, &what));
-                }
+                let body = Request::Reserve { accounts, role, ttl: ttl.map(millis) };
+                self.at_either(request, seat, body, |host, core| host.reserve_here(core, request, &what));
             }
             Command::ChangeReservation { request, seat, id, expected, change } => {
-                let body = || Request::ChangeReservation { id, expected, change: change.clone() };
-                if !self.asked(request, seat, body) {
-                    self.at_host(request, seat, |host, core| {
-                        host.change_reservation_here(core, request, id, expected, &change);
-                    });
-                }
+                let amendment = Amendment { id, expected, change };
+                let Amendment { change, .. } = amendment.clone();
+                let body = Request::ChangeReservation { id, expected, change };
+                let run = |host: &mut HostAuthority, core: &mut Core| host.amend_here(core, request, &amendment);
+                self.at_either(request, seat, body, run);
             }
             Command::SetFriends { .. } | Command::Invite { .. } | Command::Revoke { .. } => self.social(command),
             Command::Leave { request, seat } => self.leave(request, seat),
@@ -101,11 +95,18 @@ impl Sessions {
         }
     }
 
-    /// Asks the host of a member's seat; false where the seat is none.
-    fn asked(&mut self, request: RequestId, seat: SeatId, body: impl FnOnce() -> Request) -> bool {
-        let Some(member) = self.members.get_mut(&seat) else { return false };
-        member.request(&mut self.core, request, body());
-        true
+    /// A member asks its host, a host does it.
+    fn at_either(
+        &mut self,
+        request: RequestId,
+        seat: SeatId,
+        body: Request,
+        run: impl FnOnce(&mut HostAuthority, &mut Core),
+    ) {
+        match self.members.get_mut(&seat) {
+            Some(member) => member.request(&mut self.core, request, body),
+            None => self.at_host(request, seat, run),
+        }
     }
 
     /// Only the host may; a seat that is no host's or none at all is told so.

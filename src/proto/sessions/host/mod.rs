@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
 use self::invites::Invites;
+pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
 use self::seat::Seat;
 use self::states::Deadlines;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::core::Core;
 use super::seated::too_many;
-use super::{HostAuthority, Reply};
+use super::{Amendment, HostAuthority, Reply};
 use crate::proto::limits;
 use crate::types::{AccountId, Error, MemberStatus, Reservation, ReservationId, ReserveRequest, Revision};
 use crate::wire::frame::{Cause, DoneResult, Frame, Request};
@@ -26,8 +26,8 @@ impl HostAuthority {
             }
             Request::ChangeReservation { id, expected, change } => {
                 change.check()?;
-                let changed = self.change_reservation(core, account, id, expected, &change, cause, Reply::Nobody);
-                changed.map(|at| (at, Some(id)))
+                let amendment = Amendment { id, expected, change };
+                self.amend(core, account, &amendment, cause, Reply::Nobody).map(|at| (at, Some(id)))
             }
             // The others are answered where they come in.
             _ => Ok((self.doc.revision(), None)),

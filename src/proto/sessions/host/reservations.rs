@@ -30,6 +30,15 @@ struct Row {
     made_by: Option<Cause>,
 }
 
+/// A change of one reservation.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Amendment {
+    pub(in super::super) id: ReservationId,
+    /// Only if this is its version.
+    pub(in super::super) expected: Option<u32>,
+    pub(in super::super) change: ReservationChange,
+}
+
 /// Which reserved seats belong together.
 #[derive(Debug, Default)]
 pub(super) struct Reservations {
@@ -140,16 +149,15 @@ impl HostAuthority {
         self.members_of(places.collect()).into_iter().map(Change::MemberJoined).collect()
     }
 
-    pub(super) fn change_reservation(
+    pub(super) fn amend(
         &mut self,
         core: &mut Core,
         leader: AccountId,
-        id: ReservationId,
-        expected: Option<u32>,
-        change: &ReservationChange,
+        amendment: &Amendment,
         cause: Option<Cause>,
         reply: Reply,
     ) -> Result<Revision, Error> {
+        let Amendment { id, expected, ref change } = *amendment;
         let row = self.reservations.rows.get(&id).filter(|row| !row.accounts.is_empty());
         let Some(row) = row else {
             return Err(Error::new(ErrorKind::NotFound, format!("reservation {id:?} is over, or never was")));
@@ -230,16 +238,9 @@ impl HostAuthority {
         }
     }
 
-    pub(in super::super) fn change_reservation_here(
-        &mut self,
-        core: &mut Core,
-        request: RequestId,
-        id: ReservationId,
-        expected: Option<u32>,
-        change: &ReservationChange,
-    ) {
-        let (leader, reply) = (self.user.identity.account(), Reply::Reservation(request, id));
-        if let Err(error) = self.change_reservation(core, leader, id, expected, change, None, reply) {
+    pub(in super::super) fn amend_here(&mut self, core: &mut Core, request: RequestId, amendment: &Amendment) {
+        let (leader, reply) = (self.user.identity.account(), Reply::Reservation(request, amendment.id));
+        if let Err(error) = self.amend(core, leader, amendment, None, reply) {
             core.done(request, Err(error));
         }
     }

@@ -123,7 +123,7 @@ fn one_refusal_is_for_all() {
     {
         net.update(a, host, SettingsUpdate::new().policy(policy), None);
         let request = ask_party(&mut net, b, key, with(&[bob, cem]));
-        net.settle();
+        net.run(2 * SECOND);
         assert_eq!(refusal_of(net.answer(b, request)), expected);
     }
     net.update(a, host, SettingsUpdate::new().policy(JoinPolicy::Public), None);
@@ -231,7 +231,8 @@ fn a_companions_proof_is_its_own_for_this_channel_session_host_and_attempt() {
         Companion::prove(user, binding, session, host, &nonce)
     };
     let other_id = crate::types::SessionId::from_name("other");
-    let forged: [(u8, Box<dyn Fn(&[u8; 32]) -> [u8; 64]>); 6] = [
+    type Forge<'a> = Box<dyn Fn(&[u8; 32]) -> [u8; 64] + 'a>;
+    let forged: [(u8, Forge<'_>); 6] = [
         (70, Box::new(|_| [0; 64])),
         (71, Box::new(|b| sign(&Identity::from_seed([71; 32]).unwrap(), b, key.id, key.founder, [71; 16]))),
         (72, Box::new(|_| sign(&victim, &[9; 32], key.id, key.founder, [72; 16]))),
@@ -337,6 +338,26 @@ fn a_user_signed_out_on_the_way_ends_the_join_of_all() {
         assert!(net.nodes[b].sessions.is_idle());
     }
     let _ = bob;
+}
+
+#[test]
+fn a_leaders_invite_and_a_members_word_on_it_are_enough_for_its_party() {
+    let mut net = Net::new(18);
+    let a = net.node();
+    // The public has no seat at all: all are for the invited and whom they bring.
+    let (host, key) = net.host(a, room(5).reserved_slots(5).policy(JoinPolicy::InviteOnly));
+    let (b, [ann, bob, cem]) = trio(&mut net);
+    let what = crate::types::InviteRequest::from([ann, cem]);
+    net.command(a, |request| Command::Invite { request, seat: host, what: Box::new(what) });
+    let request = ask_party(&mut net, b, key, JoinCommand { reserve_for: vec![account(50)], ..with(&[bob, cem]) });
+    net.settle();
+    assert_eq!(seats_of(&net, b, request).len(), 3);
+    assert_eq!(net.view(a, host).members.len(), 5);
+    let used = net.seat(a, host).events.iter().filter_map(|event| match event {
+        SessionEvent::InviteUpdated { account, state: crate::types::InviteState::Accepted, .. } => Some(*account),
+        _ => None,
+    });
+    assert_eq!(used.collect::<Vec<_>>(), [ann, cem], "each invite is used up by its own account");
 }
 
 #[test]
