@@ -138,6 +138,8 @@ pub mod testing;
 mod types;
 mod wire;
 
+#[cfg(feature = "net")]
+pub use api::hand_over;
 pub use frame::FrameLoop;
 pub use handle::*;
 pub use types::*;

@@ -19,14 +19,27 @@ pub(crate) enum Context {
     Account,
     /// A further local user's word that it takes part in a join.
     SeatUser,
+    /// A question where an account is.
+    Locate,
+    /// An inviter's pointer to a session.
+    Invite,
     /// A joiner's word that it came to a session.
     Knock,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::SeatUser, Self::Knock];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Advert,
+        Self::Alive,
+        Self::Goodbye,
+        Self::Seat,
+        Self::Account,
+        Self::SeatUser,
+        Self::Locate,
+        Self::Invite,
+        Self::Knock,
+    ];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -36,6 +49,8 @@ impl Context {
             Self::Seat => "lansession seat",
             Self::Account => "lansession account",
             Self::SeatUser => "lansession seat-user",
+            Self::Locate => "lansession locate",
+            Self::Invite => "lansession invite",
             Self::Knock => "lansession knock",
         }
     }

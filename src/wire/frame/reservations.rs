@@ -20,7 +20,7 @@ fn milliseconds(time: Duration) -> u32 {
 
 impl Encode for ReservationId {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        self.to_bytes().encode(to)
+        self.as_bytes().encode(to)
     }
 }
 

@@ -207,7 +207,7 @@ impl Net {
             attributes: Attributes::new(),
             timeout: Duration::from_secs(5),
             role: None,
-            status: crate::types::MemberStatus::Active,
+            status: MemberStatus::Active,
             party: Vec::new(),
             reserve_for: Vec::new(),
         }
@@ -514,7 +514,7 @@ impl Node {
             Output::SeatKeys { seat, keys } => self.seats.get_mut(&seat).expect("opened before").keys = keys,
             Output::User { user, .. } => self.signed_out.push(user),
             Output::SeatBans { seat, bans } => self.seats.get_mut(&seat).expect("opened before").bans = bans,
-            Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
+            Output::Invites { .. } | Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
         }
     }
 
