@@ -26,7 +26,7 @@ pub(crate) use self::publication::{Publication, SessionsEvent};
 
 use self::core::{Core, Derivation, Owner};
 use self::host::HostAuthority;
-use self::join::{JoinAttempt, JoinSpec, Outcome};
+use self::join::{JoinAttempt, JoinSpec};
 use self::member::MemberSeat;
 use self::party::Party;
 use crate::proto::clock::Moment;
@@ -336,43 +336,6 @@ impl Sessions {
         match host {
             Some(host) => host.evict(&mut self.core, link),
             None => self.core.close(link, false),
-        }
-    }
-
-    fn join_ended(&mut self, request: RequestId, outcome: Option<Outcome>) {
-        let Some(outcome) = outcome else { return };
-        let Some(join) = self.joins.remove(&request) else { return };
-        match outcome {
-            Outcome::Failed(error) if self.is_attach(request) => self.attach_failed(request, &join, &error),
-            Outcome::Failed(error) => self.core.done(request, Err(error)),
-            Outcome::Said => self.core.done(request, Ok(Answer::Unit)),
-            Outcome::Seated(seated) => {
-                let seat = self.core.seat_id();
-                self.core.owners.insert(seated.link.id, Owner::Member(seat));
-                let party = Party::of(&join, &seated);
-                let member = MemberSeat::new(self.core.now, seat, join.local_name, join.spec, *seated);
-                self.members.insert(seat, member);
-                match party {
-                    Some(party) => self.attach_party(request, seat, party),
-                    None if self.is_attach(request) => self.attached(request, seat),
-                    None => self.tell_seats(&[seat], |core| core.done(request, Ok(Answer::Seat(seat)))),
-                }
-            }
-        }
-    }
-
-    /// New seats are told of: the seats, the answer, then their first events.
-    fn tell_seats(&mut self, seats: &[SeatId], answer: impl FnOnce(&mut Core)) {
-        for seat in seats {
-            if let Some(member) = self.members.get_mut(seat) {
-                member.open(&mut self.core);
-            }
-        }
-        answer(&mut self.core);
-        for seat in seats {
-            if let Some(member) = self.members.get_mut(seat) {
-                member.begin(&mut self.core);
-            }
         }
     }
 

@@ -3,7 +3,9 @@
 //! all leave.
 
 use super::Sessions;
-use super::join::{JoinAttempt, JoinSpec, Resolved, Seated};
+use super::core::{Core, Owner};
+use super::join::{JoinAttempt, JoinSpec, Outcome, Resolved, Seated};
+use super::member::MemberSeat;
 use crate::proto::io::{Answer, LocalUser, RequestId, SeatId};
 use crate::types::{AccountId, Error, ErrorKind, Left};
 
@@ -50,6 +52,44 @@ impl Party {
 }
 
 impl Sessions {
+    /// A join came to its end: a seat, or none.
+    pub(super) fn join_ended(&mut self, request: RequestId, outcome: Option<Outcome>) {
+        let Some(outcome) = outcome else { return };
+        let Some(join) = self.joins.remove(&request) else { return };
+        match outcome {
+            Outcome::Failed(error) if self.is_attach(request) => self.attach_failed(request, &join, &error),
+            Outcome::Failed(error) => self.core.done(request, Err(error)),
+            Outcome::Said => self.core.done(request, Ok(Answer::Unit)),
+            Outcome::Seated(seated) => {
+                let seat = self.core.seat_id();
+                self.core.owners.insert(seated.link.id, Owner::Member(seat));
+                let party = Party::of(&join, &seated);
+                let member = MemberSeat::new(self.core.now, seat, join.local_name, join.spec, *seated);
+                self.members.insert(seat, member);
+                match party {
+                    Some(party) => self.attach_party(request, seat, party),
+                    None if self.is_attach(request) => self.attached(request, seat),
+                    None => self.tell_seats(&[seat], |core| core.done(request, Ok(Answer::Seat(seat)))),
+                }
+            }
+        }
+    }
+
+    /// New seats are told of: the seats, the answer, then their first events.
+    fn tell_seats(&mut self, seats: &[SeatId], answer: impl FnOnce(&mut Core)) {
+        for seat in seats {
+            if let Some(member) = self.members.get_mut(seat) {
+                member.open(&mut self.core);
+            }
+        }
+        answer(&mut self.core);
+        for seat in seats {
+            if let Some(member) = self.members.get_mut(seat) {
+                member.begin(&mut self.core);
+            }
+        }
+    }
+
     /// The other users of a join, each able to take a seat under this name.
     pub(super) fn companions(
         &mut self,
