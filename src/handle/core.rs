@@ -101,6 +101,8 @@ pub(super) struct SignedIn {
     pub(super) events: UserQueues,
     /// Open while it receives other processes' links.
     pub(super) door: Option<Box<dyn Any + Send + Sync>>,
+    /// As the game has set them.
+    pub(super) friends: Vec<AccountId>,
 }
 
 /// A browser's list.
@@ -444,7 +446,14 @@ impl Core {
             inner.last_sign_in += 1;
             let generation = inner.last_sign_in;
             inner.departs(account);
-            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new(), door: None };
+            let user = SignedIn {
+                generation,
+                leaving: false,
+                orphan: false,
+                events: Vec::new(),
+                door: None,
+                friends: Vec::new(),
+            };
             inner.users.insert(account, user);
             inner.command(after, command);
             Ok(generation)

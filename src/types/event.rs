@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::found::Found;
-use super::id::{BrowserId, SessionId, SessionKey};
+use super::id::{BrowserId, InviteId, SessionId, SessionKey};
 use super::identity::External;
+use super::invite::{InviteState, UiTarget};
 use super::key::AccountId;
 use super::left::Left;
-use super::link::JoinLink;
 use super::member::Member;
 use super::reason::Reason;
 use super::settings::Phase;
@@ -152,6 +152,17 @@ pub enum SessionEvent {
     },
     /// At the host: may this account join? Answer with [`Session::answer`](crate::Session::answer) before the deadline.
     JoinAsked(JoinAsk),
+    /// An invite of this user into this session: what became of it. `Delivered` or `Unreachable` is the word of one's own
+    /// machine, the others are the host's.
+    #[non_exhaustive]
+    InviteUpdated {
+        /// Which.
+        invite: InviteId,
+        /// Who is invited.
+        account: AccountId,
+        /// What became of it.
+        state: InviteState,
+    },
     /// The link to the host is lost; coming back by itself.
     Reconnecting,
     /// The link stands again.
@@ -234,6 +245,7 @@ pub enum BrowserEvent {
 /// What happens to a local user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "a box would stand in every match of a game")]
 pub enum UserEvent {
     /// Signed out; its sessions have ended before.
     SignedOut,
@@ -251,14 +263,6 @@ pub enum UserEvent {
         /// How many.
         missed: u64,
     },
-}
-
-/// What a [`UserEvent::UiJoinRequested`] leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UiTarget {
-    /// A join link, from [`User::open_link`](crate::User::open_link) or another process of this game.
-    Link(JoinLink),
 }
 
 /// What happens to the whole.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::types::{AccountId, AccountRow, Error, Identity, PublicFacts, SessionKey, SessionSnapshot};
+use crate::types::{AccountId, AccountRow, Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
 use crate::wire::datagram::{GoodbyeReason, budget_check};
 
 /// For discovery.
@@ -16,6 +16,8 @@ pub(crate) enum SessionsEvent {
     HostSuspect { key: SessionKey },
     /// A member of ours has proof that this host is gone.
     HostDead { key: SessionKey },
+    /// A local user invites somebody and the host has its row: find the invitee's game and deliver it.
+    InviteMade(Box<Invite>),
 }
 
 /// All that an advert is made of, beside what discovery itself knows.
