@@ -19,7 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, LanEvent, Result, SessionId, UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, LanEvent, Result, SessionId,
+    SessionKey, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
@@ -103,6 +104,10 @@ pub(super) struct SignedIn {
     pub(super) door: Option<Box<dyn Any + Send + Sync>>,
     /// As the game has set them.
     pub(super) friends: Vec<AccountId>,
+    /// As the engine has told them last, the oldest first.
+    pub(super) invites: Arc<[Invite]>,
+    /// The seat in which friends may see this user.
+    pub(super) presence: Option<(SeatId, SessionKey)>,
 }
 
 /// A browser's list.
@@ -453,6 +458,8 @@ impl Core {
                 events: Vec::new(),
                 door: None,
                 friends: Vec::new(),
+                invites: Arc::from([]),
+                presence: None,
             };
             inner.users.insert(account, user);
             inner.command(after, command);

@@ -15,7 +15,7 @@ const WHOLE: usize = 64;
 
 /// One thing to apply at the next update.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly all are outputs")]
+#[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
 pub(super) enum Staged {
     /// Tell of a new seat.
     Announce(SeatId),
@@ -56,6 +56,8 @@ struct Fold {
     announced: Vec<SeatId>,
     seats: BTreeMap<SeatId, SeatFold>,
     browsers: BTreeMap<BrowserId, BrowserFold>,
+    /// The latest inbox of each user.
+    invites: BTreeMap<AccountId, Output>,
     /// In their order: what was before a sign-out and what after it must not be mixed.
     users: Vec<(AccountId, UserEvent)>,
     lagged: BTreeMap<AccountId, u64>,
@@ -146,6 +148,9 @@ impl Fold {
                     self.missed = self.missed.saturating_add(1);
                 }
             }
+            Staged::Output(output @ Output::Invites { user, .. }) => {
+                self.invites.insert(user, output);
+            }
             Staged::Output(Output::User { user, event }) => match event {
                 UserEvent::SignedOut => self.users.push((user, event)),
                 UserEvent::Lagged { missed } => *self.lagged.entry(user).or_default() += missed,
@@ -193,6 +198,7 @@ impl Fold {
                 staged.push(Staged::Output(Output::Browser { browser, list, events }));
             }
         }
+        staged.extend(self.invites.into_values().map(Staged::Output));
         let lagged = self.lagged.into_iter().map(|(user, missed)| (user, UserEvent::Lagged { missed }));
         let users = lagged.chain(self.users).map(|(user, event)| Staged::Output(Output::User { user, event }));
         staged.extend(users);

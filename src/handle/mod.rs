@@ -18,6 +18,7 @@ mod policy;
 mod queue;
 mod seat;
 mod session;
+mod social;
 mod user;
 mod watch;
 

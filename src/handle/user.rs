@@ -230,7 +230,7 @@ impl User {
         })
     }
 
-    fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
+    pub(super) fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
         let account = self.id();
         let claims = self.lan().core().claims(|seat| seat.user == account && seat.is_live() && fits(seat));
         claims.into_iter().map(|claim| Session::new(claim, self.clone())).collect()

@@ -32,4 +32,5 @@ pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod machine;
 pub(crate) mod sessions;
+pub(crate) mod social;
 pub(crate) mod tuning;

@@ -425,6 +425,7 @@ fn describe(output: &Output) -> String {
         Output::Browser { browser, list, events } => {
             format!("browser {}: {} events, {} listed", browser.0, events.len(), list.len())
         }
+        Output::Invites { list, .. } => format!("invites: {}", list.len()),
         Output::User { event, .. } => format!("user: {event:?}"),
         Output::Lan(event) => format!("lan: {event:?}"),
     }

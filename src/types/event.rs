@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::found::Found;
 use super::id::{BrowserId, InviteId, SessionId, SessionKey};
 use super::identity::External;
-use super::invite::{InviteState, UiTarget};
+use super::invite::{Invite, InviteState, UiTarget};
 use super::key::AccountId;
 use super::left::Left;
 use super::member::Member;
@@ -262,6 +262,17 @@ pub enum UserEvent {
     Lagged {
         /// How many.
         missed: u64,
+    },
+    /// Somebody [invites](crate::Session::invite) this user; it is among [`User::invites`](crate::User::invites) now.
+    #[doc(alias = "OnSessionInviteReceived")]
+    InviteReceived(Invite),
+    /// An invite is no longer among [`User::invites`](crate::User::invites).
+    #[non_exhaustive]
+    InviteEnded {
+        /// Which.
+        id: InviteId,
+        /// Why: accepted, rejected, expired; revoked also where a newer one or too many others took its place.
+        state: InviteState,
     },
 }
 

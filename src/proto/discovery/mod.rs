@@ -243,6 +243,12 @@ impl Discovery {
         }
     }
 
+    /// Lends another room what it needs to send: the interfaces, the clock, this queue. What it sends counts in diagnoses.
+    pub(crate) fn with_cx<R>(&mut self, now: Moment, act: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        self.now = now;
+        act(cx!(self, now))
+    }
+
     // ------------------------------------------------------------------------------------------------- inputs
 
     /// The usable interfaces, all of them.

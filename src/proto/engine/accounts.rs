@@ -17,7 +17,6 @@ pub(super) struct AccountFind {
     query: SessionQuery,
     /// The game's version here.
     version: u32,
-    deadline: Moment,
     /// In the order of the request.
     groups: Vec<Group>,
 }
@@ -28,13 +27,16 @@ struct Group {
     /// Several machines may tell of one session.
     rows: BTreeMap<SessionKey, AccountRow>,
     answered: bool,
+    /// Waited for until then.
+    until: Moment,
 }
 
 impl AccountFind {
     pub(super) fn new(now: Moment, version: u32, query: SessionQuery) -> Self {
-        let group = |&account| Group { account, rows: BTreeMap::new(), answered: false };
+        let until = now + query.timeout;
+        let group = |&account| Group { account, rows: BTreeMap::new(), answered: false, until };
         let groups = query.accounts.iter().map(group).collect();
-        Self { deadline: now + query.timeout, query, version, groups }
+        Self { query, version, groups }
     }
 
     /// An answer for one account; none for what was not asked or is another's. Of two words on one session the newer one
@@ -58,14 +60,23 @@ impl AccountFind {
         self.groups.iter().filter(|group| !group.answered).map(|group| group.account)
     }
 
+    /// When it is over at the latest.
     pub(super) fn deadline(&self) -> Moment {
-        self.deadline
+        let waiting = self.groups.iter().filter(|group| !group.answered);
+        waiting.map(|group| group.until).max().unwrap_or(Moment::ZERO)
+    }
+
+    /// This account is not waited for as long as the others.
+    fn hurry(&mut self, account: AccountId, until: Moment) {
+        for group in self.groups.iter_mut().filter(|group| group.account == account) {
+            group.until = group.until.min(until);
+        }
     }
 
     /// Nothing more is to come, or what is there is enough.
     fn is_over(&self, now: Moment) -> bool {
         let enough = || self.query.enough_count().is_some_and(|count| self.list().len() >= count.into());
-        self.deadline <= now || self.unanswered().next().is_none() || enough()
+        self.deadline() <= now || enough()
     }
 
     /// The rows that fit: by account as asked, then in the query's order, then by session id.
@@ -83,12 +94,13 @@ impl AccountFind {
 }
 
 impl Engine {
-    /// Finds by account: those of this process answer here, the others are waited for.
+    /// Finds by account: those of this process answer here, the others are asked for on the LAN and waited for. A user that
+    /// has no session here may be in one on another machine.
     pub(super) fn find_accounts(
         &mut self,
         now: Moment,
         request: RequestId,
-        _asker: Option<AccountId>,
+        asker: Option<AccountId>,
         query: SessionQuery,
     ) {
         if self.queries() >= limits::QUERIES {
@@ -98,14 +110,23 @@ impl Engine {
         let mut find = AccountFind::new(now, self.config.version, query);
         let own: Vec<AccountId> = find.unanswered().filter(|account| self.sessions.is_own(*account)).collect();
         for account in own {
-            find.rows(account, self.sessions.rows(account));
+            let rows = self.sessions.rows(account);
+            if rows.is_empty() && asker == Some(account) {
+                find.hurry(account, now + self.config.tuning.own_elsewhere);
+            } else {
+                find.rows(account, rows);
+            }
+        }
+        if let Some(asker) = asker.filter(|_| !find.is_over(now)) {
+            for account in find.unanswered().collect::<Vec<_>>() {
+                self.ask_for(request, asker, account, find.deadline());
+            }
         }
         self.account_finds.insert(request, find);
         self.account_finds_due(now);
     }
 
     /// Another process has answered for an account.
-    #[allow(dead_code, reason = "links between users bring such answers")]
     pub(super) fn account_rows(&mut self, now: Moment, request: RequestId, account: AccountId, rows: Vec<AccountRow>) {
         if let Some(find) = self.account_finds.get_mut(&request) {
             find.rows(account, rows);
@@ -119,6 +140,7 @@ impl Engine {
         let due: Vec<RequestId> = self.account_finds.iter().filter(over).map(|(request, _)| *request).collect();
         for request in due {
             if let Some(find) = self.account_finds.remove(&request) {
+                self.end_asks_of(request);
                 self.done(request, Ok(Answer::Found(find.list())));
             }
         }

@@ -28,6 +28,7 @@
 
 mod accounts;
 mod resolve;
+mod social;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -46,7 +47,9 @@ use super::io::{
 use super::limits;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
+use super::social::{AskId, Social};
 use super::tuning::Tuning;
+use crate::wire::hash;
 use accounts::AccountFind;
 use resolve::Resolve;
 
@@ -83,6 +86,9 @@ pub(crate) struct Engine {
     next_query: u64,
     joins: BTreeMap<RequestId, Resolve>,
     account_finds: BTreeMap<RequestId, AccountFind>,
+    social: Social,
+    /// For which find an account is asked for.
+    account_asks: BTreeMap<AskId, RequestId>,
     addresses: Vec<IpAddr>,
     closing: Option<Closing>,
     actions: VecDeque<Action>,
@@ -116,6 +122,8 @@ impl Engine {
             unix_ms,
             discovery: Discovery::new(discovery, rng.random()),
             sessions: Sessions::new(config.version, (*config.tuning).clone(), rng.random()),
+            social: Social::new(hash::game_tag(&config.game), Arc::clone(&config.tuning), rng.random(), unix_ms),
+            account_asks: BTreeMap::new(),
             config,
             askers: BTreeMap::new(),
             next_query: 1,
@@ -139,12 +147,16 @@ impl Machine for Engine {
             return;
         }
         match command {
-            Command::SignIn { user } => self.sessions.sign_in(user),
+            Command::SignIn { user } => {
+                self.social.sign_in(&user);
+                self.sessions.sign_in(user);
+            }
             Command::SignOut { request, account } => {
                 let theirs = self.joins.iter().filter(|(_, join)| join.account() == account);
                 for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
                     self.cancel(now, join);
                 }
+                self.social.sign_out(now, account);
                 self.sessions.sign_out(now, request, account);
             }
             Command::Host { request, account, what } => {
@@ -176,6 +188,10 @@ impl Machine for Engine {
                 self.done(request, Ok(Answer::Diagnosis(diagnosis)));
             }
             Command::Close { request } => self.close(now, request),
+            Command::ReceiveInvites { .. }
+            | Command::SetPresence { .. }
+            | Command::AcceptInvite { .. }
+            | Command::RejectInvite { .. } => self.social_command(now, command),
             other => self.sessions.command(now, other),
         }
         self.route(now);
@@ -183,7 +199,9 @@ impl Machine for Engine {
 
     /// Takes a datagram.
     fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
-        self.discovery.handle_arrival(now, &arrival);
+        if !self.heard_locate(now, &arrival) {
+            self.discovery.handle_arrival(now, &arrival);
+        }
         self.route(now);
     }
 
@@ -192,6 +210,7 @@ impl Machine for Engine {
         self.addresses = own_addresses(&interfaces);
         self.sessions.handle_addresses(&self.addresses);
         self.discovery.handle_interfaces(now, &interfaces);
+        self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.route(now);
     }
 
@@ -203,13 +222,21 @@ impl Machine for Engine {
 
     /// Takes what happened to a connection.
     fn handle_link(&mut self, now: Moment, event: LinkEvent) {
-        self.sessions.handle_link(now, event);
+        if self.social.owns(&event) {
+            self.social.handle_link(now, event);
+        } else {
+            self.sessions.handle_link(now, event);
+        }
         self.route(now);
     }
 
     /// Takes the answer to [`Action::Listen`]: the port, or why there is none.
     fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
-        self.sessions.handle_listening(now, session, result);
+        if self.social.listens(session) {
+            self.discovery.with_cx(now, |cx| self.social.handle_listening(cx, session, result));
+        } else {
+            self.sessions.handle_listening(now, session, result);
+        }
         self.route(now);
     }
 
@@ -229,6 +256,7 @@ impl Machine for Engine {
     fn handle_timeout(&mut self, now: Moment) {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
+        self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.joins_due(now);
         self.account_finds_due(now);
         if let Some(closing) = &mut self.closing {
@@ -262,7 +290,9 @@ impl Machine for Engine {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
         let accounts = self.account_finds.values().map(AccountFind::deadline).min();
-        [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, accounts, stop].into_iter().flatten().min()
+        let social = self.social.poll_timeout();
+        let rooms = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social];
+        rooms.into_iter().chain([joins, accounts, stop]).flatten().min()
     }
 
     /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
@@ -278,7 +308,8 @@ impl Engine {
     fn route(&mut self, now: Moment) {
         loop {
             // Before a session listens, so that its link has addresses from the start.
-            self.discovery.hold_sockets(now, self.sessions.is_hosting());
+            let held = self.sessions.is_hosting() || self.social.holds_sockets();
+            self.discovery.hold_sockets(now, held);
             let mut moved = false;
             while let Some(event) = self.sessions.poll_event() {
                 moved = true;
@@ -288,7 +319,12 @@ impl Engine {
                 moved = true;
                 self.route_discovery(now, event);
             }
+            while let Some(event) = self.social.poll_event() {
+                moved = true;
+                self.route_social(now, event);
+            }
             while let Some(output) = self.sessions.poll_output() {
+                self.seat_opened(&output);
                 self.outputs.push_back(output);
             }
             if !moved {
@@ -296,6 +332,13 @@ impl Engine {
             }
         }
         self.end_seeks(now);
+        self.end_presences();
+        while let Some(output) = self.social.poll_output() {
+            self.outputs.push_back(output);
+        }
+        while let Some(action) = self.social.poll_action() {
+            self.actions.push_back(action);
+        }
         while let Some(action) = self.sessions.poll_action() {
             self.actions.push_back(action);
         }
@@ -315,11 +358,11 @@ impl Engine {
                     let _ = self.open(now, Asker::Seek(key), SessionQuery::new().id(key.id), Mode::Browse);
                 }
             }
+            SessionsEvent::InviteMade(invite) => self.invite_made(now, &invite),
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
-            SessionsEvent::InviteMade(_invite) => {}
         }
     }
 
@@ -407,6 +450,7 @@ impl Engine {
     fn cancel(&mut self, now: Moment, request: RequestId) {
         self.close_query(now, Asker::Find(request));
         self.account_finds.remove(&request);
+        self.end_asks_of(request);
         if self.joins.remove(&request).is_some() {
             self.close_query(now, Asker::Join(request));
             self.done(request, Err(Error::refused(Refusal::Cancelled)));
@@ -431,6 +475,7 @@ impl Engine {
         for find in std::mem::take(&mut self.account_finds).into_keys() {
             self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
         }
+        self.social.shutdown(now);
         self.sessions.shutdown(now);
         self.route(now);
         let linger = if self.discovery.wants_sockets() { LINGER } else { Duration::ZERO };
@@ -449,6 +494,7 @@ impl Engine {
             | Command::Host { request, .. }
             | Command::Join { request, .. }
             | Command::Find { request, .. }
+            | Command::RejectInvite { request, .. }
             | Command::Update { request, .. }
             | Command::UpdateMe { request, .. }
             | Command::SetPhase { request, .. }

@@ -353,6 +353,10 @@ impl HostAuthority {
         super::publication::row(self.doc.state(), self.user.identity.account(), self.incarnation, addresses)
     }
 
+    pub(super) fn state(&self) -> &SessionSnapshot {
+        self.doc.state()
+    }
+
     /// Where it is served, if it is hidden and open.
     pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, u64, Vec<SocketAddr>)> {
         let hidden = self.opening.is_none() && !self.doc.state().listed;

@@ -351,7 +351,6 @@ impl MemberSeat {
         super::publication::row(self.view.state(), self.account(), self.spec.incarnation, self.addresses.clone())
     }
 
-    #[cfg(test)]
     pub(super) fn state(&self) -> &SessionSnapshot {
         self.view.state()
     }
