@@ -139,8 +139,7 @@ impl Output {
 
     /// What happened to the user, outside of its sessions.
     pub(crate) fn user(&self, event: &UserEvent) {
-        let UserEvent::UiJoinRequested { target, .. } = event else { return };
-        if let UiTarget::Link(link) = target {
+        if let UserEvent::UiJoinRequested { target: UiTarget::Link(link), .. } = event {
             let at: Vec<String> = link.addresses().iter().map(ToString::to_string).collect();
             let words = format!("link     to session {} at {}: join it? yes", link.id(), at.join(" "));
             let session = json!({ "id": link.id().to_string(), "addresses": at });

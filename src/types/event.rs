@@ -245,7 +245,6 @@ pub enum BrowserEvent {
 /// What happens to a local user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[allow(clippy::large_enum_variant, reason = "a box would stand in every match of a game")]
 pub enum UserEvent {
     /// Signed out; its sessions have ended before.
     SignedOut,
