@@ -4,6 +4,8 @@
 
 pub(crate) mod args;
 pub(crate) mod output;
+#[cfg(feature = "serde")]
+pub(crate) mod saved;
 
 use std::process::ExitCode;
 

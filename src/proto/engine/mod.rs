@@ -1,5 +1,5 @@
-//! The composer: hands inputs to [`Discovery`] (who is there) and [`Sessions`] (who is in), and joins what each asks of
-//! the other. It decides nothing else.
+//! The composer: hands inputs to [`Discovery`] (who is there), [`Sessions`] (who is in) and [`Social`] (who is where), and
+//! joins what each asks of the others. It decides nothing else, but in `social` who may know where a user is.
 //!
 //! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
@@ -106,7 +106,8 @@ struct Closing {
 const LINGER: Duration = Duration::from_millis(260);
 
 impl Engine {
-    /// An engine with nothing in it. `unix_ms` is the wall clock now; it only makes incarnations rise.
+    /// An engine with nothing in it. `unix_ms` is the wall clock now: it makes incarnations rise, and
+    /// dates questions where an account is.
     pub(crate) fn new(config: EngineConfig, seed: [u8; 32], unix_ms: u64) -> Self {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let discovery = DiscoveryConfig {
