@@ -14,6 +14,7 @@ mod join;
 mod lan;
 mod links;
 mod pending;
+mod places;
 mod policy;
 mod queue;
 mod seat;

@@ -24,6 +24,7 @@ mod order;
 mod query;
 mod reason;
 mod refusal;
+mod reservation;
 mod role;
 mod secret;
 #[cfg(feature = "serde")]
@@ -43,7 +44,7 @@ pub use event::{BrowserEvent, Event, JoinAsk, LanEvent, SessionEvent, UserEvent,
 pub use facts::PublicFacts;
 pub use filter::{Field, Filter, FilterError, attr};
 pub use found::{Found, FoundAddress, Source, Sources};
-pub use id::{BrowserId, InviteId, RoomCode, SessionId, SessionKey};
+pub use id::{BrowserId, InviteId, ReservationId, RoomCode, SessionId, SessionKey};
 pub use identity::{External, Identity, Profile};
 pub use invite::{Invite, InviteRequest, InviteState, InvitesFrom, UiTarget};
 pub use key::{AccountId, HostKey, PublicKey};
@@ -55,6 +56,7 @@ pub use order::OrderBy;
 pub use query::SessionQuery;
 pub use reason::Reason;
 pub use refusal::Refusal;
+pub use reservation::{Reservation, ReservationChange, ReserveRequest};
 pub use role::Role;
 pub use settings::{HostRequest, JoinPolicy, Password, Phase, SessionSettings};
 pub use snapshot::{Revision, SessionSnapshot};
