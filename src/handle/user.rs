@@ -103,7 +103,7 @@ impl User {
             return Pending::ready_with(Err(error));
         }
         let account = self.id();
-        self.open(|request| Command::Host { request, account, what: Box::new(what) })
+        self.open(what.presence, |request| Command::Host { request, account, what: Box::new(what) })
     }
 
     /// Joins a session: an entry of a list, an id, a room code, a link, an address.
@@ -194,12 +194,13 @@ impl User {
     }
 
     fn join_as(&self, request: JoinRequest) -> Pending<Session> {
+        let presence = request.shows_presence();
         let command = self.party_command(&[], request);
         match command {
             Err(error) => Pending::ready_with(Err(error)),
             Ok(what) => {
                 let account = self.id();
-                self.open(|request| Command::Join { request, account, what: Box::new(what) })
+                self.open(presence, |request| Command::Join { request, account, what: Box::new(what) })
             }
         }
     }
@@ -282,10 +283,17 @@ impl User {
         Ok(())
     }
 
-    fn open(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Session> {
+    fn open(&self, presence: bool, command: impl FnOnce(RequestId) -> Command) -> Pending<Session> {
         let user = self.clone();
         self.lan().core().request(Kind::Opening, command, move |outcome| match outcome {
-            Outcome::Seat(claim) => Ok(Session::new(claim, user)),
+            Outcome::Seat(claim) => {
+                let session = Session::new(claim, user.clone());
+                if presence {
+                    // A seat that has ended meanwhile is nobody's presence.
+                    let _ = user.set_presence(Some(&session));
+                }
+                Ok(session)
+            }
             other => Err(unfit(&other)),
         })
     }
