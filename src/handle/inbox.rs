@@ -140,6 +140,14 @@ impl Fold {
             Staged::Output(output @ Output::User { event: UserEvent::SignedOut, .. }) => {
                 self.rest.push(Staged::Output(output));
             }
+            Staged::Output(output @ Output::User { event: UserEvent::Lagged { .. }, .. }) => {
+                self.rest.push(Staged::Output(output));
+            }
+            Staged::Output(output @ Output::User { event: UserEvent::Matchmaking { .. }, .. }) => {
+                // A state: the latest one stands for those before it.
+                self.rest.retain(|before| !matches!(before, Staged::Output(before) if same_progress(before, &output)));
+                self.rest.push(Staged::Output(output));
+            }
             // These are applied when they come.
             Staged::Output(Output::Done { .. } | Output::SeatOpened(_)) => {}
         }
@@ -177,5 +185,16 @@ impl Fold {
             staged.push(Staged::Stop);
         }
         staged
+    }
+}
+
+/// Whether both tell of one matchmaking.
+fn same_progress(a: &Output, b: &Output) -> bool {
+    match (a, b) {
+        (
+            Output::User { user: a, event: UserEvent::Matchmaking { local_name: left, .. } },
+            Output::User { user: b, event: UserEvent::Matchmaking { local_name: right, .. } },
+        ) => a == b && left == right,
+        _ => false,
     }
 }

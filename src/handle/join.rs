@@ -103,7 +103,7 @@ impl JoinRequest {
             }
         }
         attributes.check()?;
-        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout })
+        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout, patient: true })
     }
 }
 

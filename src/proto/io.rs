@@ -260,6 +260,19 @@ pub(crate) struct JoinCommand {
     pub(crate) ticket: Vec<u8>,
     pub(crate) attributes: crate::types::Attributes,
     pub(crate) timeout: std::time::Duration,
+    /// Waits for a session that is on its way into another one, as long as the timeout lets it.
+    pub(crate) patient: bool,
+}
+
+/// All of a matchmaking.
+#[derive(Debug, Clone)]
+pub(crate) struct MatchCommand {
+    pub(crate) query: SessionQuery,
+    /// The session to make where none is found.
+    pub(crate) host: HostRequest,
+    pub(crate) local_name: String,
+    pub(crate) early: bool,
+    pub(crate) timeout: Option<std::time::Duration>,
 }
 
 /// What users ask for. Everything was checked for its own bounds before.
@@ -282,6 +295,12 @@ pub(crate) enum Command {
         request: RequestId,
         account: AccountId,
         what: Box<JoinCommand>,
+    },
+    /// Cancelled like a find: the seats it holds are left.
+    Matchmake {
+        request: RequestId,
+        account: AccountId,
+        what: Box<MatchCommand>,
     },
     Find {
         request: RequestId,

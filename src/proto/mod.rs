@@ -31,5 +31,6 @@ pub(crate) mod lan;
 pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod machine;
+pub(crate) mod matchmaking;
 pub(crate) mod sessions;
 pub(crate) mod tuning;

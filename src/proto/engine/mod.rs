@@ -26,6 +26,7 @@
 //! A `Pending` that is dropped before 8 queues [`Command::Cancel`]; where its seat was on the way already, `deliver` finds
 //! nobody waiting and leaves it again.
 
+mod matchmaking;
 mod resolve;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +47,7 @@ use super::limits;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
 use super::tuning::Tuning;
+use matchmaking::Matchmaking;
 use resolve::Resolve;
 
 /// What one engine is made with.
@@ -66,6 +68,7 @@ enum Asker {
     Find(RequestId),
     Browser(BrowserId),
     Join(RequestId),
+    Matchmake(RequestId),
     /// Members that lost their host and dial it: it may have another address now.
     Seek(SessionKey),
 }
@@ -80,6 +83,7 @@ pub(crate) struct Engine {
     askers: BTreeMap<QueryId, Asker>,
     next_query: u64,
     joins: BTreeMap<RequestId, Resolve>,
+    matchmaking: Matchmaking,
     addresses: Vec<IpAddr>,
     closing: Option<Closing>,
     actions: VecDeque<Action>,
@@ -117,6 +121,7 @@ impl Engine {
             askers: BTreeMap::new(),
             next_query: 1,
             joins: BTreeMap::new(),
+            matchmaking: Matchmaking::new(rng),
             addresses: Vec::new(),
             closing: None,
             actions: VecDeque::new(),
@@ -141,13 +146,23 @@ impl Machine for Engine {
                 for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
                     self.cancel(now, join);
                 }
+                for starter in self.matchmaking.of(account) {
+                    self.cancel_matchmaking(now, starter);
+                }
                 self.sessions.sign_out(now, request, account);
             }
             Command::Host { request, account, what } => {
                 let unix_ms = self.unix_ms.saturating_add(now.as_micros() / 1_000);
-                self.sessions.host(now, request, account, *what, unix_ms);
+                match self.check_starters(account, &what.local_name) {
+                    Ok(()) => self.sessions.host(now, request, account, *what, unix_ms),
+                    Err(error) => self.done(request, Err(error)),
+                }
             }
-            Command::Join { request, account, what } => self.join(now, request, account, *what),
+            Command::Join { request, account, what } => match self.check_starters(account, &what.local_name) {
+                Ok(()) => self.join(now, request, account, *what),
+                Err(error) => self.done(request, Err(error)),
+            },
+            Command::Matchmake { request, account, what } => self.matchmake(now, request, account, *what),
             Command::Find { request, query } => self.find(now, request, *query),
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
@@ -226,6 +241,7 @@ impl Machine for Engine {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
         self.joins_due(now);
+        self.matchmaking_timeout(now);
         if let Some(closing) = &mut self.closing {
             if closing.stop_at <= now && !closing.stopped {
                 closing.stopped = true;
@@ -256,7 +272,8 @@ impl Machine for Engine {
     fn poll_timeout(&mut self) -> Option<Moment> {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
-        [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, stop].into_iter().flatten().min()
+        let engines = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), self.matchmaking_due()];
+        engines.into_iter().chain([joins, stop]).flatten().min()
     }
 
     /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
@@ -283,8 +300,12 @@ impl Engine {
                 self.route_discovery(now, event);
             }
             while let Some(output) = self.sessions.poll_output() {
-                self.outputs.push_back(output);
+                if let Some(output) = self.withhold(now, output) {
+                    self.outputs.push_back(output);
+                }
             }
+            // After all that its seats had to say.
+            moved |= self.drive_matchmaking(now);
             if !moved {
                 break;
             }
@@ -313,6 +334,8 @@ impl Engine {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
+            SessionsEvent::Merge { seat, outcome } => self.merging(now, seat, outcome),
+            SessionsEvent::Move { seat, to } => self.asked_to_move(now, seat, to),
         }
     }
 
@@ -323,6 +346,7 @@ impl Engine {
                     self.outputs.push_back(Output::Browser { browser: *browser, list, events });
                 }
                 Some(Asker::Join(request)) => self.join_heard(now, *request, &list),
+                Some(&Asker::Matchmake(request)) => self.starter_heard(now, request, list),
                 Some(&Asker::Seek(key)) => {
                     let of = |found: &&Found| found.key() == key;
                     let addresses: Vec<_> = list.iter().filter(of).flat_map(addresses_of).collect();
@@ -335,7 +359,7 @@ impl Engine {
             DiscoveryEvent::Done { query, found } => match self.askers.remove(&query) {
                 Some(Asker::Find(request)) => self.done(request, Ok(Answer::Found(found))),
                 Some(Asker::Join(request)) => self.join_searched(now, request, &found),
-                Some(Asker::Browser(_) | Asker::Seek(_)) | None => {}
+                Some(Asker::Browser(_) | Asker::Matchmake(_) | Asker::Seek(_)) | None => {}
             },
             DiscoveryEvent::Sockets(open) => self.actions.push_back(Action::Sockets { open }),
             DiscoveryEvent::Mdns(action) => self.actions.push_back(Action::Mdns(action)),
@@ -346,7 +370,7 @@ impl Engine {
     }
 
     fn done(&mut self, request: RequestId, result: Result<Answer, Error>) {
-        self.outputs.push_back(Output::Done { request, result });
+        self.outputs.extend(self.matchmaking.answered(request, result));
     }
 
     // ------------------------------------------------------------------------------------------------ queries
@@ -391,6 +415,9 @@ impl Engine {
     }
 
     fn cancel(&mut self, now: Moment, request: RequestId) {
+        if self.cancel_matchmaking(now, request) {
+            return;
+        }
         self.close_query(now, Asker::Find(request));
         if self.joins.remove(&request).is_some() {
             self.close_query(now, Asker::Join(request));
@@ -404,7 +431,7 @@ impl Engine {
 
     fn close(&mut self, now: Moment, request: RequestId) {
         let joins: Vec<RequestId> = self.joins.keys().copied().collect();
-        for join in joins {
+        for join in joins.into_iter().chain(self.matchmaking.all()) {
             self.cancel(now, join);
         }
         for (id, asker) in std::mem::take(&mut self.askers) {
@@ -430,6 +457,7 @@ impl Engine {
             Command::SignOut { request, .. }
             | Command::Host { request, .. }
             | Command::Join { request, .. }
+            | Command::Matchmake { request, .. }
             | Command::Find { request, .. }
             | Command::Update { request, .. }
             | Command::UpdateMe { request, .. }

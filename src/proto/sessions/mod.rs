@@ -11,7 +11,7 @@ mod document;
 mod doorman;
 mod host;
 mod join;
-
+mod matchmaking;
 mod member;
 mod publication;
 
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::join::Resolved;
-pub(crate) use self::publication::{Publication, SessionsEvent};
+pub(crate) use self::publication::{Merging, Publication, SessionsEvent};
 
 use self::core::{Core, Derivation, Owner};
 use self::host::HostAuthority;
@@ -249,6 +249,7 @@ impl Sessions {
             attributes: what.attributes,
             password_key: None,
             rounds: self.core.tuning.password_rounds,
+            patient: what.patient,
         };
         JoinAttempt::new(&mut self.core, request, what.local_name, spec, what.password, to)
     }
@@ -455,7 +456,7 @@ fn link_of(event: &LinkEvent) -> LinkId {
 }
 
 /// What a new seat is told first: the state, each member that was there, then its own arrival.
-fn first_events(snapshot: &std::sync::Arc<SessionSnapshot>, own: AccountId) -> Vec<SessionEvent> {
+pub(crate) fn first_events(snapshot: &std::sync::Arc<SessionSnapshot>, own: AccountId) -> Vec<SessionEvent> {
     let joined = |member: &crate::types::Member, present_before| SessionEvent::MemberJoined {
         member: member.clone(),
         present_before,

@@ -3,9 +3,12 @@
 use bincode::de::{Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
+use std::net::SocketAddr;
 
-use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
-use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
+use super::message::{
+    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
+};
+use super::{MAX_ADDRESSES, MAX_MERGE, MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
 use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
@@ -38,6 +41,29 @@ message! { Accept { number, token, grant, host, password_proof, host_silence, gr
 message! { Grant { session, founder, revision, account, peer_incarnation, signature } }
 message! { Proof { account, signature } }
 message! { Cause { account, number } }
+message! { MergeAsk { session, from, taken, accounts = |d: &mut D| codec::list(d, MAX_MERGE, AccountId::decode) } }
+message! { Move { session, host_key, addresses = |d: &mut D| codec::list(d, MAX_ADDRESSES, SocketAddr::decode) } }
+
+impl Encode for MergeAnswer {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        match self {
+            Self::Busy => 0_u32.encode(to),
+            Self::NotBetter => 1_u32.encode(to),
+            Self::Granted(seats) => (2_u32, seats).encode(to),
+        }
+    }
+}
+
+impl<C> Decode<C> for MergeAnswer {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        match u32::decode(from)? {
+            0 => Ok(Self::Busy),
+            1 => Ok(Self::NotBetter),
+            2 => Decode::decode(from).map(Self::Granted),
+            _ => Err(DecodeError::Other("unknown answer")),
+        }
+    }
+}
 
 /// A key for votes, or zero for none; a weak one could be voted for by anybody.
 fn seat_key<D: Decoder>(from: &mut D) -> Result<[u8; 32], DecodeError> {
@@ -103,6 +129,8 @@ pub(crate) mod kind {
     pub(crate) const LEAVE: u8 = 4;
     pub(crate) const RESYNC: u8 = 5;
     pub(crate) const HEARTBEAT: u8 = 6;
+    pub(crate) const MERGE_ASK: u8 = 9;
+    pub(crate) const STAY: u8 = 10;
     pub(crate) const ACCEPT: u8 = 16;
     pub(crate) const REFUSE: u8 = 17;
     pub(crate) const SNAPSHOT: u8 = 18;
@@ -111,6 +139,8 @@ pub(crate) mod kind {
     pub(crate) const MESSAGE: u8 = 21;
     pub(crate) const END: u8 = 22;
     pub(crate) const NOT_HOST: u8 = 23;
+    pub(crate) const MERGE_ANSWER: u8 = 26;
+    pub(crate) const MOVE: u8 = 27;
     pub(crate) const INCOMPATIBLE: u8 = 255;
 }
 
@@ -154,6 +184,10 @@ impl Frame {
             Self::Leave => (kind::LEAVE, Vec::new()),
             Self::Resync { have } => (kind::RESYNC, codec::encode(have)),
             Self::Heartbeat => (kind::HEARTBEAT, Vec::new()),
+            Self::MergeAsk(ask) => (kind::MERGE_ASK, codec::encode(ask)),
+            Self::Stay => (kind::STAY, Vec::new()),
+            Self::MergeAnswer(answer) => (kind::MERGE_ANSWER, codec::encode(answer)),
+            Self::Move(to) => (kind::MOVE, codec::encode(to)),
             Self::Accept(accept) => (kind::ACCEPT, codec::encode(accept)),
             Self::Refuse { refusal, sticky } => (kind::REFUSE, codec::encode(&(refusal, sticky))),
             Self::Snapshot(snapshot) => (kind::SNAPSHOT, codec::encode(snapshot)),
@@ -182,6 +216,10 @@ impl Frame {
             kind::LEAVE => empty(payload, Self::Leave)?,
             kind::RESYNC => Self::Resync { have: read::<Revision>(payload)? },
             kind::HEARTBEAT => empty(payload, Self::Heartbeat)?,
+            kind::MERGE_ASK => Self::MergeAsk(read(payload)?),
+            kind::STAY => empty(payload, Self::Stay)?,
+            kind::MERGE_ANSWER => Self::MergeAnswer(read(payload)?),
+            kind::MOVE => Self::Move(read(payload)?),
             kind::ACCEPT => Self::Accept(read(payload)?),
             kind::REFUSE => {
                 let Refuse { refusal, sticky } = read(payload)?;

@@ -182,6 +182,16 @@ fn delta() -> Delta {
     }
 }
 
+fn merge_ask() -> MergeAsk {
+    let from = SessionKey { id: SessionId::from_name("worse"), founder: identity(2).public().into() };
+    MergeAsk { session: key(), from, taken: 2, accounts: vec![account(11), account(10)] }
+}
+
+fn there() -> Move {
+    let addresses = vec!["192.168.0.7:40000".parse().unwrap(), "[fd00::7]:40000".parse().unwrap()];
+    Move { session: key(), host_key: host_key(), addresses }
+}
+
 fn failed(code: u16, text: &str) -> DoneResult {
     DoneResult::Failed { code, text: text.into(), retry_after_ms: 250 }
 }
@@ -200,6 +210,11 @@ fn all() -> Vec<(&'static str, Frame)> {
         ("leave", Frame::Leave),
         ("resync", Frame::Resync { have: revision(69_999) }),
         ("heartbeat", Frame::Heartbeat),
+        ("merge-ask", Frame::MergeAsk(Box::new(merge_ask()))),
+        ("stay", Frame::Stay),
+        ("merge-busy", Frame::MergeAnswer(MergeAnswer::Busy)),
+        ("merge-granted", Frame::MergeAnswer(MergeAnswer::Granted(2))),
+        ("move", Frame::Move(Box::new(there()))),
         ("accept", Frame::Accept(Box::new(accept()))),
         ("refuse-full", refuse(Refusal::Full)),
         ("refuse-incompatible", refuse(Refusal::Incompatible { ours: 1, theirs: 2 })),

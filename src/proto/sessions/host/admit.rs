@@ -28,7 +28,7 @@ pub(crate) const ANY_SESSION: SessionId = SessionId::from_bytes([0; 16]);
 /// A peer without a seat, its key proved.
 #[derive(Debug)]
 pub(super) struct Guest {
-    link: Link,
+    pub(super) link: Link,
     waiting: Option<Waiting>,
 }
 
@@ -112,6 +112,7 @@ impl HostAuthority {
                 core.doorman.reached(core.now, &core.tuning, id, Stage::Joining);
                 self.judge_and_answer(core, id, join);
             }
+            Ok(Some(Frame::MergeAsk(ask))) if guest.waiting.is_none() => self.answer_merge(core, id, &ask),
             // A joiner that gave up, or nothing that a joiner says.
             Ok(Some(_)) | Err(()) => {
                 self.guests.remove(&id);
@@ -172,7 +173,7 @@ impl HostAuthority {
         if let Some((_, why)) = self.gone.iter().find(|(nonce, _)| *nonce == join.nonce) {
             return Judgement::Ended(why.clone());
         }
-        if let Some(refusal) = self.newcomer_refusal(account) {
+        if let Some(refusal) = self.newcomer_refusal(core, account) {
             return Judgement::Refuse(refusal);
         }
         let over = attribute_bytes(&join.attributes).saturating_sub(member_budget(self.doc.state().max_members));
@@ -184,7 +185,7 @@ impl HostAuthority {
     }
 
     /// Policy, phase and switches, seat: what is checked again after the game's word.
-    fn newcomer_refusal(&self, account: AccountId) -> Option<Refusal> {
+    fn newcomer_refusal(&self, core: &Core, account: AccountId) -> Option<Refusal> {
         let state = self.doc.state();
         match state.policy {
             JoinPolicy::Public => {}
@@ -202,7 +203,7 @@ impl HostAuthority {
         if state.locked && !self.leavers.contains(&account) {
             return Some(Refusal::Locked);
         }
-        (state.open_slots() == 0).then_some(Refusal::Full)
+        self.merge.refusal(core, account, state.open_slots())
     }
 
     fn wait(&mut self, id: LinkId, waiting: Waiting) {
@@ -217,7 +218,7 @@ impl HostAuthority {
     }
 
     /// The last word, delivered before the close.
-    fn dismiss(&mut self, core: &mut Core, id: LinkId, frame: &Frame) {
+    pub(super) fn dismiss(&mut self, core: &mut Core, id: LinkId, frame: &Frame) {
         if let Some(mut guest) = self.guests.remove(&id) {
             guest.link.send(core.now, &mut core.actions, frame);
             core.close(id, true);
@@ -293,7 +294,7 @@ impl HostAuthority {
             Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
             Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
             Verdict::Admit if self.seats.contains_key(&account) => self.refuse(core, id, Refusal::AlreadyMember),
-            Verdict::Admit => match self.newcomer_refusal(account) {
+            Verdict::Admit => match self.newcomer_refusal(core, account) {
                 Some(refusal) => self.refuse(core, id, refusal),
                 None => self.seat(core, id, &join),
             },
@@ -346,6 +347,7 @@ impl HostAuthority {
         self.seat_of.insert(id, account);
         self.seats.insert(account, Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation));
         self.leavers.retain(|leaver| *leaver != account);
+        self.merge.claimed(account);
         self.tell_keys(core);
         self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
         self.send_accept(core, account);

@@ -3,6 +3,7 @@
 
 mod admit;
 mod command;
+mod merge;
 mod seat;
 mod seated;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
+use self::merge::Merge;
 use self::seat::Seat;
 use super::core::{Core, Derivation};
 use super::document::Document;
@@ -74,6 +76,7 @@ pub(super) struct HostAuthority {
     log_bytes: usize,
     next_ask: u64,
     says: Bucket,
+    merge: Merge,
     /// A lower bound of the next deadline; `None` where it must be computed.
     wake: Option<Option<Moment>>,
 }
@@ -127,6 +130,7 @@ impl HostAuthority {
             log_bytes: 0,
             next_ask: 1,
             says: Bucket::new(core.now),
+            merge: Merge::default(),
             wake: None,
         };
         match what.password {
@@ -187,6 +191,9 @@ impl HostAuthority {
     }
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
+        if self.merge_link(core, &event) {
+            return;
+        }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
             || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
         match event {
@@ -292,6 +299,7 @@ impl HostAuthority {
             self.fail(core, Error::new(ErrorKind::Cancelled, "the session was ended before it was open"));
             return;
         }
+        self.end_merge(core);
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {
@@ -313,13 +321,14 @@ impl HostAuthority {
         self.wake = None;
         self.time_out_guests(core);
         self.time_out_seats(core);
+        self.time_out_merge(core);
     }
 
     pub(super) fn poll_timeout(&mut self, core: &Core) -> Option<Moment> {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
-            self.wake = Some(guests.chain(seats).min());
+            self.wake = Some(guests.chain(seats).chain(self.merge.deadline()).min());
         }
         self.wake.flatten()
     }
@@ -373,8 +382,8 @@ fn initial_state(
         turn: Vec::new(),
         timeouts: crate::types::MemberTimeouts::new(),
         ready_gate: false,
-        matchmaking: false,
-        mobile: false,
+        matchmaking: what.matchmaking,
+        mobile: what.matchmaking,
         key,
         revision,
         host: (!what.dedicated).then_some(creator.account),

@@ -22,6 +22,7 @@ impl HostAuthority {
             return;
         };
         seat.confirmed = true;
+        self.merge.heard(core.now, account);
         if !self.guests.is_empty() {
             self.settle_challenge(core, account);
         }
@@ -31,6 +32,7 @@ impl HostAuthority {
                 self.end_link(core, account, None);
                 self.free(core, account, Left::Left, Reply::Nobody);
             }
+            Some(Frame::Stay) => self.settle(core),
             Some(Frame::Resync { have }) => {
                 self.wake = None;
                 if let Some(seat) = self.seats.get_mut(&account) {
@@ -139,7 +141,7 @@ impl HostAuthority {
         self.insist(core, account, &Frame::Done { number, result });
     }
 
-    fn insist(&mut self, core: &mut Core, account: AccountId, frame: &Frame) {
+    pub(super) fn insist(&mut self, core: &mut Core, account: AccountId, frame: &Frame) {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         if !seat.insist(core, frame) {
             self.give_up_link(core, account);
@@ -197,7 +199,7 @@ impl HostAuthority {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let Some(link) = seat.link.take() else { return };
         self.seat_of.remove(&link.id);
-        if !seat.confirmed {
+        if !seat.confirmed || self.merge.has_sent(account) {
             self.free(core, account, Left::Left, Reply::Nobody);
             return;
         }
@@ -235,6 +237,7 @@ impl HostAuthority {
         }
         self.tell_keys(core);
         self.commit(core, &[Change::MemberLeft { account, why }], None, reply);
+        self.merge_moved(core);
     }
 
     pub(super) fn time_out_seats(&mut self, core: &mut Core) {

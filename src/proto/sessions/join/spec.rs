@@ -23,6 +23,8 @@ pub(in super::super) struct JoinSpec {
     pub(in super::super) attributes: Attributes,
     pub(in super::super) password_key: Option<Secret>,
     pub(in super::super) rounds: NonZeroU32,
+    /// Waits for a session that is on its way into another one.
+    pub(in super::super) patient: bool,
 }
 
 impl JoinSpec {

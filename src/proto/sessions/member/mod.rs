@@ -149,6 +149,7 @@ impl MemberSeat {
             Frame::Message { from, data } => {
                 core.tell(self.seat, vec![SessionEvent::Message { from, data: data.into() }], None);
             }
+            Frame::Move(to) => core.events.push_back(SessionsEvent::Move { seat: self.seat, to: *to }),
             Frame::End { why } => return Some(why),
             _ => {}
         }
@@ -310,6 +311,13 @@ impl MemberSeat {
             core.close(link.id, true);
         }
         self.end(core, why);
+    }
+
+    /// Says that this seat moves no more.
+    pub(super) fn stay(&mut self, core: &mut Core) {
+        if let Side::Linked(link) = &mut self.side {
+            link.send(core.now, &mut core.actions, &Frame::Stay);
+        }
     }
 
     /// The last event, after every open request has its answer.
