@@ -112,14 +112,22 @@ fn one_session(seed: u64, loss: f64) -> Duration {
         net.advance(ms(gap));
     }
     settle(&net, &mut starters, seed);
-    // What was on its way to the last of them arrives.
-    net.advance(3 * SECOND);
+    // A member whose link is lost comes back, and what is on its way to the last of them arrives.
+    let roster = |starter: &Starter| starter.session().snapshot().members.clone();
+    let agree = || starters.iter().all(|starter| roster(starter) == roster(&starters[0]));
+    let _ = net.run_until(60 * SECOND, agree);
     let sessions = sessions(&starters, seed);
     assert_eq!(
         sessions.len(),
         1,
         "{count} starters ended in several sessions (seed {seed}, loss {loss}): {sessions:?}"
     );
+    if std::env::var_os("LANSESSION_TRACE").is_some() {
+        for starter in &starters {
+            println!("{}: {:?}", starter.user.name(), starter.told);
+        }
+        println!("{}", net.transcript());
+    }
     let last = starters.iter().filter_map(|starter| starter.told.last().map(|(at, _)| *at)).max();
     last.unwrap_or_default()
 }
@@ -130,12 +138,13 @@ fn over_seeds(from: u64, seeds: u64) {
     let mut lasts = [Vec::new(), Vec::new()];
     for seed in from..from + seeds {
         let lossy = usize::try_from(seed % 2).unwrap();
-        lasts[lossy].push(one_session(seed / 2, [0.0, 0.2][lossy]));
+        lasts[lossy].push((one_session(seed / 2, [0.0, 0.2][lossy]), seed));
     }
     for (loss, lasts) in ["no loss", "20 % loss"].iter().zip(&mut lasts) {
         lasts.sort();
         let at = |part: usize| lasts.get((lasts.len() * part / 100).min(lasts.len() - 1)).copied().unwrap_or_default();
-        println!("{loss}: {} seeds, last change p50 {:?} p99 {:?} max {:?}", lasts.len(), at(50), at(99), at(100));
+        let ((p50, _), (p99, _), (most, seed)) = (at(50), at(99), at(100));
+        println!("{loss}: {} seeds, last change p50 {p50:?} p99 {p99:?} max {most:?} (seed {seed})", lasts.len());
     }
     println!("{seeds} seeds in {:?}", began.elapsed());
 }

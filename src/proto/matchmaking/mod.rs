@@ -243,6 +243,7 @@ impl Matchmaker {
     /// While it searches: joins the best once all had time to be heard, or makes a session.
     fn consider(&mut self, now: Moment, tuning: &Tuning) {
         let best = self.best(now);
+        let again = self.again(now, tuning);
         let late = self.deadline.is_some_and(|deadline| deadline <= now);
         let State::Searching { until, gather, pause } = &mut self.state else { return };
         if pause.is_some_and(|pause| pause > now) {
@@ -250,7 +251,9 @@ impl Matchmaker {
         }
         let Some(to) = best else {
             *gather = None;
-            if *until <= now || late {
+            if *until <= now && !late && again.is_some() {
+                *pause = again;
+            } else if *until <= now || late {
                 self.state = State::Creating;
                 self.orders.push_back(Order::Host);
             }
@@ -278,12 +281,23 @@ impl Matchmaker {
         open.max_by_key(|candidate| candidate.rank()).map(|candidate| candidate.key)
     }
 
+    /// When a session that it just failed to reach is worth another try, rather than one more session.
+    fn again(&self, now: Moment, tuning: &Tuning) -> Option<Moment> {
+        let State::Searching { until, .. } = &self.state else { return None };
+        let open = self.candidates.iter().filter(|candidate| candidate.joinable);
+        let held = open.filter_map(|candidate| self.holds.get(&candidate.key).copied());
+        let soon = held.filter(|held| *held > now && *held <= now + tuning.mm_tick).min();
+        soon.filter(|_| now < *until + tuning.mm_join)
+    }
+
     /// What a session said no to is not asked of it again too soon.
     fn refused(&mut self, now: Moment, tuning: &Tuning, key: SessionKey, error: &Error) {
         let after = match error.refusal() {
             Some(Refusal::Migrating { after } | Refusal::TooManyRequests { after }) => (*after).min(tuning.mm_refused),
             Some(refusal) if refusal.is_sticky() && *refusal != Refusal::Full => tuning.mm_refused,
-            _ => tuning.mm_again,
+            Some(Refusal::Full) => tuning.mm_again,
+            // A lost packet or a crowded door: it is as good as before.
+            _ => tuning.mm_tick,
         };
         self.hold(key, now, after);
     }

@@ -39,10 +39,12 @@ struct Asking {
     host_key: HostKey,
     /// Of the step it is in.
     until: Moment,
-    /// Addresses not dialled yet.
-    candidates: VecDeque<SocketAddr>,
     addresses: Vec<SocketAddr>,
-    dial: Option<LinkId>,
+    /// Addresses not dialled yet, and when the next one is.
+    candidates: VecDeque<SocketAddr>,
+    next_dial: Option<Moment>,
+    dials: BTreeSet<LinkId>,
+    /// The one that stood first.
     link: Option<Link>,
     /// For whom seats were asked, in their order.
     accounts: Vec<AccountId>,
@@ -56,7 +58,9 @@ struct Asking {
 
 impl Merge {
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.asking.as_ref().map(|asking| asking.until).into_iter().chain(self.grants.values().copied()).min()
+        let asking =
+            self.asking.as_ref().map(|asking| asking.next_dial.map_or(asking.until, |at| at.min(asking.until)));
+        asking.into_iter().chain(self.grants.values().copied()).min()
     }
 
     /// Whether a newcomer finds a seat: none while the session is frozen, and none of those that are held for others.
@@ -108,7 +112,8 @@ impl HostAuthority {
             until: core.now + core.tuning.mm_freeze,
             candidates: addresses.iter().copied().collect(),
             addresses,
-            dial: None,
+            next_dial: None,
+            dials: BTreeSet::new(),
             link: None,
             accounts: self.movers(),
             going: BTreeSet::new(),
@@ -139,19 +144,30 @@ impl HostAuthority {
 
     fn dial_merge(&mut self, core: &mut Core) {
         let Some(asking) = &mut self.merge.asking else { return };
-        let Some(to) = asking.candidates.pop_front().filter(|_| !asking.accounts.is_empty()) else {
-            return self.end_asking(core, Merging::Refused);
-        };
-        asking.dial = Some(core.dial(Owner::Host(self.key), to, Some(asking.host_key), &self.host));
+        asking.next_dial = None;
+        match asking.candidates.pop_front().filter(|_| !asking.accounts.is_empty()) {
+            Some(to) => {
+                asking.dials.insert(core.dial(Owner::Host(self.key), to, Some(asking.host_key), &self.host));
+                asking.next_dial = (!asking.candidates.is_empty()).then(|| core.now + core.tuning.dial_stagger);
+            }
+            None if asking.dials.is_empty() && asking.link.is_none() => self.end_asking(core, Merging::Refused),
+            None => {}
+        }
     }
 
     /// What happens on the link of a question of ours; whether it was that.
     pub(super) fn merge_link(&mut self, core: &mut Core, event: &LinkEvent) -> bool {
         let Some(asking) = &mut self.merge.asking else { return false };
-        let ours = |link: LinkId| asking.dial == Some(link);
+        let ours = |link: LinkId| asking.link.as_ref().is_some_and(|open| open.id == link);
         match event {
-            LinkEvent::Open { link, peer, binding, remote, fallback, .. } if ours(*link) => {
+            LinkEvent::Open { link, peer, binding, remote, fallback, .. } if asking.dials.contains(link) => {
+                asking.dials.remove(link);
+                asking.next_dial = None;
+                for other in std::mem::take(&mut asking.dials) {
+                    core.close(other, false);
+                }
                 if *fallback {
+                    core.close(*link, false);
                     self.end_asking(core, Merging::Refused);
                     return true;
                 }
@@ -172,15 +188,15 @@ impl HostAuthority {
                     Ok(_) => {}
                 }
             }
-            LinkEvent::Closed { link, .. } if ours(*link) => {
+            LinkEvent::Closed { link, .. } if ours(*link) || asking.dials.contains(link) => {
                 core.forget(*link);
-                (asking.dial, asking.link) = (None, None);
-                if !asking.granted {
-                    self.dial_merge(core);
+                if !asking.dials.remove(link) {
+                    asking.link = None;
                 }
+                self.dial_merge(core);
             }
             LinkEvent::Written { link, .. } | LinkEvent::Incoming { link, .. } | LinkEvent::HelloBegun { link }
-                if ours(*link) => {}
+                if ours(*link) || asking.dials.contains(link) => {}
             _ => return false,
         }
         self.wake = None;
@@ -195,12 +211,8 @@ impl HostAuthority {
         };
         let host = self.doc.state().host;
         let Some(asking) = &mut self.merge.asking else { return };
-        if let Some(link) = asking.dial.take() {
-            asking.link = None;
-            core.close(link, false);
-        }
-        if asking.granted {
-            return;
+        if let Some(link) = asking.link.take() {
+            core.close(link.id, false);
         }
         asking.granted = true;
         asking.until = core.now + core.tuning.mm_freeze;
@@ -238,10 +250,7 @@ impl HostAuthority {
     /// Thaws.
     pub(in super::super) fn end_asking(&mut self, core: &mut Core, outcome: Merging) {
         self.wake = None;
-        if let Some(asking) = self.merge.asking.take() {
-            if let Some(link) = asking.dial {
-                core.close(link, false);
-            }
+        if self.end_merge(core) {
             self.merging(core, outcome);
         }
     }
@@ -323,15 +332,20 @@ impl HostAuthority {
     pub(super) fn time_out_merge(&mut self, core: &mut Core) {
         let now = core.now;
         self.merge.grants.retain(|_, until| *until > now);
-        if self.merge.asking.as_ref().is_some_and(|asking| asking.until <= now) {
+        let Some(asking) = &self.merge.asking else { return };
+        if asking.until <= now {
             self.end_asking(core, Merging::Over);
+        } else if asking.next_dial.is_some_and(|at| at <= now) {
+            self.dial_merge(core);
         }
     }
 
-    /// The session ends.
-    pub(super) fn end_merge(&mut self, core: &mut Core) {
-        if let Some(link) = self.merge.asking.take().and_then(|asking| asking.dial) {
+    /// Nothing is asked any more; whether something was.
+    pub(super) fn end_merge(&mut self, core: &mut Core) -> bool {
+        let Some(asking) = self.merge.asking.take() else { return false };
+        for link in asking.dials.into_iter().chain(asking.link.map(|link| link.id)) {
             core.close(link, false);
         }
+        true
     }
 }
