@@ -258,6 +258,8 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("roles", SessionSettings::MAX_ROLES),
         ("role name", crate::types::Role::MAX_NAME),
         ("accounts that come with a join", frame::MAX_PARTY),
+        ("accounts of a MergeAsk", frame::MAX_MERGE),
+        ("addresses of a Move", frame::MAX_ADDRESSES),
         ("keywords", SessionSettings::MAX_KEYWORDS),
         ("keyword", SessionSettings::MAX_KEYWORD),
         ("named ports", SessionSettings::MAX_PORTS),

@@ -200,6 +200,7 @@ impl Net {
             ticket: Vec::new(),
             attributes: Attributes::new(),
             timeout: Duration::from_secs(5),
+            patient: true,
         }
     }
 
@@ -514,7 +515,10 @@ impl Node {
             SessionsEvent::Withdraw { key, .. } => {
                 assert!(self.adverts.remove(key).is_some(), "withdrawn and not published");
             }
-            SessionsEvent::HostSuspect { .. } | SessionsEvent::HostDead { .. } => {}
+            SessionsEvent::HostSuspect { .. }
+            | SessionsEvent::HostDead { .. }
+            | SessionsEvent::Merge { .. }
+            | SessionsEvent::Move { .. } => {}
         }
         self.events.push(event);
     }
