@@ -14,6 +14,7 @@ mod join;
 mod lan;
 mod matchmaking;
 mod pending;
+mod policy;
 mod queue;
 mod seat;
 mod session;

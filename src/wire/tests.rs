@@ -236,7 +236,7 @@ fn the_page_lists_every_code() {
 #[test]
 fn the_page_lists_every_limit_of_the_wire() {
     use super::{datagram, frame};
-    use crate::types::{Profile, SessionSettings};
+    use crate::types::{InviteRequest, Profile, SessionSettings};
     let expected = [
         ("datagram", datagram::MAX_DATAGRAM),
         ("query, at least", datagram::QUERY_SIZE),
@@ -258,6 +258,7 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("roles", SessionSettings::MAX_ROLES),
         ("role name", crate::types::Role::MAX_NAME),
         ("accounts that come with a join", frame::MAX_PARTY),
+        ("accounts of an invite", InviteRequest::MAX_INVITEES),
         ("accounts of a MergeAsk", frame::MAX_MERGE),
         ("addresses of a Move", frame::MAX_ADDRESSES),
         ("keywords", SessionSettings::MAX_KEYWORDS),
@@ -387,6 +388,8 @@ fn any_facts() -> impl Strategy<Value = PublicFacts> {
         |(name, (version, revision, members, max_members), keywords, attributes, ports, [a, b, c, d, e])| PublicFacts {
             matchmaking: false,
             mobile: false,
+            anti_cheat: false,
+            allow_sanctioned: true,
             name,
             version,
             revision,
@@ -457,7 +460,6 @@ proptest! {
             many: false,
             old: true,
             migratable: false,
-            mobile: false,
             id_derived: false,
             account_shown: true,
             salt: moment.0,

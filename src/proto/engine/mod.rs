@@ -334,6 +334,7 @@ impl Engine {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
+            SessionsEvent::InviteMade(_invite) => {}
             SessionsEvent::Merge { seat, outcome } => self.merging(now, seat, outcome),
             SessionsEvent::Move { seat, to } => self.asked_to_move(now, seat, to),
         }
@@ -465,6 +466,8 @@ impl Engine {
             | Command::Kick { request, .. }
             | Command::Unban { request, .. }
             | Command::Say { request, .. }
+            | Command::Invite { request, .. }
+            | Command::Revoke { request, .. }
             | Command::Destroy { request, .. }
             | Command::Diagnose { request }
             | Command::Leave { request: Some(request), .. } => *request,

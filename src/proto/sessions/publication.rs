@@ -1,7 +1,7 @@
 //! What the sessions tell discovery, through the composer.
 
 use crate::proto::io::SeatId;
-use crate::types::{Error, Identity, PublicFacts, SessionKey, SessionSnapshot};
+use crate::types::{Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
 use crate::wire::datagram::{GoodbyeReason, budget_check};
 use crate::wire::frame::Move;
 
@@ -29,6 +29,8 @@ pub(crate) enum SessionsEvent {
     HostSuspect { key: SessionKey },
     /// A member of ours has proof that this host is gone.
     HostDead { key: SessionKey },
+    /// A local user invites somebody and the host has its row: find the invitee's game and deliver it.
+    InviteMade(Box<Invite>),
     /// How it goes with the merge that this host's session asked for.
     Merge { seat: SeatId, outcome: Merging },
     /// The host says that a seat is held for this one there.

@@ -1,10 +1,11 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, Attributes, External, HostKey, Left, MemberStatus, MemberUpdate, Refusal, Revision, SessionId,
-    SessionKey, SessionSnapshot,
+    AccountId, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus, MemberUpdate,
+    Refusal, Revision, SessionId, SessionKey, SessionSnapshot,
 };
 
+use super::social::VouchAsk;
 use super::state::Delta;
 use std::net::SocketAddr;
 
@@ -23,6 +24,14 @@ pub(crate) enum Frame {
     Resync { have: Revision },
     /// J, H 6: nothing but a sign of life.
     Heartbeat,
+    /// J 7: whether the joiner of that question is a friend.
+    Vouch { ask: u64, yes: bool },
+    /// J 8, before a seat: the invitee does not want this invite.
+    RejectInvite { invite: InviteId },
+    /// H 24: is this joiner a friend of yours?
+    VouchAsk(Box<VouchAsk>),
+    /// H 25, to the inviter: what became of its invite.
+    InviteState { invite: InviteId, account: AccountId, state: InviteState },
     /// J 9: the host of a worse session asks a better one for seats; no seat is asked for here.
     MergeAsk(Box<MergeAsk>),
     /// J 10: this member does not move any more.
@@ -182,6 +191,13 @@ pub(crate) enum Request {
     Say(Vec<u8>),
     /// `reserved` becomes `active`; a second one is a success.
     Register,
+    /// Rows for these accounts.
+    Invite(InviteRequest),
+    /// Takes an invite back, or gives up only the seat that it holds.
+    Revoke {
+        invite: InviteId,
+        hold_only: bool,
+    },
 }
 
 /// Whom a commit answers.
@@ -195,6 +211,8 @@ pub(crate) struct Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DoneResult {
     Ok(Revision),
+    /// Invites, in the order of the accounts.
+    Invited(Revision, Vec<InviteId>),
     /// An [`ErrorKind`](crate::ErrorKind)'s code and a text for the log.
     Failed {
         code: u16,

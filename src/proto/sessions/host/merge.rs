@@ -17,7 +17,7 @@ use crate::proto::clock::Moment;
 use crate::proto::io::{LinkEvent, LinkId};
 use crate::proto::limits;
 use crate::proto::links::Link;
-use crate::types::{AccountId, HostKey, JoinPolicy, LinkState, Phase, Refusal, SessionKey};
+use crate::types::{AccountId, HostKey, JoinPolicy, LinkState, Phase, SessionKey};
 use crate::wire::frame::{
     Change, Frame, MAX_ADDRESSES, MAX_MERGE, MAX_PRE_SEAT, MergeAnswer, MergeAsk, Move, SettingChange,
 };
@@ -63,13 +63,14 @@ impl Merge {
         asking.into_iter().chain(self.grants.values().copied()).min()
     }
 
-    /// Whether a newcomer finds a seat: none while the session is frozen, and none of those that are held for others.
-    pub(super) fn refusal(&self, core: &Core, account: AccountId, open: u16) -> Option<Refusal> {
-        if self.asking.is_some() {
-            return Some(Refusal::Migrating { after: core.tuning.mm_migrating });
-        }
-        let held = self.grants.iter().filter(|(other, until)| **other != account && **until > core.now).count();
-        (usize::from(open) <= held).then_some(Refusal::Full)
+    /// Nobody is seated here now.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// How many seats are held for others than this account.
+    fn held(&self, account: AccountId, now: Moment) -> usize {
+        self.grants.iter().filter(|(other, until)| **other != account && **until > now).count()
     }
 
     /// The account has its seat.
@@ -300,7 +301,7 @@ impl HostAuthority {
     fn grant(&mut self, core: &Core, accounts: &[AccountId]) -> u16 {
         let state = self.doc.state();
         let others = self.merge.grants.keys().filter(|account| !accounts.contains(account)).count();
-        let room = usize::from(state.open_slots()).min(limits::GRANTS).saturating_sub(others);
+        let room = usize::from(self.public_seats(core.now)).min(limits::GRANTS).saturating_sub(others);
         let (mut seats, mut held) = (0, 0);
         for &account in accounts {
             let seated = state.member(account).is_some();
@@ -315,6 +316,12 @@ impl HostAuthority {
         }
         self.wake = None;
         seats
+    }
+
+    /// Whether all free seats are held for members of other sessions.
+    pub(super) fn is_granted_away(&self, account: AccountId, now: Moment) -> bool {
+        let held = self.merge.held(account, now);
+        held > 0 && usize::from(self.public_seats(now)) <= held
     }
 
     // -------------------------------------------------------------------------------------------------- both

@@ -3,18 +3,22 @@
 
 mod admit;
 mod command;
+mod invites;
 mod merge;
 mod seat;
 mod seated;
+mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
+use self::invites::Invites;
 use self::merge::Merge;
 use self::seat::Seat;
+use self::vouch::Vouching;
 use super::core::{Core, Derivation};
 use super::document::Document;
 use super::publication::{Publication, SessionsEvent, check_budget};
@@ -68,6 +72,8 @@ pub(super) struct HostAuthority {
     seat_of: BTreeMap<LinkId, AccountId>,
     guests: BTreeMap<LinkId, Guest>,
     bans: BTreeSet<AccountId>,
+    invites: Invites,
+    vouching: Vouching,
     /// Whom a locked session takes back.
     leavers: VecDeque<AccountId>,
     /// How seats ended whose holders may not know it: a member that dials back learns it instead of being seated again.
@@ -124,6 +130,8 @@ impl HostAuthority {
             seat_of: BTreeMap::new(),
             guests: BTreeMap::new(),
             bans: BTreeSet::new(),
+            invites: Invites::default(),
+            vouching: Vouching::new(core.now),
             leavers: VecDeque::new(),
             gone: VecDeque::new(),
             log: VecDeque::new(),
@@ -196,6 +204,8 @@ impl HostAuthority {
         }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
             || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
+        // Expired is expired, whatever comes at that very moment.
+        self.expire_invites(core);
         match event {
             LinkEvent::Incoming { .. } => {}
             LinkEvent::HelloBegun { link } => {
@@ -226,6 +236,7 @@ impl HostAuthority {
     /// One commit: all changes or none, one revision; to every member, then to the host's own seat, then to finders.
     fn commit(&mut self, core: &mut Core, changes: &[Change], cause: Option<Cause>, reply: Reply) -> Revision {
         self.wake = None;
+        self.vouching.roster_changed(changes);
         let cut = self.doc.cut(changes);
         let before = self.doc.revision();
         let revision = Revision { term: before.term, number: before.number + 1 };
@@ -264,7 +275,7 @@ impl HostAuthority {
             }
             return;
         }
-        let facts = PublicFacts::of(self.doc.state());
+        let facts = PublicFacts { open_slots: self.public_seats(core.now), ..PublicFacts::of(self.doc.state()) };
         let same = |old: &PublicFacts| PublicFacts { revision: facts.revision, ..old.clone() } == facts;
         if self.published.as_ref().is_some_and(same) {
             return;
@@ -319,6 +330,8 @@ impl HostAuthority {
             return;
         }
         self.wake = None;
+        // What is promised until now counts until now: before anybody waits for it.
+        self.expire_invites(core);
         self.time_out_guests(core);
         self.time_out_seats(core);
         self.time_out_merge(core);
@@ -328,7 +341,8 @@ impl HostAuthority {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
-            self.wake = Some(guests.chain(seats).chain(self.merge.deadline()).min());
+            let promised = self.invites.deadline().into_iter().chain(self.merge.deadline());
+            self.wake = Some(guests.chain(seats).chain(promised).min());
         }
         self.wake.flatten()
     }
@@ -337,6 +351,13 @@ impl HostAuthority {
     pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+    }
+
+    /// Where it is served, if it is hidden and open.
+    pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, u64, Vec<SocketAddr>)> {
+        let hidden = self.opening.is_none() && !self.doc.state().listed;
+        let at = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
+        hidden.then_some((self.key, self.incarnation, at))
     }
 
     pub(super) fn owns(&self, account: AccountId) -> bool {
@@ -384,6 +405,8 @@ fn initial_state(
         ready_gate: false,
         matchmaking: what.matchmaking,
         mobile: what.matchmaking,
+        anti_cheat: what.anti_cheat,
+        allow_sanctioned: what.allow_sanctioned,
         key,
         revision,
         host: (!what.dedicated).then_some(creator.account),
