@@ -107,7 +107,7 @@ impl Run {
 
 #[test]
 fn the_order_of_sessions_is_total() {
-    let better = |a: Rank, b: Rank| assert!(a > b && b < a);
+    let better = |a: Rank, b: Rank| assert!(a > b);
     better(rank(false, 1, key(9)), rank(true, 7, key(1)));
     better(rank(true, 3, key(9)), rank(true, 2, key(1)));
     better(rank(true, 2, key(1)), rank(true, 2, key(2)));

@@ -4,6 +4,7 @@ mod crowd;
 mod hostile;
 mod invites;
 mod life;
+mod merge;
 mod order;
 mod random;
 mod refusals;
