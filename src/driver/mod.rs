@@ -6,6 +6,7 @@
 
 mod clock;
 mod derive;
+pub(crate) mod doors;
 mod handles;
 mod interfaces;
 mod links;

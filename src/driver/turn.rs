@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::clock::Clock;
 use super::derive::Derive;
+use super::doors::Doors;
 use super::handles::{CommandSource, OutputSink};
 use super::links::Links;
 #[cfg(feature = "mdns")]
@@ -62,6 +63,7 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     udp: Udp,
     links: Links,
     derive: Derive,
+    doors: Doors,
     #[cfg(feature = "mdns")]
     mdns: Mdns,
     /// The interfaces while sockets are open, as the system lists them.
@@ -102,6 +104,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             udp: Udp::new(ports, config.is_restricted()),
             links: Links::new(config.clone()),
             derive: Derive::new(),
+            doors: Doors::default(),
             #[cfg(feature = "mdns")]
             mdns: Mdns::new(&config),
             config,
@@ -144,6 +147,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                 self.parted(cx),
                 self.mdns_events(cx),
                 self.derived(cx),
+                self.new_doors(cx),
                 self.look(cx),
                 self.deadline(cx),
             ];
@@ -248,6 +252,12 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         let Poll::Ready((id, key)) = self.derive.poll(cx) else { return false };
         self.machine.handle_derived(self.clock.now(), id, key);
         self.drain();
+        true
+    }
+
+    fn new_doors(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(door) = self.commands.poll_door(cx) else { return false };
+        self.doors.open(door);
         true
     }
 

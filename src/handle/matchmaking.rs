@@ -66,8 +66,12 @@ impl Matchmaking {
         let Self { query, host, local_name, early, timeout } = self;
         check_local_name(&local_name)?;
         query.check()?;
+        query.check_rights(None)?;
         if query.take == 0 {
             return Err(Error::invalid("take is 0: nothing would ever be found"));
+        }
+        if !query.accounts.is_empty() {
+            return Err(Error::invalid("matchmaking looks for sessions, not for accounts"));
         }
         host.settings.check()?;
         let SessionSettings { policy, closed, locked, .. } = host.settings;

@@ -453,7 +453,9 @@ impl Engine {
         self.sessions.rename(seat, &local_name);
         opened.local_name = local_name;
         opened.snapshot = Arc::clone(&snapshot);
-        self.outputs.push_back(Output::SeatOpened(opened));
+        let opened = Output::SeatOpened(opened);
+        self.seat_opened(&opened);
+        self.outputs.push_back(opened);
         self.outputs.push_back(Output::SeatKeys { seat, keys });
         self.done(request, Ok(Answer::Seat(seat)));
         let events = first_events(&snapshot, account);
@@ -505,5 +507,8 @@ fn as_found(snapshot: &SessionSnapshot) -> FoundData {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        listed: snapshot.listed,
+        matched: None,
+        started: 0,
     }
 }

@@ -1,5 +1,5 @@
-//! The composer: hands inputs to [`Discovery`] (who is there) and [`Sessions`] (who is in), and joins what each asks of
-//! the other. It decides nothing else.
+//! The composer: hands inputs to [`Discovery`] (who is there), [`Sessions`] (who is in) and [`Social`] (who is where), and
+//! joins what each asks of the others. It decides nothing else, but in `social` who may know where a user is.
 //!
 //! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
@@ -26,8 +26,10 @@
 //! A `Pending` that is dropped before 8 queues [`Command::Cancel`]; where its seat was on the way already, `deliver` finds
 //! nobody waiting and leaves it again.
 
+mod accounts;
 mod matchmaking;
 mod resolve;
+mod social;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +38,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
+use crate::types::{AccountId, BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
 
 use super::clock::Moment;
 use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
@@ -46,7 +48,10 @@ use super::io::{
 use super::limits;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
+use super::social::{AskId, Social};
 use super::tuning::Tuning;
+use crate::wire::hash;
+use accounts::AccountFind;
 use matchmaking::Matchmaking;
 use resolve::Resolve;
 
@@ -84,6 +89,10 @@ pub(crate) struct Engine {
     next_query: u64,
     joins: BTreeMap<RequestId, Resolve>,
     matchmaking: Matchmaking,
+    account_finds: BTreeMap<RequestId, AccountFind>,
+    social: Social,
+    /// For which find an account is asked for.
+    account_asks: BTreeMap<AskId, RequestId>,
     addresses: Vec<IpAddr>,
     closing: Option<Closing>,
     actions: VecDeque<Action>,
@@ -101,7 +110,8 @@ struct Closing {
 const LINGER: Duration = Duration::from_millis(260);
 
 impl Engine {
-    /// An engine with nothing in it. `unix_ms` is the wall clock now; it only makes incarnations rise.
+    /// An engine with nothing in it. `unix_ms` is the wall clock now: it makes incarnations rise, and
+    /// dates questions where an account is.
     pub(crate) fn new(config: EngineConfig, seed: [u8; 32], unix_ms: u64) -> Self {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let discovery = DiscoveryConfig {
@@ -117,10 +127,13 @@ impl Engine {
             unix_ms,
             discovery: Discovery::new(discovery, rng.random()),
             sessions: Sessions::new(config.version, (*config.tuning).clone(), rng.random()),
+            social: Social::new(hash::game_tag(&config.game), Arc::clone(&config.tuning), rng.random(), unix_ms),
+            account_asks: BTreeMap::new(),
             config,
             askers: BTreeMap::new(),
             next_query: 1,
             joins: BTreeMap::new(),
+            account_finds: BTreeMap::new(),
             matchmaking: Matchmaking::new(rng),
             addresses: Vec::new(),
             closing: None,
@@ -140,7 +153,10 @@ impl Machine for Engine {
             return;
         }
         match command {
-            Command::SignIn { user } => self.sessions.sign_in(user),
+            Command::SignIn { user } => {
+                self.social.sign_in(&user);
+                self.sessions.sign_in(user);
+            }
             Command::SignOut { request, account } => {
                 let theirs = self.joins.iter().filter(|(_, join)| join.account() == account);
                 for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
@@ -149,6 +165,7 @@ impl Machine for Engine {
                 for starter in self.matchmaking.of(account) {
                     self.cancel_matchmaking(now, starter);
                 }
+                self.social.sign_out(now, account);
                 self.sessions.sign_out(now, request, account);
             }
             Command::Host { request, account, what } => {
@@ -163,7 +180,7 @@ impl Machine for Engine {
                 Err(error) => self.done(request, Err(error)),
             },
             Command::Matchmake { request, account, what } => self.matchmake(now, request, account, *what),
-            Command::Find { request, query } => self.find(now, request, *query),
+            Command::Find { request, account, query } => self.find(now, request, account, *query),
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
                 if self.open(now, Asker::Browser(browser), *query, Mode::Browse).is_none() {
@@ -187,6 +204,10 @@ impl Machine for Engine {
                 self.done(request, Ok(Answer::Diagnosis(diagnosis)));
             }
             Command::Close { request } => self.close(now, request),
+            Command::ReceiveInvites { .. }
+            | Command::SetPresence { .. }
+            | Command::AcceptInvite { .. }
+            | Command::RejectInvite { .. } => self.social_command(now, command),
             other => self.sessions.command(now, other),
         }
         self.route(now);
@@ -194,7 +215,9 @@ impl Machine for Engine {
 
     /// Takes a datagram.
     fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
-        self.discovery.handle_arrival(now, &arrival);
+        if !self.heard_locate(now, &arrival) {
+            self.discovery.handle_arrival(now, &arrival);
+        }
         self.route(now);
     }
 
@@ -203,6 +226,7 @@ impl Machine for Engine {
         self.addresses = own_addresses(&interfaces);
         self.sessions.handle_addresses(&self.addresses);
         self.discovery.handle_interfaces(now, &interfaces);
+        self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.route(now);
     }
 
@@ -214,13 +238,21 @@ impl Machine for Engine {
 
     /// Takes what happened to a connection.
     fn handle_link(&mut self, now: Moment, event: LinkEvent) {
-        self.sessions.handle_link(now, event);
+        if self.social.owns(&event) {
+            self.social.handle_link(now, event);
+        } else {
+            self.sessions.handle_link(now, event);
+        }
         self.route(now);
     }
 
     /// Takes the answer to [`Action::Listen`]: the port, or why there is none.
     fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
-        self.sessions.handle_listening(now, session, result);
+        if self.social.listens(session) {
+            self.discovery.with_cx(now, |cx| self.social.handle_listening(cx, session, result));
+        } else {
+            self.sessions.handle_listening(now, session, result);
+        }
         self.route(now);
     }
 
@@ -240,8 +272,10 @@ impl Machine for Engine {
     fn handle_timeout(&mut self, now: Moment) {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
+        self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.joins_due(now);
         self.matchmaking_timeout(now);
+        self.account_finds_due(now);
         if let Some(closing) = &mut self.closing {
             if closing.stop_at <= now && !closing.stopped {
                 closing.stopped = true;
@@ -272,8 +306,10 @@ impl Machine for Engine {
     fn poll_timeout(&mut self) -> Option<Moment> {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
-        let engines = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), self.matchmaking_due()];
-        engines.into_iter().chain([joins, stop]).flatten().min()
+        let accounts = self.account_finds.values().map(AccountFind::deadline).min();
+        let social = self.social.poll_timeout();
+        let rooms = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social, self.matchmaking_due()];
+        rooms.into_iter().chain([joins, accounts, stop]).flatten().min()
     }
 
     /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
@@ -289,7 +325,8 @@ impl Engine {
     fn route(&mut self, now: Moment) {
         loop {
             // Before a session listens, so that its link has addresses from the start.
-            self.discovery.hold_sockets(now, self.sessions.is_hosting());
+            let held = self.sessions.is_hosting() || self.social.holds_sockets();
+            self.discovery.hold_sockets(now, held);
             let mut moved = false;
             while let Some(event) = self.sessions.poll_event() {
                 moved = true;
@@ -299,8 +336,13 @@ impl Engine {
                 moved = true;
                 self.route_discovery(now, event);
             }
+            while let Some(event) = self.social.poll_event() {
+                moved = true;
+                self.route_social(now, event);
+            }
             while let Some(output) = self.sessions.poll_output() {
                 if let Some(output) = self.withhold(now, output) {
+                    self.seat_opened(&output);
                     self.outputs.push_back(output);
                 }
             }
@@ -311,6 +353,13 @@ impl Engine {
             }
         }
         self.end_seeks(now);
+        self.end_presences();
+        while let Some(output) = self.social.poll_output() {
+            self.outputs.push_back(output);
+        }
+        while let Some(action) = self.social.poll_action() {
+            self.actions.push_back(action);
+        }
         while let Some(action) = self.sessions.poll_action() {
             self.actions.push_back(action);
         }
@@ -330,11 +379,11 @@ impl Engine {
                     let _ = self.open(now, Asker::Seek(key), SessionQuery::new().id(key.id), Mode::Browse);
                 }
             }
+            SessionsEvent::InviteMade(invite) => self.invite_made(now, &invite),
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
-            SessionsEvent::InviteMade(_invite) => {}
             SessionsEvent::Merge { seat, outcome } => self.merging(now, seat, outcome),
             SessionsEvent::Move { seat, to } => self.asked_to_move(now, seat, to),
         }
@@ -377,7 +426,7 @@ impl Engine {
     // ------------------------------------------------------------------------------------------------ queries
 
     fn open(&mut self, now: Moment, asker: Asker, query: SessionQuery, mode: Mode) -> Option<QueryId> {
-        if self.askers.len() >= limits::QUERIES {
+        if self.queries() >= limits::QUERIES {
             return None;
         }
         let id = QueryId(self.next_query);
@@ -385,6 +434,11 @@ impl Engine {
         self.askers.insert(id, asker);
         self.discovery.open(now, id, query, mode);
         Some(id)
+    }
+
+    /// Finds and browsers that are open.
+    fn queries(&self) -> usize {
+        self.askers.len() + self.account_finds.len()
     }
 
     fn query_of(&self, asker: Asker) -> Option<QueryId> {
@@ -406,9 +460,11 @@ impl Engine {
         }
     }
 
-    fn find(&mut self, now: Moment, request: RequestId, query: SessionQuery) {
+    fn find(&mut self, now: Moment, request: RequestId, asker: Option<AccountId>, query: SessionQuery) {
         if query.take == 0 {
             self.done(request, Ok(Answer::Found(Vec::new())));
+        } else if !query.accounts.is_empty() {
+            self.find_accounts(now, request, asker, query);
         } else if self.open(now, Asker::Find(request), query, Mode::Find).is_none() {
             let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
             self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
@@ -420,6 +476,8 @@ impl Engine {
             return;
         }
         self.close_query(now, Asker::Find(request));
+        self.account_finds.remove(&request);
+        self.end_asks_of(request);
         if self.joins.remove(&request).is_some() {
             self.close_query(now, Asker::Join(request));
             self.done(request, Err(Error::refused(Refusal::Cancelled)));
@@ -441,6 +499,10 @@ impl Engine {
                 self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
             }
         }
+        for find in std::mem::take(&mut self.account_finds).into_keys() {
+            self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
+        }
+        self.social.shutdown(now);
         self.sessions.shutdown(now);
         self.route(now);
         let linger = if self.discovery.wants_sockets() { LINGER } else { Duration::ZERO };
@@ -460,6 +522,7 @@ impl Engine {
             | Command::Join { request, .. }
             | Command::Matchmake { request, .. }
             | Command::Find { request, .. }
+            | Command::RejectInvite { request, .. }
             | Command::Update { request, .. }
             | Command::UpdateMe { request, .. }
             | Command::SetPhase { request, .. }

@@ -10,12 +10,10 @@ use crate::wire::frame::Request;
 impl Sessions {
     pub(super) fn social(&mut self, command: Command) {
         match command {
-            Command::SetFriends { account, friends } => {
-                if self.users.contains_key(&account) {
-                    self.core.friends.set(account, friends.into_iter().collect());
-                    let own = self.members.values_mut().filter(|member| member.account() == account);
-                    own.for_each(|member| member.friends_changed(&self.core));
-                }
+            Command::SetFriends { account, friends } if self.users.contains_key(&account) => {
+                self.core.friends.set(account, friends.into_iter().collect());
+                let own = self.members.values_mut().filter(|member| member.account() == account);
+                own.for_each(|member| member.friends_changed(&self.core));
             }
             Command::Invite { request, seat, what } => {
                 if let Some(member) = self.members.get_mut(&seat) {

@@ -185,7 +185,7 @@ fn the_password_is_passed_if_the_host_says_so_and_for_as_long_as_the_seat_lasts(
     assert_eq!(not_his.unwrap_err().kind(), ErrorKind::NotOwner);
     net.cut_links(b);
     net.run(SECOND);
-    assert!(net.seat(b, bobs).events.iter().any(|event| *event == SessionEvent::Reconnected));
+    assert!(net.seat(b, bobs).events.contains(&SessionEvent::Reconnected));
     net.leave(b, bobs);
     net.settle();
     assert_eq!(net.refused(b, key), Refusal::BadPassword);
