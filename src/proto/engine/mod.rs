@@ -1,5 +1,6 @@
 //! The composer: hands inputs to [`Discovery`] (who is there), [`Sessions`] (who is in) and [`Social`] (who is where), and
-//! joins what each asks of the others. It decides nothing else, but in `social` who may know where a user is.
+//! joins what each asks of the others; `matchmaking` drives the last two with a machine for each starter. It decides nothing
+//! else, but in `social` who may know where a user is.
 //!
 //! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
