@@ -13,6 +13,7 @@ mod inbox;
 mod join;
 mod lan;
 mod links;
+mod matchmaking;
 mod pending;
 mod places;
 mod policy;
@@ -35,6 +36,7 @@ pub use join::JoinRequest;
 pub use lan::Lan;
 #[cfg(feature = "net")]
 pub(crate) use links::check_game;
+pub use matchmaking::Matchmaking;
 pub use pending::Pending;
 pub use session::Session;
 pub use user::User;

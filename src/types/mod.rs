@@ -40,7 +40,7 @@ pub use attributes::{Attribute, Attributes, Visibility};
 pub use diagnosis::{Diagnosis, PathKind, PathReport, PathState};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind, Result};
-pub use event::{BrowserEvent, Event, JoinAsk, LanEvent, SessionEvent, UserEvent, Verdict};
+pub use event::{BrowserEvent, Event, JoinAsk, LanEvent, Progress, SessionEvent, UserEvent, Verdict};
 pub use facts::PublicFacts;
 pub use filter::{Field, Filter, FilterError, attr};
 pub use found::{Found, FoundAddress, Source, Sources};
