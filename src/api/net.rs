@@ -32,7 +32,7 @@ struct OwnThread;
 impl Backend for OwnThread {
     fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
         let engine = engine(&config)?;
-        let handle = spawn(engine, driver_config(&config), Commands(Arc::clone(&core)), Outputs(Arc::clone(&core)));
+        let handle = spawn(engine, driver_config(&config)?, Commands(Arc::clone(&core)), Outputs(Arc::clone(&core)));
         let handle =
             handle.map_err(|error| Error::new(ErrorKind::Io, format!("the driver's thread did not start: {error}")))?;
         Ok(Box::new(Guard { core, handle: Some(handle) }))
@@ -81,7 +81,7 @@ impl Given {
 
 impl Backend for Given {
     fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
-        let (engine, options) = (engine(&config)?, driver_config(&config));
+        let (engine, options) = (engine(&config)?, driver_config(&config)?);
         let (commands, outputs) = (Commands(Arc::clone(&core)), Outputs(core));
         // The driver is made where it runs: what it opens needs the runtime.
         let work = async move { Driver::new(engine, options, commands, outputs).run().await };
@@ -115,14 +115,16 @@ fn engine(config: &LanConfig) -> Result<Engine> {
     Ok(Engine::new(options, random()?, unix_ms))
 }
 
-fn driver_config(config: &LanConfig) -> Config {
-    Config {
+fn driver_config(config: &LanConfig) -> Result<Config> {
+    Ok(Config {
         beacon_port: config.beacon_port,
         loopback_only: config.loopback_only,
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mdns: config.mdns,
+        simulate: config.simulate,
+        simulate_seed: random()?,
         ..Config::default()
-    }
+    })
 }
 
 fn loopback_port() -> Result<u16> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::core::Core;
-use crate::types::{Error, Identity};
+use crate::types::{Error, Identity, NetworkFault};
 
 /// One interface of this machine, named as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl fmt::Display for InterfaceChoice {
 }
 
 /// Everything a builder decides, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LanConfig {
     /// 1 to 64 bytes.
     pub(crate) game: String,
@@ -41,6 +41,8 @@ pub(crate) struct LanConfig {
     pub(crate) beacon_port: u16,
     pub(crate) mdns: bool,
     pub(crate) beacons: bool,
+    /// What is wrong with the network on purpose.
+    pub(crate) simulate: NetworkFault,
 }
 
 /// A network to stand on.
