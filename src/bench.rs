@@ -36,6 +36,8 @@ fn facts() -> Result<PublicFacts> {
     attributes.set("ranked", true)?;
     attributes.set("mods", vec!["hats", "bots"])?;
     Ok(PublicFacts {
+        matchmaking: false,
+        mobile: false,
         name: "Ada's room".into(),
         version: 1,
         revision: 70_000,
@@ -110,6 +112,7 @@ fn accept(host: &Identity, members: u16) -> Result<Frame> {
     own.set_with("team", "red", Visibility::Members)?;
     own.set_with("class", "scout", Visibility::Members)?;
     let member = |number: u16| Member {
+        role: None,
         account,
         name: format!("Player {number}"),
         external: None,
@@ -123,6 +126,12 @@ fn accept(host: &Identity, members: u16) -> Result<Frame> {
     };
     let facts = facts()?;
     let snapshot = SessionSnapshot {
+        roles: Vec::new(),
+        turn: Vec::new(),
+        timeouts: crate::types::MemberTimeouts::new(),
+        ready_gate: false,
+        matchmaking: false,
+        mobile: false,
         key,
         revision,
         host: Some(account),

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 7] =
     [&["types"], &["wire"], &["proto"], &["handle"], &["driver", "testing"], &["api"], &["frame"]];
 
 /// What every room of `proto` may use; these use none of the others.
-const SHARED: [&str; 6] = ["clock", "io", "lan", "limits", "machine", "tuning"];
+const SHARED: [&str; 7] = ["clock", "io", "lan", "limits", "links", "machine", "tuning"];
 
 /// Rooms of `proto` that put others together, and which.
 const COMPOSERS: [(&str, &[&str]); 2] =

@@ -182,6 +182,7 @@ pub(crate) fn host_key() -> HostKey {
 
 pub(crate) fn snapshot(number: u64, members: &[&User]) -> SessionSnapshot {
     let members = members.iter().zip(0..).map(|(user, number)| Member {
+        role: None,
         account: user.id(),
         name: user.name().to_owned(),
         external: None,
@@ -194,6 +195,12 @@ pub(crate) fn snapshot(number: u64, members: &[&User]) -> SessionSnapshot {
         joined_revision: 1,
     });
     SessionSnapshot {
+        roles: Vec::new(),
+        turn: Vec::new(),
+        timeouts: MemberTimeouts::new(),
+        ready_gate: false,
+        matchmaking: false,
+        mobile: false,
         key: SessionKey { id: SessionId::from_name("room"), founder: host_key() },
         revision: Revision { term: 1, number },
         host: None,
@@ -221,6 +228,8 @@ pub(crate) fn snapshot(number: u64, members: &[&User]) -> SessionSnapshot {
 /// A listed session, named by a number.
 pub(crate) fn found(name: u64) -> Found {
     let facts = PublicFacts {
+        matchmaking: false,
+        mobile: false,
         name: name.to_string(),
         version: 0,
         revision: 1,

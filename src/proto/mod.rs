@@ -31,6 +31,7 @@ pub(crate) mod finder;
 pub(crate) mod io;
 pub(crate) mod lan;
 pub(crate) mod limits;
+pub(crate) mod links;
 pub(crate) mod machine;
 pub(crate) mod sessions;
 pub(crate) mod tuning;

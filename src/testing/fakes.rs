@@ -48,6 +48,7 @@ fn checked(settings: SessionSettings) -> SessionSettings {
 pub fn member(name: impl Into<String>) -> FakeMember {
     let name = name.into();
     FakeMember(Member {
+        role: None,
         account: key_named(&name),
         name,
         external: None,
@@ -156,6 +157,12 @@ pub fn snapshot(settings: SessionSettings) -> FakeSnapshot {
     let settings = checked(settings);
     let key = session_named(&settings.name);
     FakeSnapshot(SessionSnapshot {
+        roles: Vec::new(),
+        turn: Vec::new(),
+        timeouts: crate::types::MemberTimeouts::new(),
+        ready_gate: false,
+        matchmaking: false,
+        mobile: false,
         key,
         revision: Revision { term: 1, number: 1 },
         host: None,
@@ -271,6 +278,8 @@ pub fn found(settings: SessionSettings) -> FakeFound {
         incarnation: 1,
         term: 1,
         facts: PublicFacts {
+            matchmaking: false,
+            mobile: false,
             name: settings.name,
             version: 0,
             revision: 1,

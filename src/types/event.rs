@@ -17,6 +17,7 @@ use super::update::{AttributeChange, SettingsChange};
 /// Anything that happened in one [`Lan`](crate::Lan).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "events are taken one by one; a box would be in the way of every match")]
 pub enum Event {
     /// In a session of this process.
     #[non_exhaustive]
@@ -117,6 +118,16 @@ pub enum SessionEvent {
     SettingsChanged {
         /// Each with its old and new value.
         changes: Vec<SettingsChange>,
+        /// At which revision.
+        revision: Revision,
+    },
+    /// The host gave the turn to others.
+    #[non_exhaustive]
+    TurnChanged {
+        /// Whose turn it was.
+        old: Vec<AccountId>,
+        /// Whose turn it is.
+        new: Vec<AccountId>,
         /// At which revision.
         revision: Revision,
     },

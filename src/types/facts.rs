@@ -38,6 +38,10 @@ pub struct PublicFacts {
     pub join_in_progress: bool,
     /// Whether the host holds no seat.
     pub dedicated: bool,
+    /// Whether matchmaking made it.
+    pub matchmaking: bool,
+    /// Whether matchmaking may still move its members into another session.
+    pub mobile: bool,
     /// Keywords, folded to lower case (ASCII).
     #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::keywords"))]
     pub keywords: Vec<String>,
@@ -66,6 +70,8 @@ impl PublicFacts {
             locked: state.locked,
             join_in_progress: state.join_in_progress,
             dedicated: state.dedicated,
+            matchmaking: state.matchmaking,
+            mobile: state.mobile,
             keywords: state.keywords.clone(),
             attributes: state.attributes.visible_to(Visibility::Public),
             ports: state.ports.clone(),

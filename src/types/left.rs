@@ -32,6 +32,8 @@ pub enum Left {
     Shutdown,
     /// Its link was lost and the time for coming back has passed, or a reservation ran out.
     Expired,
+    /// The session moved into another one, and this member with it (matchmaking).
+    Moved,
 }
 
 impl Left {
@@ -48,6 +50,7 @@ impl Left {
             Self::SignedOut => 206,
             Self::Shutdown => 207,
             Self::Expired => 208,
+            Self::Moved => 209,
         }
     }
 
@@ -64,6 +67,7 @@ impl Left {
             Self::SignedOut => "left.signed_out",
             Self::Shutdown => "left.shutdown",
             Self::Expired => "left.expired",
+            Self::Moved => "left.moved",
         }
     }
 }
@@ -80,6 +84,7 @@ impl fmt::Display for Left {
             Self::SignedOut => f.write_str("signed out"),
             Self::Shutdown => f.write_str("shut down"),
             Self::Expired => f.write_str("did not come back in time"),
+            Self::Moved => f.write_str("moved to another session"),
         }
     }
 }

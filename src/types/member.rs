@@ -55,6 +55,8 @@ pub struct Member {
     pub ready: bool,
     /// Whether it is the session's host.
     pub is_host: bool,
+    /// Its role or team, where the session has some.
+    pub role: Option<String>,
     /// Its own attributes.
     pub attributes: Attributes,
     /// The revision at which it got its seat.

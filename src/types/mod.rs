@@ -23,12 +23,14 @@ mod order;
 mod query;
 mod reason;
 mod refusal;
+mod role;
 mod secret;
 #[cfg(feature = "serde")]
 mod serde;
 mod settings;
 mod snapshot;
 mod text;
+mod timeouts;
 mod update;
 mod value;
 
@@ -51,8 +53,10 @@ pub use order::OrderBy;
 pub use query::SessionQuery;
 pub use reason::Reason;
 pub use refusal::Refusal;
+pub use role::Role;
 pub use settings::{HostRequest, JoinPolicy, Password, Phase, SessionSettings};
 pub use snapshot::{Revision, SessionSnapshot};
+pub use timeouts::MemberTimeouts;
 pub use update::{AttributeChange, MemberUpdate, SettingsChange, SettingsUpdate};
 pub use value::Value;
 

@@ -73,6 +73,12 @@ pub enum Refusal {
         /// When to try again.
         after: Duration,
     },
+    /// The session is on its way into another one.
+    #[non_exhaustive]
+    Migrating {
+        /// When to try again.
+        after: Duration,
+    },
 }
 
 impl Refusal {
@@ -99,6 +105,7 @@ impl Refusal {
             Self::TimedOut => 116,
             Self::Cancelled => 117,
             Self::TooManyRequests { .. } => 118,
+            Self::Migrating { .. } => 119,
         }
     }
 
@@ -125,13 +132,17 @@ impl Refusal {
             Self::TimedOut => "join.timed_out",
             Self::Cancelled => "join.cancelled",
             Self::TooManyRequests { .. } => "join.too_many_requests",
+            Self::Migrating { .. } => "join.migrating",
         }
     }
 
     /// Whether trying again with nothing changed is pointless.
     #[must_use]
     pub fn is_sticky(&self) -> bool {
-        !matches!(self, Self::TooManyRequests { .. } | Self::TimedOut | Self::HostUnreachable { .. })
+        !matches!(
+            self,
+            Self::TooManyRequests { .. } | Self::Migrating { .. } | Self::TimedOut | Self::HostUnreachable { .. }
+        )
     }
 }
 
@@ -169,6 +180,9 @@ impl fmt::Display for Refusal {
             Self::Cancelled => f.write_str("the join was cancelled"),
             Self::TooManyRequests { after } => {
                 write!(f, "the host is busy; try again in {:.1} s", after.as_secs_f64())
+            }
+            Self::Migrating { after } => {
+                write!(f, "the session is moving; try again in {:.1} s", after.as_secs_f64())
             }
         }
     }

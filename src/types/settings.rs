@@ -5,7 +5,9 @@ use std::fmt;
 use super::attributes::{Attributes, Visibility};
 use super::error::Error;
 use super::id::SessionId;
+use super::role::Role;
 use super::text::{check_name, check_text};
+use super::timeouts::MemberTimeouts;
 use super::value::Value;
 
 /// Who may join; the host enforces it at each join.
@@ -115,6 +117,9 @@ pub struct SessionSettings {
     pub(crate) keywords: Vec<String>,
     pub(crate) attributes: Attributes,
     pub(crate) ports: Vec<(String, u16)>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) timeouts: MemberTimeouts,
+    pub(crate) ready_gate: bool,
     pub(crate) problem: Option<Error>,
 }
 
@@ -133,6 +138,8 @@ impl SessionSettings {
     pub const MAX_PORTS: usize = 8;
     /// The longest name of a port, in bytes.
     pub const MAX_PORT_NAME: usize = 8;
+    /// The most roles.
+    pub const MAX_ROLES: usize = 16;
 
     /// Settings with this name; 8 members, public, listed, open, joinable in progress.
     #[must_use]
@@ -150,6 +157,9 @@ impl SessionSettings {
             keywords: Vec::new(),
             attributes: Attributes::new(),
             ports: Vec::new(),
+            roles: Vec::new(),
+            timeouts: MemberTimeouts::new(),
+            ready_gate: false,
             problem: None,
         }
     }
@@ -251,6 +261,27 @@ impl SessionSettings {
         self
     }
 
+    /// Adds a role or team; up to 16.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// How long a member may stay in each state.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: MemberTimeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The match starts only when all active members are ready; off unless said.
+    #[must_use]
+    pub fn ready_gate(mut self, on: bool) -> Self {
+        self.ready_gate = on;
+        self
+    }
+
     /// Whether the session is to be advertised.
     #[must_use]
     pub fn is_listed(&self) -> bool {
@@ -293,6 +324,8 @@ impl SessionSettings {
                 return Err(Error::invalid(format!("two ports are named {name:?}")));
             }
         }
+        Role::check_all(&self.roles, Self::MAX_ROLES)?;
+        self.timeouts.check()?;
         self.attributes.check()
     }
 }

@@ -8,7 +8,9 @@ use super::id::SessionKey;
 use super::key::{AccountId, HostKey};
 use super::member::Member;
 use super::refusal::Refusal;
+use super::role::Role;
 use super::settings::{JoinPolicy, Phase};
+use super::timeouts::MemberTimeouts;
 
 /// The name of a state: the host's term and the number of changes, compared as a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +82,18 @@ pub struct SessionSnapshot {
     pub ports: Vec<(String, u16)>,
     /// The members, by number.
     pub members: Vec<Member>,
+    /// The roles or teams it has.
+    pub roles: Vec<Role>,
+    /// Whose turn it is; members only, in the order that the host gave.
+    pub turn: Vec<AccountId>,
+    /// How long a member may stay in each state.
+    pub timeouts: MemberTimeouts,
+    /// Whether the match may start only when all active members are ready.
+    pub ready_gate: bool,
+    /// Whether matchmaking made it.
+    pub matchmaking: bool,
+    /// Whether matchmaking may still move its members into another session; it never does once this is false.
+    pub mobile: bool,
 }
 
 impl SessionSnapshot {

@@ -1,7 +1,9 @@
 //! Partial updates, and what they changed.
 
 use super::attributes::{Attribute, Visibility};
+use super::role::Role;
 use super::settings::{JoinPolicy, SessionSettings};
+use super::timeouts::MemberTimeouts;
 use super::value::Value;
 
 /// A partial update of a session's settings: what is not named stays.
@@ -31,6 +33,9 @@ pub struct SettingsUpdate {
     pub(crate) keywords: Option<Vec<String>>,
     #[cfg_attr(feature = "serde", serde(with = "super::serde::some_ports"))]
     pub(crate) ports: Option<Vec<(String, u16)>>,
+    pub(crate) roles: Option<Vec<Role>>,
+    pub(crate) timeouts: Option<MemberTimeouts>,
+    pub(crate) ready_gate: Option<bool>,
     #[cfg_attr(feature = "serde", serde(with = "super::serde::set"))]
     pub(crate) set: Vec<(String, Attribute)>,
     pub(crate) remove: Vec<String>,
@@ -99,6 +104,13 @@ impl SettingsUpdate {
         self
     }
 
+    /// Replaces the roles. Members keep a role that is gone until they take another.
+    #[must_use]
+    pub fn roles(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
+        self.roles = Some(roles.into_iter().collect());
+        self
+    }
+
     /// The settings after this update; nothing is checked here.
     pub(crate) fn applied_to(&self, settings: &SessionSettings) -> SessionSettings {
         let mut next = settings.clone();
@@ -106,6 +118,7 @@ impl SettingsUpdate {
             ($($field:ident),*) => { $(if let Some(value) = &self.$field { next.$field = value.clone(); })* };
         }
         take!(name, schema, max_members, reserved_slots, policy, closed, locked, join_in_progress, keywords, ports);
+        take!(roles, timeouts, ready_gate);
         if self.listed.is_some() {
             next.listed = self.listed;
         }
@@ -149,6 +162,10 @@ setters! {
     locked: bool,
     /// Whether one may join while the match runs.
     join_in_progress: bool,
+    /// New timeouts of the members' states; they count from now on for those that are in one.
+    timeouts: MemberTimeouts,
+    /// Turns the ready gate on or off.
+    ready_gate: bool,
 }
 
 /// An update of one's own seat: what is not named stays.
@@ -252,6 +269,14 @@ pub enum SettingsChange {
     Keywords(Vec<String>, Vec<String>),
     /// The game's named ports.
     Ports(Vec<(String, u16)>, Vec<(String, u16)>),
+    /// The roles.
+    Roles(Vec<Role>, Vec<Role>),
+    /// The timeouts of the members' states.
+    Timeouts(MemberTimeouts, MemberTimeouts),
+    /// The ready gate.
+    ReadyGate(bool, bool),
+    /// Whether matchmaking may still move the session's members.
+    Mobile(bool, bool),
     /// An attribute.
     Attribute(AttributeChange),
 }

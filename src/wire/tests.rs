@@ -176,6 +176,7 @@ fn the_page_lists_every_code() {
         Refusal::TimedOut,
         Refusal::Cancelled,
         Refusal::TooManyRequests { after: Duration::ZERO },
+        Refusal::Migrating { after: Duration::ZERO },
     ];
     let expected: Vec<_> = refusals
         .iter()
@@ -199,6 +200,7 @@ fn the_page_lists_every_code() {
         Left::SignedOut,
         Left::Shutdown,
         Left::Expired,
+        Left::Moved,
     ];
     let expected: Vec<_> = endings.iter().map(|left| (left.code().to_string(), left.id().to_owned())).collect();
     let found: Vec<_> = table("endings").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
@@ -253,6 +255,9 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("session name", SessionSettings::MAX_NAME),
         ("schema name", SessionSettings::MAX_SCHEMA),
         ("members", SessionSettings::MAX_MEMBERS.into()),
+        ("roles", SessionSettings::MAX_ROLES),
+        ("role name", crate::types::Role::MAX_NAME),
+        ("accounts that come with a join", frame::MAX_PARTY),
         ("keywords", SessionSettings::MAX_KEYWORDS),
         ("keyword", SessionSettings::MAX_KEYWORD),
         ("named ports", SessionSettings::MAX_PORTS),
@@ -378,6 +383,8 @@ fn any_facts() -> impl Strategy<Value = PublicFacts> {
     let switches = any::<[bool; 5]>();
     (any_text(60), any::<(u32, u64, u16, u16)>(), keywords, any_attributes(true), ports, switches).prop_map(
         |(name, (version, revision, members, max_members), keywords, attributes, ports, [a, b, c, d, e])| PublicFacts {
+            matchmaking: false,
+            mobile: false,
             name,
             version,
             revision,
@@ -404,6 +411,7 @@ fn any_member() -> impl Strategy<Value = Member> {
         .prop_map(|external| external.map(|(provider, id)| External::new(provider, id).unwrap()));
     (any_account(), any_text(60), external, any::<(u16, bool, bool, u64)>(), any_attributes(false)).prop_map(
         |(account, name, external, (number, ready, is_host, joined_revision), attributes)| Member {
+            role: None,
             account,
             name,
             external,

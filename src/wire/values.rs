@@ -1,14 +1,16 @@
 //! How the nouns travel (protocol.md, "Types").
 
+use std::time::Duration;
+
 use bincode::de::{Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use super::codec::{self, message, numbered};
 use crate::types::{
-    AccountId, Attribute, Attributes, External, HostKey, JoinPolicy, LinkState, Member, MemberStatus, MemberUpdate,
-    PathKind, Phase, Profile, Reason, Revision, SessionId, SessionKey, SessionSettings, SessionSnapshot, Value,
-    Visibility,
+    AccountId, Attribute, Attributes, External, HostKey, JoinPolicy, LinkState, Member, MemberStatus, MemberTimeouts,
+    MemberUpdate, PathKind, Phase, Profile, Reason, Revision, Role, SessionId, SessionKey, SessionSettings,
+    SessionSnapshot, Value, Visibility,
 };
 
 macro_rules! raw {
@@ -51,7 +53,7 @@ message! { Attribute { value, visibility } }
 message! {
     Member {
         account, name = codec::name::<{ Profile::MAX_NAME }, _>, external, number, status, link, ready, is_host,
-        attributes, joined_revision,
+        role = role, attributes, joined_revision,
     }
 }
 message! {
@@ -73,7 +75,51 @@ message! {
         attributes,
         ports = ports,
         members = |d: &mut D| codec::list(d, usize::from(SessionSettings::MAX_MEMBERS), Member::decode),
+        roles = roles,
+        turn = turn,
+        timeouts, ready_gate, matchmaking, mobile,
     }
+}
+
+message! {
+    Role { name = codec::name::<{ Role::MAX_NAME }, _>, target, max }
+}
+impl Encode for MemberTimeouts {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        let millis = |after: Duration| u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        [self.reserved, self.ready, self.inactive, self.empty].iter().try_for_each(|after| after.map(millis).encode(to))
+    }
+}
+
+impl<C> Decode<C> for MemberTimeouts {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        let (reserved, ready) = (timeout(from)?, timeout(from)?);
+        let (inactive, empty) = (timeout(from)?, timeout(from)?);
+        Ok(Self::new().reserved(reserved).ready(ready).inactive(inactive).empty(empty))
+    }
+}
+
+/// Whole milliseconds; `None` is never.
+fn timeout<D: Decoder>(from: &mut D) -> Result<Option<Duration>, DecodeError> {
+    codec::option(from, |from| {
+        let after = Duration::from_millis(u32::decode(from)?.into());
+        if after > MemberTimeouts::MAX { Err(DecodeError::LimitExceeded) } else { Ok(after) }
+    })
+}
+
+/// A member's role.
+pub(crate) fn role<D: Decoder>(from: &mut D) -> Result<Option<String>, DecodeError> {
+    codec::option(from, codec::name::<{ Role::MAX_NAME }, _>)
+}
+
+/// The roles of a session.
+pub(crate) fn roles<D: Decoder>(from: &mut D) -> Result<Vec<Role>, DecodeError> {
+    codec::list(from, SessionSettings::MAX_ROLES, Role::decode)
+}
+
+/// Whose turn it is.
+pub(crate) fn turn<D: Decoder>(from: &mut D) -> Result<Vec<AccountId>, DecodeError> {
+    codec::list(from, usize::from(SessionSettings::MAX_MEMBERS), AccountId::decode)
 }
 
 /// The keywords of a session.

@@ -331,6 +331,8 @@ fn round_trip(cx: &Cx<'_>, asked: Asked, heard: &Heard<'_>) -> Option<(Duration,
 /// What is not known of another major version counts as the most restrictive.
 fn closed_facts(name: String) -> PublicFacts {
     PublicFacts {
+        matchmaking: false,
+        mobile: false,
         name,
         version: 0,
         revision: 0,

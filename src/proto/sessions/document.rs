@@ -52,7 +52,7 @@ impl Document {
     }
 
     /// Makes one commit's changes, all of one revision. The events it caused, in the documented order: left, joined, away
-    /// and back, member updated, settings, phase. What changed nothing causes none.
+    /// and back, member updated, settings, turn, phase. What changed nothing causes none.
     pub(super) fn apply(&mut self, revision: Revision, changes: &[Change]) -> Vec<SessionEvent> {
         self.state.revision = revision;
         let mut events = Events::at(revision);
@@ -69,6 +69,8 @@ impl Document {
                 if let Some(at) = self.position(*account) {
                     let member = self.state.members.remove(at);
                     events.left.push(SessionEvent::MemberLeft { member, why: why.clone(), revision });
+                    let turn = self.state.turn.iter().filter(|turn| *turn != account).copied().collect();
+                    self.set_turn(turn, events);
                 }
             }
             Change::MemberJoined(member) => {
@@ -112,6 +114,26 @@ impl Document {
                     events.phase = Some(events.phase.map_or((old, *phase), |(first, _)| (first, *phase)));
                 }
             }
+            Change::Turn(accounts) => {
+                let held = accounts.iter().filter(|account| self.position(**account).is_some()).copied().collect();
+                self.set_turn(held, events);
+            }
+            Change::Role { account, role } => {
+                let Some(at) = self.position(*account) else { return };
+                let Some(member) = self.state.members.get_mut(at) else { return };
+                let before = member.clone();
+                member.role.clone_from(role);
+                if *member != before {
+                    events.updated.entry(*account).or_insert(before);
+                }
+            }
+        }
+    }
+
+    fn set_turn(&mut self, turn: Vec<AccountId>, events: &mut Events) {
+        let old = std::mem::replace(&mut self.state.turn, turn);
+        if old != self.state.turn {
+            events.turn.get_or_insert(old);
         }
     }
 
@@ -144,6 +166,10 @@ impl Document {
             SettingChange::JoinInProgress(value) => replace!(join_in_progress, value, JoinInProgress),
             SettingChange::Keywords(value) => replace!(keywords, value, Keywords),
             SettingChange::Ports(value) => replace!(ports, value, Ports),
+            SettingChange::Roles(value) => replace!(roles, value, Roles),
+            SettingChange::Timeouts(value) => replace!(timeouts, value, Timeouts),
+            SettingChange::ReadyGate(value) => replace!(ready_gate, value, ReadyGate),
+            SettingChange::Mobile(value) => replace!(mobile, value, Mobile),
             SettingChange::Attribute { name, value } => {
                 let old = self.state.attributes.remove(name).map(|attribute| attribute.value);
                 if let Some(attribute) = value {
@@ -187,6 +213,8 @@ struct Events {
     /// Each as it was before.
     updated: BTreeMap<AccountId, Member>,
     settings: Vec<SettingsChange>,
+    /// As it was before.
+    turn: Option<Vec<AccountId>>,
     phase: Option<(Phase, Phase)>,
 }
 
@@ -199,6 +227,7 @@ impl Events {
             links: Vec::new(),
             updated: BTreeMap::new(),
             settings: Vec::new(),
+            turn: None,
             phase: None,
         }
     }
@@ -216,6 +245,9 @@ impl Events {
         }
         if !self.settings.is_empty() {
             events.push(SessionEvent::SettingsChanged { changes: self.settings, revision });
+        }
+        if let Some(old) = self.turn.filter(|old| *old != state.turn) {
+            events.push(SessionEvent::TurnChanged { old, new: state.turn.clone(), revision });
         }
         if let Some((old, new)) = self.phase {
             events.push(SessionEvent::PhaseChanged { old, new, revision });
@@ -250,6 +282,9 @@ pub(super) fn difference(old: &SessionSnapshot, new: &SessionSnapshot) -> Vec<Ch
         }
     }
     changes.extend(setting_changes(old, new).into_iter().map(Change::Setting));
+    if old.turn != new.turn {
+        changes.push(Change::Turn(new.turn.clone()));
+    }
     if old.phase != new.phase {
         changes.push(Change::Phase(new.phase));
     }
@@ -262,6 +297,9 @@ fn member_changes(old: &Member, new: &Member, changes: &mut Vec<Change>) {
         (LinkState::Connected, LinkState::Away) => changes.push(Change::MemberAway(account)),
         (LinkState::Away, LinkState::Connected) => changes.push(Change::MemberBack(account)),
         _ => {}
+    }
+    if old.role != new.role {
+        changes.push(Change::Role { account, role: new.role.clone() });
     }
     let update = member_update(old, &new.name, new.ready, &new.attributes);
     let status = (old.status != new.status).then_some(new.status);
@@ -295,7 +333,8 @@ pub(super) fn setting_changes(old: &SessionSnapshot, new: &SessionSnapshot) -> V
     compare!(
         name => Name, schema => Schema, max_members => MaxMembers, reserved_slots => ReservedSlots, policy => Policy,
         listed => Listed, closed => Closed, locked => Locked, join_in_progress => JoinInProgress,
-        keywords => Keywords, ports => Ports
+        keywords => Keywords, ports => Ports, roles => Roles, timeouts => Timeouts, ready_gate => ReadyGate,
+        mobile => Mobile
     );
     let gone = old.attributes.iter().filter(|(name, _)| new.attributes.attribute(name).is_none());
     changes.extend(gone.map(|(name, _)| SettingChange::Attribute { name: name.to_owned(), value: None }));

@@ -11,7 +11,7 @@ mod document;
 mod doorman;
 mod host;
 mod join;
-mod links;
+
 mod member;
 mod publication;
 

@@ -13,7 +13,9 @@ use crate::types::filter::Filter;
 use crate::types::id::{RoomCode, SessionId};
 use crate::types::order::OrderBy;
 use crate::types::query::SessionQuery;
+use crate::types::role::Role;
 use crate::types::settings::{JoinPolicy, SessionSettings};
+use crate::types::timeouts::MemberTimeouts;
 use crate::types::update::SettingsUpdate;
 
 #[derive(::serde::Serialize, ::serde::Deserialize)]
@@ -32,6 +34,9 @@ struct SettingsForm {
     attributes: Attributes,
     #[serde(with = "ports")]
     ports: Vec<(String, u16)>,
+    roles: Vec<Role>,
+    timeouts: MemberTimeouts,
+    ready_gate: bool,
 }
 
 impl Default for SettingsForm {
@@ -55,6 +60,9 @@ impl From<SessionSettings> for SettingsForm {
             keywords: settings.keywords,
             attributes: settings.attributes,
             ports: settings.ports,
+            roles: settings.roles,
+            timeouts: settings.timeouts,
+            ready_gate: settings.ready_gate,
         }
     }
 }
@@ -86,6 +94,9 @@ impl<'de> Deserialize<'de> for SessionSettings {
             keywords: form.keywords.iter().map(|word| word.to_ascii_lowercase()).collect(),
             attributes: form.attributes,
             ports: form.ports,
+            roles: form.roles,
+            timeouts: form.timeouts,
+            ready_gate: form.ready_gate,
             problem: None,
         };
         settings.check().map_err(de::Error::custom)?;
@@ -109,6 +120,9 @@ pub(in crate::types) struct UpdateForm {
     keywords: Option<Vec<String>>,
     #[serde(with = "some_ports")]
     ports: Option<Vec<(String, u16)>>,
+    roles: Option<Vec<Role>>,
+    timeouts: Option<MemberTimeouts>,
+    ready_gate: Option<bool>,
     #[serde(with = "set")]
     set: Vec<(String, Attribute)>,
     remove: Vec<String>,
@@ -131,6 +145,9 @@ impl TryFrom<UpdateForm> for SettingsUpdate {
             join_in_progress: form.join_in_progress,
             keywords: words,
             ports: form.ports,
+            roles: form.roles,
+            timeouts: form.timeouts,
+            ready_gate: form.ready_gate,
             set: form.set,
             remove: form.remove,
         };

@@ -165,6 +165,7 @@ fn facts_members_and_snapshots() {
     spoiled["name"] = json!("\u{202e}");
     refused::<PublicFacts>(&spoiled, "text-direction");
     let member = Member {
+        role: None,
         account: account(),
         name: "Ada".into(),
         external: Some(External::new("eos", *b"0002").unwrap()),
@@ -178,6 +179,12 @@ fn facts_members_and_snapshots() {
     };
     round(&member);
     let snapshot = SessionSnapshot {
+        roles: Vec::new(),
+        turn: Vec::new(),
+        timeouts: MemberTimeouts::new(),
+        ready_gate: false,
+        matchmaking: false,
+        mobile: false,
         key: SessionKey { id: SessionId::from_name("a"), founder: host_key() },
         revision: Revision { term: 1, number: 42 },
         host: Some(account()),

@@ -35,6 +35,8 @@ mod switch {
     pub(super) const LOCKED: u8 = 2;
     pub(super) const JOIN_IN_PROGRESS: u8 = 4;
     pub(super) const DEDICATED: u8 = 8;
+    pub(super) const MATCHMAKING: u8 = 16;
+    pub(super) const MOBILE: u8 = 32;
 }
 
 /// Whether the facts fit into an advert, whoever will be the host and however long its name; else the bytes over.
@@ -88,6 +90,8 @@ pub(super) fn write(writer: &mut Writer, facts: &PublicFacts) {
         (facts.locked, switch::LOCKED),
         (facts.join_in_progress, switch::JOIN_IN_PROGRESS),
         (facts.dedicated, switch::DEDICATED),
+        (facts.matchmaking, switch::MATCHMAKING),
+        (facts.mobile, switch::MOBILE),
     ];
     writer
         .short(facts.name.as_bytes())
@@ -142,6 +146,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> WireResult<PublicFacts> {
         locked: switches & switch::LOCKED != 0,
         join_in_progress: switches & switch::JOIN_IN_PROGRESS != 0,
         dedicated: switches & switch::DEDICATED != 0,
+        matchmaking: switches & switch::MATCHMAKING != 0,
+        mobile: switches & switch::MOBILE != 0,
         keywords,
         attributes: attributes.0,
         ports,
@@ -164,6 +170,8 @@ mod tests {
         // Name 2, tag 1, length 3 (from 251 on), counts 2.
         attributes.set("a", "x".repeat(bytes - 2 - 2 - 1 - 3)).unwrap();
         PublicFacts {
+            matchmaking: false,
+            mobile: false,
             name: "n".into(),
             version: 1,
             revision: 1,

@@ -46,6 +46,8 @@ fn plain() -> Advert {
         udp_port: 40_001,
         path: PathKind::Ipv4Multicast,
         facts: PublicFacts {
+            matchmaking: false,
+            mobile: false,
             name: "Ada's room".into(),
             version: 1,
             revision: 2,

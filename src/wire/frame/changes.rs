@@ -31,6 +31,8 @@ impl Encode for Change {
             Self::MemberUpdated { account, update, status } => (4_u32, account, update, status).encode(to),
             Self::Setting(setting) => (5_u32, setting).encode(to),
             Self::Phase(phase) => (6_u32, phase).encode(to),
+            Self::Turn(accounts) => (7_u32, accounts).encode(to),
+            Self::Role { account, role } => (8_u32, account, role).encode(to),
         }
     }
 }
@@ -49,6 +51,8 @@ impl<C> Decode<C> for Change {
             },
             5 => Self::Setting(Decode::decode(from)?),
             6 => Self::Phase(Decode::decode(from)?),
+            7 => Self::Turn(values::turn(from)?),
+            8 => Self::Role { account: Decode::decode(from)?, role: values::role(from)? },
             // A change that cannot be applied leaves a state that nobody has.
             _ => return Err(DecodeError::Other("unknown change")),
         })
@@ -70,6 +74,10 @@ impl Encode for SettingChange {
             Self::Keywords(words) => (9_u32, words).encode(to),
             Self::Ports(ports) => (10_u32, ports).encode(to),
             Self::Attribute { name, value } => (11_u32, name, value).encode(to),
+            Self::Roles(roles) => (12_u32, roles).encode(to),
+            Self::Timeouts(timeouts) => (13_u32, timeouts).encode(to),
+            Self::ReadyGate(on) => (14_u32, on).encode(to),
+            Self::Mobile(on) => (15_u32, on).encode(to),
         }
     }
 }
@@ -89,6 +97,10 @@ impl<C> Decode<C> for SettingChange {
             9 => Self::Keywords(values::keywords(from)?),
             10 => Self::Ports(values::ports(from)?),
             11 => Self::Attribute { name: values::attribute_name(from)?, value: Decode::decode(from)? },
+            12 => Self::Roles(values::roles(from)?),
+            13 => Self::Timeouts(Decode::decode(from)?),
+            14 => Self::ReadyGate(Decode::decode(from)?),
+            15 => Self::Mobile(Decode::decode(from)?),
             _ => return Err(DecodeError::Other("unknown setting")),
         })
     }
@@ -121,7 +133,7 @@ impl Encode for Refusal {
         let details = match self {
             Self::Incompatible { ours, theirs } => codec::encode(&(ours, theirs)),
             Self::Refused(reason) => codec::encode(reason),
-            Self::TooManyRequests { after } => codec::encode(&milliseconds(*after)),
+            Self::TooManyRequests { after } | Self::Migrating { after } => codec::encode(&milliseconds(*after)),
             _ => Vec::new(),
         };
         coded(self.code(), details, to)
@@ -164,6 +176,10 @@ impl<C> Decode<C> for Refusal {
             let after = Duration::from_millis(details::<u32>(&bytes)?.into());
             return Ok(Self::TooManyRequests { after });
         }
+        if code == (Self::Migrating { after: Duration::ZERO }).code() {
+            let after = Duration::from_millis(details::<u32>(&bytes)?.into());
+            return Ok(Self::Migrating { after });
+        }
         Ok(Self::Refused(Reason::new(code.into(), "a refusal of a newer version")))
     }
 }
@@ -190,6 +206,7 @@ impl<C> Decode<C> for Left {
             Self::SignedOut,
             Self::Shutdown,
             Self::Expired,
+            Self::Moved,
         ];
         if let Some(left) = plain.into_iter().find(|left| left.code() == code) {
             return Ok(left);

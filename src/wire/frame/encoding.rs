@@ -4,12 +4,12 @@ use bincode::de::{Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
-use super::message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
-use super::{MAX_MESSAGE, MAX_SAY, MAX_TEXT, MAX_TICKET};
+use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
+use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
 use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
-use crate::wire::{WireError, WireResult, extension};
+use crate::wire::{WireError, WireResult, extension, values};
 
 message! {
     Join {
@@ -19,7 +19,19 @@ message! {
         ticket = codec::bytes::<MAX_TICKET, _>,
         password_proof,
         seat_key = seat_key,
-        can_host, tcp_port, udp_port, reserved,
+        can_host, tcp_port, udp_port, knock, invite,
+        role = values::role,
+        status,
+        party = |d: &mut D| codec::list(d, MAX_PARTY, Companion::decode),
+    }
+}
+message! {
+    Companion {
+        account,
+        name = codec::name::<{ Profile::MAX_NAME }, _>,
+        external, attributes, nonce,
+        role = values::role,
+        proof,
     }
 }
 message! { Accept { number, token, grant, host, password_proof, host_silence, grace, snapshot } }

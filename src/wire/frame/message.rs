@@ -1,8 +1,8 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, Attributes, External, HostKey, Left, MemberUpdate, Refusal, Revision, SessionId, SessionKey,
-    SessionSnapshot,
+    AccountId, Attributes, External, HostKey, Left, MemberStatus, MemberUpdate, Refusal, Revision, SessionId,
+    SessionKey, SessionSnapshot,
 };
 
 use super::state::Delta;
@@ -69,8 +69,31 @@ pub(crate) struct Join {
     pub(crate) can_host: bool,
     pub(crate) tcp_port: u16,
     pub(crate) udp_port: u16,
-    /// Takes the seat as `reserved`, to be registered later.
-    pub(crate) reserved: bool,
+    /// The joiner's signature for this session, so that a host can ask only about accounts that really came: the question
+    /// to members whether it is a friend of theirs carries it.
+    pub(crate) knock: Option<[u8; 64]>,
+    /// The invite that brings it.
+    pub(crate) invite: Option<[u8; 16]>,
+    /// The role it wants.
+    pub(crate) role: Option<String>,
+    /// The state of the new seat; `Reserved` is registered later.
+    pub(crate) status: MemberStatus,
+    /// Who comes with it: all or none, in one revision.
+    pub(crate) party: Vec<Companion>,
+}
+
+/// One more account of a join.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Companion {
+    pub(crate) account: AccountId,
+    pub(crate) name: String,
+    pub(crate) external: Option<External>,
+    pub(crate) attributes: Attributes,
+    /// As the nonce of a join of its own: with it the seat is taken up over a link of its own.
+    pub(crate) nonce: [u8; 16],
+    pub(crate) role: Option<String>,
+    /// Another local user's word: seated at once. Without it the seat is reserved.
+    pub(crate) proof: Option<[u8; 64]>,
 }
 
 /// The seat.

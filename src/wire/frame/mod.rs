@@ -29,6 +29,8 @@ pub(crate) const MAX_PRE_SEAT: usize = 8 << 10;
 pub(crate) const HEADER: usize = 4;
 /// The longest ticket of a join.
 pub(crate) const MAX_TICKET: usize = 1_024;
+/// The most accounts that one join brings along.
+pub(crate) const MAX_PARTY: usize = 15;
 /// The longest lobby message.
 pub(crate) const MAX_SAY: usize = 1_024;
 /// The longest text of a failure.

@@ -1,6 +1,8 @@
 //! Commits: what changed, as new values (protocol.md, "State").
 
-use crate::types::{AccountId, Attribute, JoinPolicy, Left, Member, MemberStatus, MemberUpdate, Phase, Revision};
+use crate::types::{
+    AccountId, Attribute, JoinPolicy, Left, Member, MemberStatus, MemberTimeouts, MemberUpdate, Phase, Revision, Role,
+};
 
 use super::message::Cause;
 
@@ -25,6 +27,8 @@ pub(crate) enum Change {
     MemberUpdated { account: AccountId, update: MemberUpdate, status: Option<MemberStatus> },
     Setting(SettingChange),
     Phase(Phase),
+    Turn(Vec<AccountId>),
+    Role { account: AccountId, role: Option<String> },
 }
 
 /// One setting's new value.
@@ -42,4 +46,8 @@ pub(crate) enum SettingChange {
     Keywords(Vec<String>),
     Ports(Vec<(String, u16)>),
     Attribute { name: String, value: Option<Attribute> },
+    Roles(Vec<Role>),
+    Timeouts(MemberTimeouts),
+    ReadyGate(bool),
+    Mobile(bool),
 }

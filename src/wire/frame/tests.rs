@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use super::message::Companion;
 use super::*;
 use crate::types::{
     AccountId, Attribute, Attributes, External, HostKey, Identity, JoinPolicy, Left, LinkState, Member, MemberStatus,
-    MemberUpdate, Phase, Reason, Refusal, Revision, SessionId, SessionKey, SessionSnapshot, Value, Visibility,
+    MemberTimeouts, MemberUpdate, Phase, Reason, Refusal, Revision, Role, SessionId, SessionKey, SessionSnapshot,
+    Value, Visibility,
 };
 use crate::wire::{WireError, codec, fuzz, golden};
 
@@ -31,6 +33,7 @@ fn member(number: u16, seed: u8) -> Member {
     let mut attributes = Attributes::new();
     attributes.set_with("team", "red", Visibility::Members).unwrap();
     Member {
+        role: Some("tank".into()),
         account: account(seed),
         name: "Ada".into(),
         external: Some(External::new("eos", *b"0002").unwrap()),
@@ -49,6 +52,12 @@ fn snapshot() -> SessionSnapshot {
     attributes.set("map", "dust").unwrap();
     attributes.set_with("secret", 7, Visibility::Host).unwrap();
     SessionSnapshot {
+        roles: vec![Role::new("tank").target(1).max(2)],
+        turn: vec![account(11)],
+        timeouts: MemberTimeouts::new(),
+        ready_gate: true,
+        matchmaking: false,
+        mobile: false,
         key: key(),
         revision: revision(70_000),
         host: Some(account(10)),
@@ -89,7 +98,19 @@ fn join() -> Join {
         can_host: true,
         tcp_port: 40_002,
         udp_port: 40_003,
-        reserved: false,
+        knock: Some([9; 64]),
+        invite: Some([10; 16]),
+        role: Some("healer".into()),
+        status: MemberStatus::Active,
+        party: vec![Companion {
+            account: account(4),
+            name: "Cem".into(),
+            external: None,
+            attributes: Attributes::new(),
+            nonce: [11; 16],
+            role: None,
+            proof: Some([12; 64]),
+        }],
     }
 }
 
@@ -98,6 +119,10 @@ fn bare_join() -> Join {
         external: None,
         attributes: Attributes::new(),
         ticket: Vec::new(),
+        knock: None,
+        invite: None,
+        role: None,
+        party: Vec::new(),
         password_proof: None,
         seat_key: [0; 32],
         can_host: false,

@@ -61,6 +61,8 @@ pub(super) fn facts(name: &str) -> PublicFacts {
     let mut attributes = Attributes::new();
     attributes.set("map", "dust").unwrap();
     PublicFacts {
+        matchmaking: false,
+        mobile: false,
         name: name.into(),
         version: 1,
         revision: 1,

@@ -3,6 +3,7 @@ use crate::types::{HostKey, JoinPolicy, MemberStatus, SessionId, SessionKey, Val
 
 fn member(last: u8, number: u16) -> Member {
     Member {
+        role: None,
         account: AccountId::from_bytes([last; 32]).unwrap(),
         name: format!("m{last}"),
         external: None,
@@ -23,6 +24,12 @@ fn state() -> SessionSnapshot {
     attributes.set_with("plan", "rush", Visibility::Members).unwrap();
     attributes.set_with("seed", 7_i64, Visibility::Host).unwrap();
     SessionSnapshot {
+        roles: Vec::new(),
+        turn: Vec::new(),
+        timeouts: crate::types::MemberTimeouts::new(),
+        ready_gate: false,
+        matchmaking: false,
+        mobile: false,
         key: SessionKey { id: SessionId::from_name("a"), founder },
         revision: at(1),
         host: None,

@@ -9,15 +9,15 @@ use super::super::bounds::{attribute_bytes, member_budget, members_own};
 use super::super::core::Core;
 use super::super::document::member_update;
 use super::super::doorman::Stage;
-use super::super::links::Link;
 use super::seat::{Applied, Seat};
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
 use crate::proto::io::LinkId;
 use crate::proto::limits;
+use crate::proto::links::Link;
 use crate::types::{
-    AccountId, JoinAsk, JoinPolicy, Left, LinkState, Member, MemberStatus, Phase, PublicKey, Reason, Refusal,
-    SessionEvent, SessionId, Verdict, Visibility, WIRE_MAJOR,
+    AccountId, JoinAsk, JoinPolicy, Left, LinkState, Member, Phase, PublicKey, Reason, Refusal, SessionEvent,
+    SessionId, Verdict, Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
 use crate::wire::hash;
@@ -335,10 +335,11 @@ impl HostAuthority {
             name: join.name.clone(),
             external: join.external.clone(),
             number,
-            status: if join.reserved { MemberStatus::Reserved } else { MemberStatus::Active },
+            status: join.status,
             link: LinkState::Connected,
             ready: false,
             is_host: false,
+            role: None,
             attributes: members_own(&join.attributes),
             joined_revision: self.doc.revision().number + 1,
         };

@@ -152,4 +152,7 @@ pub(super) fn put(state: &mut SessionSnapshot, settings: &SessionSettings) {
     state.keywords.clone_from(&settings.keywords);
     state.attributes = settings.attributes.clone();
     state.ports.clone_from(&settings.ports);
+    state.roles.clone_from(&settings.roles);
+    state.timeouts = settings.timeouts;
+    state.ready_gate = settings.ready_gate;
 }

@@ -15,11 +15,11 @@ use self::admit::Guest;
 use self::seat::Seat;
 use super::core::{Core, Derivation};
 use super::document::Document;
-use super::links::{Bucket, Encoded, encode};
 use super::publication::{Publication, SessionsEvent, check_budget};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, Answer, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
+use crate::proto::links::{Bucket, Encoded, encode};
 use crate::types::{
     AccountId, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus, Password,
     Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
@@ -356,6 +356,7 @@ fn initial_state(
     what: &HostRequest,
 ) -> SessionSnapshot {
     let creator = Member {
+        role: None,
         account: user.identity.account(),
         name: user.name.clone(),
         external: user.external.clone(),
@@ -368,6 +369,12 @@ fn initial_state(
         joined_revision: revision.number,
     };
     let mut state = SessionSnapshot {
+        roles: Vec::new(),
+        turn: Vec::new(),
+        timeouts: crate::types::MemberTimeouts::new(),
+        ready_gate: false,
+        matchmaking: false,
+        mobile: false,
         key,
         revision,
         host: (!what.dedicated).then_some(creator.account),

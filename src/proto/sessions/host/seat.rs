@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::core::Core;
-use super::super::links::{Bucket, Encoded, Link};
 use crate::proto::clock::Moment;
 use crate::proto::limits;
+use crate::proto::links::{Bucket, Encoded, Link};
 use crate::proto::tuning::Tuning;
 use crate::types::{Revision, SessionId};
 use crate::wire::frame::{Frame, MAX_MESSAGE};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::super::bounds::{check_member_update, check_message, members_own_update};
 use super::super::core::Core;
-use super::super::links::encode;
 use super::{HostAuthority, Reply};
 use crate::proto::io::LinkId;
 use crate::proto::limits;
+use crate::proto::links::encode;
 use crate::types::{AccountId, Error, Left, Member, MemberStatus, MemberUpdate, Revision, SessionEvent, Visibility};
 use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
 

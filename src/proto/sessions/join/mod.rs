@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 
 pub(super) use self::spec::JoinSpec;
 use super::core::{Core, Derivation, Owner};
-use super::links::Link;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
 use crate::proto::limits;
+use crate::proto::links::Link;
 use crate::types::{Error, HostKey, Password, Reason, Refusal, WIRE_MAJOR};
 use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
 

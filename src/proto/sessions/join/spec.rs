@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::proto::io::LocalUser;
-use crate::types::{AccountId, Attributes, HostKey, PublicKey, Secret, SessionKey, SessionSettings};
+use crate::types::{AccountId, Attributes, HostKey, MemberStatus, PublicKey, Secret, SessionKey, SessionSettings};
 use crate::wire::frame::{Accept, Join, join_fits};
 use crate::wire::hash;
 
@@ -48,7 +48,11 @@ impl JoinSpec {
             can_host: false,
             tcp_port: 0,
             udp_port: 0,
-            reserved: false,
+            knock: None,
+            invite: None,
+            role: None,
+            status: MemberStatus::Active,
+            party: Vec::new(),
         }
     }
 

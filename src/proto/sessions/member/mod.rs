@@ -12,11 +12,11 @@ use super::bounds::{check_member_update, check_message};
 use super::core::Core;
 use super::document::Document;
 use super::join::{JoinSpec, Seated};
-use super::links::Link;
 use super::publication::SessionsEvent;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
+use crate::proto::links::Link;
 use crate::types::{
     AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
 };

@@ -11,12 +11,12 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::super::core::{Core, Owner};
-use super::super::links::Link;
 use super::super::publication::SessionsEvent;
 use super::{MemberSeat, Side, ips};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, Output};
 use crate::proto::limits;
+use crate::proto::links::Link;
 use crate::types::{Left, Reason, Refusal, SessionEvent};
 use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
 

@@ -528,6 +528,7 @@ fn revision_of(event: &SessionEvent) -> Option<Revision> {
         | SessionEvent::MemberBack { revision, .. }
         | SessionEvent::MemberUpdated { revision, .. }
         | SessionEvent::SettingsChanged { revision, .. }
+        | SessionEvent::TurnChanged { revision, .. }
         | SessionEvent::PhaseChanged { revision, .. } => Some(*revision),
         _ => None,
     }
@@ -543,6 +544,7 @@ fn name_of(event: &SessionEvent) -> &'static str {
         SessionEvent::MemberBack { .. } => "back",
         SessionEvent::MemberUpdated { .. } => "member updated",
         SessionEvent::SettingsChanged { .. } => "settings",
+        SessionEvent::TurnChanged { .. } => "turn",
         SessionEvent::PhaseChanged { .. } => "phase",
         SessionEvent::Message { .. } => "message",
         SessionEvent::JoinAsked(_) => "asked",

@@ -18,6 +18,8 @@ pub(in crate::types) fn facts() -> PublicFacts {
     attributes.set("mods", vec!["a", "b"]).unwrap();
     attributes.set_with("secret", 7, Visibility::Members).unwrap();
     PublicFacts {
+        matchmaking: false,
+        mobile: false,
         name: "Ada's room".into(),
         version: 3,
         revision: 1,

@@ -11,20 +11,20 @@ use crate::types::PublicKey;
 use crate::wire::frame::{Assembler, Frame, frames};
 
 /// A message as it goes onto the stream: its frames, headers included. Shared, because a delta goes to every member.
-pub(super) type Encoded = Arc<[Vec<u8>]>;
+pub(crate) type Encoded = Arc<[Vec<u8>]>;
 
-pub(super) fn encode(frame: &Frame) -> Encoded {
+pub(crate) fn encode(frame: &Frame) -> Encoded {
     frames(frame).into()
 }
 
 /// A peer whose key is proved, at the other end of a link.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) id: LinkId,
-    pub(super) peer: PublicKey,
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) peer: PublicKey,
     /// The channel's exporter value, the same on both sides.
-    pub(super) binding: [u8; 32],
-    pub(super) remote: SocketAddr,
+    pub(crate) binding: [u8; 32],
+    pub(crate) remote: SocketAddr,
     assembler: Assembler,
     queued: usize,
     heard: Moment,
@@ -34,7 +34,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(now: Moment, id: LinkId, peer: PublicKey, binding: [u8; 32], remote: SocketAddr) -> Self {
+    pub(crate) fn new(now: Moment, id: LinkId, peer: PublicKey, binding: [u8; 32], remote: SocketAddr) -> Self {
         Self {
             id,
             peer,
@@ -49,7 +49,7 @@ impl Link {
     }
 
     /// One frame came. `Ok(None)`: more parts are to come, or the kind is unknown and ignored.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         now: Moment,
         kind: u8,
@@ -64,11 +64,11 @@ impl Link {
         }
     }
 
-    pub(super) fn send(&mut self, now: Moment, actions: &mut VecDeque<Action>, frame: &Frame) {
+    pub(crate) fn send(&mut self, now: Moment, actions: &mut VecDeque<Action>, frame: &Frame) {
         self.send_encoded(now, actions, &encode(frame));
     }
 
-    pub(super) fn send_encoded(&mut self, now: Moment, actions: &mut VecDeque<Action>, message: &Encoded) {
+    pub(crate) fn send_encoded(&mut self, now: Moment, actions: &mut VecDeque<Action>, message: &Encoded) {
         if self.queued == 0 {
             self.moved = now;
         }
@@ -79,30 +79,30 @@ impl Link {
         }
     }
 
-    pub(super) fn written(&mut self, now: Moment, bytes: usize) {
+    pub(crate) fn written(&mut self, now: Moment, bytes: usize) {
         self.queued = self.queued.saturating_sub(bytes);
         self.moved = now;
     }
 
     /// Bytes queued that the system has not taken yet.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queued
     }
 
-    pub(super) fn heartbeat_at(&self, every: Duration) -> Moment {
+    pub(crate) fn heartbeat_at(&self, every: Duration) -> Moment {
         self.sent + every
     }
 
-    pub(super) fn silent_at(&self, after: Duration) -> Moment {
+    pub(crate) fn silent_at(&self, after: Duration) -> Moment {
         self.heard + after
     }
 
-    pub(super) fn stalled_at(&self, after: Duration) -> Option<Moment> {
+    pub(crate) fn stalled_at(&self, after: Duration) -> Option<Moment> {
         (self.queued > 0).then(|| self.moved + after)
     }
 
     /// This process itself slept: nobody else is to blame for the silence.
-    pub(super) fn excuse(&mut self, now: Moment) {
+    pub(crate) fn excuse(&mut self, now: Moment) {
         self.heard = now;
         self.moved = now;
     }
@@ -110,18 +110,18 @@ impl Link {
 
 /// Tokens for one peer's requests: `burst` at once, then one per interval.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// When the bucket would be full again.
     full_at: Moment,
 }
 
 impl Bucket {
-    pub(super) fn new(now: Moment) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Self { full_at: now }
     }
 
     /// Takes a token, or says how long until there is one.
-    pub(super) fn take(&mut self, now: Moment, interval: Duration, burst: u32) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Moment, interval: Duration, burst: u32) -> Result<(), Duration> {
         let full_at = self.full_at.max(now) + interval;
         let over = full_at.since(now).saturating_sub(interval * burst);
         if !over.is_zero() {
