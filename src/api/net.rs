@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::identity::random;
 use crate::driver::{CommandSource, Config, Driver, DriverHandle, OutputSink, spawn, wait_for_goodbyes};
@@ -17,8 +17,8 @@ use crate::proto::io::{Command, Output};
 use crate::proto::tuning::Tuning;
 use crate::types::{Error, ErrorKind, Identity, Result};
 
-/// How long the drop of the last handle waits for the first goodbyes.
-const PARTING: Duration = Duration::from_millis(50);
+/// How long the drop of the last handle waits for the first goodbyes, those of mDNS included.
+const PARTING: Duration = Duration::from_millis(30);
 /// Below what systems give out by themselves: Linux from 32,768, others from 49,152.
 const LOOPBACK_PORTS: std::ops::Range<u16> = 20_000..29_000;
 
@@ -54,9 +54,11 @@ struct Guard {
 }
 
 impl Drop for Guard {
+    #[expect(clippy::disallowed_methods, reason = "two waits share one real deadline")]
     fn drop(&mut self) {
+        let begun = Instant::now();
         self.core.wait_closed(PARTING);
-        wait_for_goodbyes(PARTING);
+        wait_for_goodbyes(PARTING.saturating_sub(begun.elapsed()));
         // `Command::Close` is queued, so the driver ends in bounded time; its handle's drop would wait for that.
         if let Some(handle) = self.handle.take() {
             handle.detach();

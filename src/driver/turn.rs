@@ -42,8 +42,9 @@ const REPAIR_EVERY: Duration = Duration::from_millis(500);
 const ENDING: Duration = Duration::from_secs(1);
 /// The same where the engine has not ended anything itself.
 const ENDING_UNHELD: Duration = Duration::from_millis(500);
-/// How long the word that all is closed waits for the last words of the links: who hears it may end the process.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long the word that all is closed waits for the last words of the links: who hears it may end the process, and they
+/// are the kernel's by then. A stop takes less than 50 ms whatever a peer does.
+const LAST_WORDS: Duration = Duration::from_millis(30);
 /// How long the engine may repeat its goodbyes once the handle is dropped: it was told to close before that.
 const GRACE: Duration = Duration::from_millis(600);
 
