@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lansession::{
-    Browser, HostRequest, JoinLink, Lan, Pending, Session, SessionEvent, SessionId, SessionKey, SessionQuery,
-    SessionSettings, User,
+    Browser, Event, HostRequest, JoinLink, Lan, LinkState, Pending, Preset, Session, SessionEvent, SessionId,
+    SessionKey, SessionQuery, SessionSettings, User,
 };
 
 use super::inside::{feed, in_namespaces};
@@ -145,5 +145,29 @@ fn a_stop_and_a_drop_return_within_50_ms_from_any_state() {
             drop_tcp(true);
             Held { seats, users: vec![bob, cid], lans: vec![member], ..Held::default() }
         });
+    });
+}
+
+#[test]
+#[ignore = "needs namespaces: run by .ci/run"]
+fn five_seconds_without_an_update_lose_no_membership() {
+    in_namespaces(60 * SECOND, || {
+        let builder = || Lan::builder(super::GAME).preset(Preset::Loopback);
+        let mut hosting = builder().start_frames().expect("a start");
+        let port = hosting.lan().beacon_port();
+        let mut guest = builder().beacon_port(port).start_frames().expect("a start");
+        let room = host(hosting.lan(), "room");
+        let bob = guest.lan().sign_in("Bob").expect("a user");
+        let seat = bob.join(room.link()).wait(WAIT).expect("a seat");
+        pause(100);
+        drop((hosting.update(), guest.update()));
+        // Longer than a host waits for a silent member, and a member for a silent host.
+        pause(5_000);
+        let ends = |event: &Event| matches!(event, Event::Session { what, .. } if !matches!(what, SessionEvent::Message { .. }));
+        let events: Vec<Event> = hosting.update().chain(guest.update()).filter(ends).collect();
+        assert!(events.is_empty(), "{events:?}");
+        for state in [room.snapshot(), seat.snapshot()] {
+            assert!(state.members.len() == 2 && state.members.iter().all(|member| member.link == LinkState::Connected));
+        }
     });
 }
