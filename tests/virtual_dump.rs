@@ -52,7 +52,7 @@ pending   0 requests
 control   port 4000, 10.77.0.1:4000, [fe80::1]:4000, 127.0.0.1:4000
 ports     "game"=7777
 seats     2 of 4, 0 held back, 2 open
-state     Public, Lobby, listed, join in progress, password
+state     public, lobby, listed, join in progress, password
 keywords  "ranked"
 role      "red", target any, at most 1
 timeouts  reserved 30s, ready 180s, inactive never, empty never

@@ -47,7 +47,7 @@ fn write(out: &mut String, seat: &Seat, around: &Around<'_>) -> fmt::Result {
     writeln!(out, "ports     {}", list(state.ports.iter().map(|(name, port)| format!("{name:?}={port}"))))?;
     let (taken, most) = (state.members.len(), state.max_members);
     writeln!(out, "seats     {taken} of {most}, {} held back, {} open", state.reserved_slots, state.open_slots())?;
-    writeln!(out, "state     {:?}, {:?}{}", state.policy, state.phase, switches(state))?;
+    writeln!(out, "state     {}, {}{}", state.policy.as_str(), state.phase.as_str(), switches(state))?;
     if !state.schema.is_empty() {
         writeln!(out, "schema    {:?}", state.schema)?;
     }
@@ -91,6 +91,8 @@ fn switches(state: &SessionSnapshot) -> String {
         ("ready gate", state.ready_gate),
         ("matchmaking", state.matchmaking),
         ("mobile", state.mobile),
+        ("anti-cheat", state.anti_cheat),
+        ("no sanctioned players", !state.allow_sanctioned),
     ];
     words.into_iter().filter(|(_, so)| *so).map(|(word, _)| format!(", {word}")).collect()
 }

@@ -201,6 +201,8 @@ pub(crate) fn snapshot(number: u64, members: &[&User]) -> SessionSnapshot {
         ready_gate: false,
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         key: SessionKey { id: SessionId::from_name("room"), founder: host_key() },
         revision: Revision { term: 1, number },
         host: None,
@@ -230,6 +232,8 @@ pub(crate) fn found(name: u64) -> Found {
     let facts = PublicFacts {
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         name: name.to_string(),
         version: 0,
         revision: 1,

@@ -163,6 +163,8 @@ pub fn snapshot(settings: SessionSettings) -> FakeSnapshot {
         ready_gate: false,
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         key,
         revision: Revision { term: 1, number: 1 },
         host: None,
@@ -280,6 +282,8 @@ pub fn found(settings: SessionSettings) -> FakeFound {
         facts: PublicFacts {
             matchmaking: false,
             mobile: false,
+            anti_cheat: false,
+            allow_sanctioned: true,
             name: settings.name,
             version: 0,
             revision: 1,

@@ -42,6 +42,10 @@ pub struct PublicFacts {
     pub matchmaking: bool,
     /// Whether matchmaking may still move its members into another session.
     pub mobile: bool,
+    /// Whether its host says that the match runs under the game's anti-cheat.
+    pub anti_cheat: bool,
+    /// Whether its host lets players in that are under the service's sanctions.
+    pub allow_sanctioned: bool,
     /// Keywords, folded to lower case (ASCII).
     #[cfg_attr(feature = "serde", serde(deserialize_with = "super::serde::keywords"))]
     pub keywords: Vec<String>,
@@ -72,6 +76,8 @@ impl PublicFacts {
             dedicated: state.dedicated,
             matchmaking: state.matchmaking,
             mobile: state.mobile,
+            anti_cheat: state.anti_cheat,
+            allow_sanctioned: state.allow_sanctioned,
             keywords: state.keywords.clone(),
             attributes: state.attributes.visible_to(Visibility::Public),
             ports: state.ports.clone(),

@@ -344,6 +344,8 @@ pub struct HostRequest {
     pub(crate) local_name: String,
     pub(crate) id: Option<SessionId>,
     pub(crate) dedicated: bool,
+    pub(crate) anti_cheat: bool,
+    pub(crate) allow_sanctioned: bool,
     pub(crate) password: Option<Password>,
     pub(crate) show_account: bool,
     pub(crate) control_port: u16,
@@ -359,6 +361,8 @@ impl HostRequest {
             local_name: "game".into(),
             id: None,
             dedicated: false,
+            anti_cheat: false,
+            allow_sanctioned: true,
             password: None,
             show_account: false,
             control_port: 0,
@@ -379,6 +383,24 @@ impl HostRequest {
     #[doc(alias = "SessionIdOverride")]
     pub fn id(mut self, id: SessionId) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Says that the match runs under the game's anti-cheat; off by default. Finders and members are told, nothing is
+    /// enforced: [`admission`](Self::admission) is where a game checks its joiners.
+    #[must_use]
+    #[doc(alias = "bAntiCheatProtected")]
+    pub fn anti_cheat(mut self, on: bool) -> Self {
+        self.anti_cheat = on;
+        self
+    }
+
+    /// Says whether players under the service's sanctions may come; they may by default. Told, not enforced, as
+    /// [`anti_cheat`](Self::anti_cheat).
+    #[must_use]
+    #[doc(alias = "bAllowSanctionedPlayers")]
+    pub fn allow_sanctioned(mut self, on: bool) -> Self {
+        self.allow_sanctioned = on;
         self
     }
 

@@ -94,6 +94,10 @@ pub struct SessionSnapshot {
     pub matchmaking: bool,
     /// Whether matchmaking may still move its members into another session; it never does once this is false.
     pub mobile: bool,
+    /// Whether its host says that the match runs under the game's anti-cheat; the library only tells it.
+    pub anti_cheat: bool,
+    /// Whether its host lets players in that are under the service's sanctions; the game's admission decides who is.
+    pub allow_sanctioned: bool,
 }
 
 impl SessionSnapshot {

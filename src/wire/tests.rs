@@ -385,6 +385,8 @@ fn any_facts() -> impl Strategy<Value = PublicFacts> {
         |(name, (version, revision, members, max_members), keywords, attributes, ports, [a, b, c, d, e])| PublicFacts {
             matchmaking: false,
             mobile: false,
+            anti_cheat: false,
+            allow_sanctioned: true,
             name,
             version,
             revision,
@@ -455,7 +457,6 @@ proptest! {
             many: false,
             old: true,
             migratable: false,
-            mobile: false,
             id_derived: false,
             account_shown: true,
             salt: moment.0,

@@ -77,7 +77,7 @@ message! {
         members = |d: &mut D| codec::list(d, usize::from(SessionSettings::MAX_MEMBERS), Member::decode),
         roles = roles,
         turn = turn,
-        timeouts, ready_gate, matchmaking, mobile,
+        timeouts, ready_gate, matchmaking, mobile, anti_cheat, allow_sanctioned,
     }
 }
 

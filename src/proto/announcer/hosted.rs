@@ -135,7 +135,6 @@ impl Hosted {
             many: saying.many,
             old: now.since(self.since) > Duration::from_secs(60),
             migratable: false,
-            mobile: false,
             id_derived: what.id_derived,
             account_shown: what.account_shown,
             salt: what.salt,

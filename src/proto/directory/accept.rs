@@ -333,6 +333,8 @@ fn closed_facts(name: String) -> PublicFacts {
     PublicFacts {
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         name,
         version: 0,
         revision: 0,

@@ -185,6 +185,8 @@ fn facts_members_and_snapshots() {
         ready_gate: false,
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         key: SessionKey { id: SessionId::from_name("a"), founder: host_key() },
         revision: Revision { term: 1, number: 42 },
         host: Some(account()),

@@ -18,7 +18,6 @@ mod flag {
     pub(super) const MANY: u8 = 1;
     pub(super) const OLD: u8 = 2;
     pub(super) const MIGRATABLE: u8 = 4;
-    pub(super) const MOBILE: u8 = 8;
     pub(super) const ID_DERIVED: u8 = 16;
     pub(super) const ACCOUNT_SHOWN: u8 = 32;
 }
@@ -34,8 +33,6 @@ pub(crate) struct Advert {
     pub(crate) old: bool,
     /// The session can outlive its host.
     pub(crate) migratable: bool,
-    /// Made by matchmaking and still ready to merge.
-    pub(crate) mobile: bool,
     /// The id derives from founder key and `salt`; the decoder has checked it.
     pub(crate) id_derived: bool,
     /// The host key is the host's account.
@@ -106,7 +103,6 @@ impl Advert {
             (self.many, flag::MANY),
             (self.old, flag::OLD),
             (self.migratable, flag::MIGRATABLE),
-            (self.mobile, flag::MOBILE),
             (self.id_derived, flag::ID_DERIVED),
             (self.account_shown, flag::ACCOUNT_SHOWN),
         ];
@@ -143,7 +139,6 @@ impl Advert {
             many: flags & flag::MANY != 0,
             old: flags & flag::OLD != 0,
             migratable: flags & flag::MIGRATABLE != 0,
-            mobile: flags & flag::MOBILE != 0,
             id_derived: flags & flag::ID_DERIVED != 0,
             account_shown: flags & flag::ACCOUNT_SHOWN != 0,
             salt: reader.u64()?,

@@ -37,6 +37,8 @@ mod switch {
     pub(super) const DEDICATED: u8 = 8;
     pub(super) const MATCHMAKING: u8 = 16;
     pub(super) const MOBILE: u8 = 32;
+    pub(super) const ANTI_CHEAT: u8 = 64;
+    pub(super) const ALLOW_SANCTIONED: u8 = 128;
 }
 
 /// Whether the facts fit into an advert, whoever will be the host and however long its name; else the bytes over.
@@ -92,6 +94,8 @@ pub(super) fn write(writer: &mut Writer, facts: &PublicFacts) {
         (facts.dedicated, switch::DEDICATED),
         (facts.matchmaking, switch::MATCHMAKING),
         (facts.mobile, switch::MOBILE),
+        (facts.anti_cheat, switch::ANTI_CHEAT),
+        (facts.allow_sanctioned, switch::ALLOW_SANCTIONED),
     ];
     writer
         .short(facts.name.as_bytes())
@@ -148,6 +152,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> WireResult<PublicFacts> {
         dedicated: switches & switch::DEDICATED != 0,
         matchmaking: switches & switch::MATCHMAKING != 0,
         mobile: switches & switch::MOBILE != 0,
+        anti_cheat: switches & switch::ANTI_CHEAT != 0,
+        allow_sanctioned: switches & switch::ALLOW_SANCTIONED != 0,
         keywords,
         attributes: attributes.0,
         ports,
@@ -172,6 +178,8 @@ mod tests {
         PublicFacts {
             matchmaking: false,
             mobile: false,
+            anti_cheat: false,
+            allow_sanctioned: true,
             name: "n".into(),
             version: 1,
             revision: 1,

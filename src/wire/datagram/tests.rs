@@ -31,7 +31,6 @@ fn plain() -> Advert {
         many: false,
         old: false,
         migratable: false,
-        mobile: false,
         id_derived: true,
         account_shown: false,
         salt: 7,
@@ -48,6 +47,8 @@ fn plain() -> Advert {
         facts: PublicFacts {
             matchmaking: false,
             mobile: false,
+            anti_cheat: false,
+            allow_sanctioned: true,
             name: "Ada's room".into(),
             version: 1,
             revision: 2,
@@ -82,7 +83,7 @@ fn rich() -> Advert {
     let mut advert = plain();
     advert.id = SessionId::from_name("arena-7");
     advert.lineage = Some(Lineage { founder: founder(), digest: [0xd1; 16] });
-    (advert.many, advert.old, advert.migratable, advert.mobile) = (true, true, true, true);
+    (advert.many, advert.old, advert.migratable) = (true, true, true);
     (advert.id_derived, advert.account_shown) = (false, true);
     (advert.term, advert.echo, advert.path) = (2, 0x0102_0304_0506_0708, PathKind::Unicast);
     advert.facts = PublicFacts {

@@ -58,6 +58,8 @@ fn snapshot() -> SessionSnapshot {
         ready_gate: true,
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         key: key(),
         revision: revision(70_000),
         host: Some(account(10)),

@@ -35,7 +35,6 @@ fn advert(number: u8, sequence: u32, echo: u64) -> Vec<u8> {
         many: false,
         old: false,
         migratable: false,
-        mobile: false,
         id_derived: true,
         account_shown: false,
         salt: what.salt,

@@ -24,7 +24,6 @@ fn advert(host: HostKey, salt: u64) -> Advert {
         many: false,
         old: false,
         migratable: false,
-        mobile: false,
         id_derived: true,
         account_shown: false,
         salt,

@@ -63,6 +63,8 @@ pub(super) fn facts(name: &str) -> PublicFacts {
     PublicFacts {
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         name: name.into(),
         version: 1,
         revision: 1,

@@ -30,6 +30,8 @@ fn state() -> SessionSnapshot {
         ready_gate: false,
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         key: SessionKey { id: SessionId::from_name("a"), founder },
         revision: at(1),
         host: None,

@@ -375,6 +375,8 @@ fn initial_state(
         ready_gate: false,
         matchmaking: false,
         mobile: false,
+        anti_cheat: what.anti_cheat,
+        allow_sanctioned: what.allow_sanctioned,
         key,
         revision,
         host: (!what.dedicated).then_some(creator.account),

@@ -20,6 +20,8 @@ pub(in crate::types) fn facts() -> PublicFacts {
     PublicFacts {
         matchmaking: false,
         mobile: false,
+        anti_cheat: false,
+        allow_sanctioned: true,
         name: "Ada's room".into(),
         version: 3,
         revision: 1,
