@@ -96,6 +96,8 @@ pub(super) struct SignedIn {
     /// No handle is left; kept seats still need it.
     pub(super) orphan: bool,
     pub(super) events: UserQueues,
+    /// As the game has set them.
+    pub(super) friends: Vec<AccountId>,
 }
 
 /// A browser's list.
@@ -426,7 +428,7 @@ impl Core {
             inner.last_sign_in += 1;
             let generation = inner.last_sign_in;
             inner.departs(account);
-            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new() };
+            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new(), friends: Vec::new() };
             inner.users.insert(account, user);
             inner.command(after, command);
             Ok(generation)

@@ -132,6 +132,7 @@ impl Inner {
                 Answer::Unit => Outcome::Unit,
                 Answer::Revision(revision) => Outcome::Revision(revision),
                 Answer::Diagnosis(diagnosis) => Outcome::Diagnosis(diagnosis),
+                Answer::Invites(ids) => Outcome::Invites(ids),
                 Answer::Found(list) => {
                     if let Some(Kind::Find(account)) = waiter.as_ref().map(|waiter| waiter.kind) {
                         self.finds.insert(account, list.clone());
@@ -253,6 +254,11 @@ impl Inner {
             Staged::Output(Output::SeatAddresses { seat, addresses }) => {
                 if let Some(cell) = self.seats.get(&seat) {
                     cell.lock().addresses = addresses;
+                }
+            }
+            Staged::Output(Output::SeatBans { seat, bans }) => {
+                if let Some(cell) = self.seats.get(&seat) {
+                    cell.lock().bans = bans;
                 }
             }
             Staged::Output(Output::Browser { browser, list, events }) => {

@@ -64,9 +64,10 @@ struct SeatFold {
     missed: u64,
     snapshot: Option<Arc<SessionSnapshot>>,
     left: Option<SessionEvent>,
-    /// The latest keys and addresses.
+    /// The latest keys, addresses and bans.
     keys: Option<Output>,
     addresses: Option<Output>,
+    bans: Option<Output>,
 }
 
 #[derive(Default)]
@@ -107,6 +108,9 @@ impl Fold {
             }
             Staged::Output(output @ Output::SeatAddresses { seat, .. }) => {
                 self.seats.entry(seat).or_default().addresses = Some(output);
+            }
+            Staged::Output(output @ Output::SeatBans { seat, .. }) => {
+                self.seats.entry(seat).or_default().bans = Some(output);
             }
             Staged::Output(Output::Browser { browser, list, events }) => {
                 let fold = self.browsers.entry(browser).or_default();
@@ -155,7 +159,7 @@ impl Fold {
                 events.extend(again.map(|snapshot| SessionEvent::Joined { snapshot }));
             }
             events.extend(fold.left);
-            staged.extend(fold.keys.into_iter().chain(fold.addresses).map(Staged::Output));
+            staged.extend(fold.keys.into_iter().chain(fold.addresses).chain(fold.bans).map(Staged::Output));
             staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
         }
         for (browser, fold) in self.browsers {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::proto::io::{JoinCommand, JoinTarget};
 use crate::proto::limits;
 use crate::types::{
-    Attributes, Error, Found, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, Value, Visibility,
+    Attributes, Error, Found, Invite, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget,
+    Value, Visibility,
 };
 
-/// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link or an
-/// address; nothing is sent before [`User::join`](crate::User::join), which also checks the values.
+/// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link, an
+/// invite or an address; nothing is sent before [`User::join`](crate::User::join), which also checks the values.
 ///
 /// ```
 /// use lansession::{JoinRequest, RoomCode};
@@ -151,6 +152,28 @@ impl From<JoinLink> for JoinRequest {
 impl From<&JoinLink> for JoinRequest {
     fn from(link: &JoinLink) -> Self {
         Self::new(JoinTarget::Link(link.clone()))
+    }
+}
+
+/// The host looks the invite up; this account must be the one it is for.
+impl From<Invite> for JoinRequest {
+    fn from(invite: Invite) -> Self {
+        Self::new(JoinTarget::Invite(Box::new(invite)))
+    }
+}
+
+impl From<&Invite> for JoinRequest {
+    fn from(invite: &Invite) -> Self {
+        invite.clone().into()
+    }
+}
+
+impl From<UiTarget> for JoinRequest {
+    fn from(target: UiTarget) -> Self {
+        match target {
+            UiTarget::Link(link) => link.into(),
+            UiTarget::Invite(invite) => invite.into(),
+        }
     }
 }
 

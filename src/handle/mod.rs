@@ -14,6 +14,7 @@ mod inbox;
 mod join;
 mod lan;
 mod pending;
+mod policy;
 mod queue;
 mod seat;
 mod session;

@@ -11,7 +11,7 @@ use super::core::Core;
 use super::events::turn_until;
 use super::seat::SeatClaim;
 use crate::proto::io::RequestId;
-use crate::types::{Diagnosis, Error, ErrorKind, Found, Result, Revision};
+use crate::types::{Diagnosis, Error, ErrorKind, Found, InviteId, Result, Revision};
 
 /// What the engine answered, with the seat already held.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(super) enum Outcome {
     Found(Vec<Found>),
     Revision(Revision),
     Diagnosis(Diagnosis),
+    Invites(Vec<InviteId>),
 }
 
 /// Where one answer is put.

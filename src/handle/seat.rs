@@ -22,6 +22,8 @@ pub(super) struct Seat {
     pub(super) control_port: u16,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) keys: Vec<(AccountId, Secret)>,
+    /// At the host, whom it keeps out.
+    pub(super) bans: Vec<AccountId>,
     pub(super) snapshot: Arc<SessionSnapshot>,
     /// Claims in the hands of users; 1 for the answer that is still on its way.
     pub(super) claims: usize,
@@ -53,6 +55,7 @@ impl Seat {
             control_port,
             addresses: host_addresses,
             keys: Vec::new(),
+            bans: Vec::new(),
             snapshot,
             claims: 1,
             unclaimed: true,

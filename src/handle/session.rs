@@ -45,7 +45,7 @@ const LINK_ADDRESSES: usize = 8;
 #[doc(alias = "ISession")]
 pub struct Session {
     // Dropped before the user: the leave goes before the sign-out.
-    claim: SeatClaim,
+    pub(super) claim: SeatClaim,
     user: User,
 }
 
@@ -222,7 +222,22 @@ impl Session {
     /// session's end.
     ///
     /// # Errors
-    /// As [`kick`](Self::kick), but for `NotFound`.
+    /// As [`kick`](Self::kick), but for `NotFound`; `InvalidState` where 1,024 accounts are banned.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{Lan, Preset, Refusal, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let five = Duration::from_secs(5);
+    /// # let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// # let room = ada.host(SessionSettings::new("room")).wait(five)?;
+    /// room.ban(bob.id(), "cheating").wait(five)?;
+    /// assert_eq!(room.bans(), [bob.id()]);
+    /// let refused = bob.join(room.code()).wait(five).unwrap_err();
+    /// assert_eq!(refused.refusal(), Some(&Refusal::Banned));
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     #[doc(alias = "BanPlayer")]
     pub fn ban(&self, account: AccountId, reason: impl Into<Reason>) -> Pending<()> {
         self.remove(account, reason.into(), true)
@@ -250,6 +265,12 @@ impl Session {
             Err(error) => Pending::ready_with(Err(error)),
             Ok(()) => self.ask(|request| Command::Unban { request, seat, account }),
         }
+    }
+
+    /// The banned accounts, as the host's own seat knows them; empty at members, whom that does not concern.
+    #[must_use]
+    pub fn bans(&self) -> Vec<AccountId> {
+        self.claim.lock().bans.clone()
     }
 
     /// Answers a [`SessionEvent::JoinAsked`]; the first answer counts, one that comes too late does nothing. Of a refusal's
@@ -433,7 +454,7 @@ impl Session {
         dump::text(&self.claim.lock(), &around)
     }
 
-    fn check_live(&self) -> Result<()> {
+    pub(super) fn check_live(&self) -> Result<()> {
         self.user.lan().check_open()?;
         match &self.claim.lock().ended {
             Some(why) => Err(Error::new(ErrorKind::Ended, format!("the seat has ended: {why}"))),
@@ -441,7 +462,7 @@ impl Session {
         }
     }
 
-    fn check_host(&self) -> Result<()> {
+    pub(super) fn check_host(&self) -> Result<()> {
         self.check_live()?;
         if self.is_host() {
             Ok(())
@@ -457,7 +478,7 @@ impl Session {
         })
     }
 
-    fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<()> {
+    pub(super) fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<()> {
         self.claim.core().request(Kind::Plain, command, unit)
     }
 }

@@ -203,7 +203,11 @@ impl User {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         self.lan().core().check_user(self.id(), self.0.generation)
     }
 

@@ -9,9 +9,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, LanEvent,
-    MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode, Secret, SessionEvent, SessionId,
-    SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
+    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, Invite,
+    InviteId, InviteRequest, LanEvent, MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode,
+    Secret, SessionEvent, SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
 };
 
 // ---------------------------------------------------------------------------------------------------- datagrams
@@ -249,6 +249,18 @@ pub(crate) enum JoinTarget {
     Link(crate::types::JoinLink),
     /// A host's control port (TCP) or beacon port (UDP): asked first by UDP, then dialled.
     Address(SocketAddr),
+    /// Dialled where it says.
+    Invite(Box<Invite>),
+}
+
+impl JoinTarget {
+    /// The invite that brings the joiner.
+    pub(crate) fn invite(&self) -> Option<InviteId> {
+        match self {
+            Self::Invite(invite) => Some(invite.id),
+            _ => None,
+        }
+    }
 }
 
 /// All of a join.
@@ -338,6 +350,21 @@ pub(crate) enum Command {
         ask: u64,
         verdict: Verdict,
     },
+    /// Replaces a user's friends.
+    SetFriends {
+        account: AccountId,
+        friends: Vec<AccountId>,
+    },
+    Invite {
+        request: RequestId,
+        seat: SeatId,
+        what: Box<InviteRequest>,
+    },
+    Revoke {
+        request: RequestId,
+        seat: SeatId,
+        invite: InviteId,
+    },
     Say {
         request: RequestId,
         seat: SeatId,
@@ -369,6 +396,7 @@ pub(crate) enum Answer {
     Found(Vec<Found>),
     Revision(Revision),
     Diagnosis(Diagnosis),
+    Invites(Vec<InviteId>),
 }
 
 /// What a new seat is; comes before the `Done` that answers the host or join request.
@@ -407,6 +435,11 @@ pub(crate) enum Output {
     SeatAddresses {
         seat: SeatId,
         addresses: Vec<IpAddr>,
+    },
+    /// Whom the host keeps out. Replaces the former list.
+    SeatBans {
+        seat: SeatId,
+        bans: Vec<AccountId>,
     },
     Browser {
         browser: BrowserId,

@@ -36,6 +36,22 @@ pub(crate) const MESSAGE: usize = 1_024;
 pub(crate) const TICKET: usize = 1_024;
 /// Accounts banned from one session.
 pub(crate) const BANS: usize = 1_024;
+/// Friends of one user; 32 bytes each.
+pub(crate) const FRIENDS: usize = 1_024;
+/// Joiners about whom a session's members are asked at once; afterwards one per `vouch_round`.
+pub(crate) const VOUCH_ROUNDS: u32 = 16;
+/// Joiners whom no member knew, remembered per session; 48 bytes each.
+pub(crate) const VOUCH_NOS: usize = 64;
+/// Answers of one seat at once, of either word; afterwards one per `vouch_answer`.
+pub(crate) const VOUCH_ANSWERS: u32 = 6;
+/// Accounts that one seat was asked about, remembered; 32 bytes each.
+pub(crate) const VOUCHED: usize = 1_024;
+/// Open invites of one inviter.
+pub(crate) const INVITES_PER_MEMBER: usize = crate::types::InviteRequest::MAX_INVITEES;
+/// Open invites of one session; about 150 bytes each.
+pub(crate) const INVITES: usize = 64;
+/// Invites of one session that are remembered as expired, and news of them for inviters whose link is lost.
+pub(crate) const EXPIRED_INVITES: usize = 64;
 /// Leavers a locked session takes back.
 pub(crate) const LEAVERS: usize = 32;
 /// Sessions hosted by one process.

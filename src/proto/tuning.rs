@@ -72,6 +72,16 @@ tuning! {
     update_interval: Duration = ms(10),
     /// How long a connected seat has to show that it lives when another process of its account asks for it.
     same_account: Duration = ms(1_000),
+    /// How long the members are asked whether a joiner is a friend of theirs; a no takes all of it.
+    vouch: Duration = ms(500),
+    /// Such rounds of one session: one per this, and a burst of 16.
+    vouch_round: Duration = ms(500),
+    /// For so long nobody is asked again about an account that no member knew, unless the roster changes.
+    vouch_no: Duration = ms(10_000),
+    /// Answers of one member to such questions: one yes and one no per this, and a burst of 6 each.
+    vouch_answer: Duration = ms(10_000),
+    /// An invite holds a seat for so long at most.
+    invite_hold: Duration = ms(60_000),
     /// A request of a member without an answer has failed after this.
     request: Duration = ms(10_000),
     /// A join whose connection ended without a word is tried again after this.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::found::Found;
-use super::id::{BrowserId, SessionId, SessionKey};
+use super::id::{BrowserId, InviteId, SessionId, SessionKey};
 use super::identity::External;
+use super::invite::InviteState;
 use super::key::AccountId;
 use super::left::Left;
 use super::member::Member;
@@ -151,6 +152,17 @@ pub enum SessionEvent {
     },
     /// At the host: may this account join? Answer with [`Session::answer`](crate::Session::answer) before the deadline.
     JoinAsked(JoinAsk),
+    /// An invite of this user into this session: what became of it. `Delivered` or `Unreachable` is the word of one's own
+    /// machine, the others are the host's.
+    #[non_exhaustive]
+    InviteUpdated {
+        /// Which.
+        invite: InviteId,
+        /// Who is invited.
+        account: AccountId,
+        /// What became of it.
+        state: InviteState,
+    },
     /// The link to the host is lost; coming back by itself.
     Reconnecting,
     /// The link stands again.

@@ -17,11 +17,14 @@ pub(crate) enum Context {
     Seat,
     /// A host's account over a channel.
     Account,
+    /// A joiner's word that it came to a session.
+    Knock,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 5] = [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::Knock];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -30,6 +33,7 @@ impl Context {
             Self::Goodbye => "lansession goodbye",
             Self::Seat => "lansession seat",
             Self::Account => "lansession account",
+            Self::Knock => "lansession knock",
         }
     }
 }

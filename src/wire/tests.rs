@@ -236,7 +236,7 @@ fn the_page_lists_every_code() {
 #[test]
 fn the_page_lists_every_limit_of_the_wire() {
     use super::{datagram, frame};
-    use crate::types::{Profile, SessionSettings};
+    use crate::types::{InviteRequest, Profile, SessionSettings};
     let expected = [
         ("datagram", datagram::MAX_DATAGRAM),
         ("query, at least", datagram::QUERY_SIZE),
@@ -258,6 +258,7 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("roles", SessionSettings::MAX_ROLES),
         ("role name", crate::types::Role::MAX_NAME),
         ("accounts that come with a join", frame::MAX_PARTY),
+        ("accounts of an invite", InviteRequest::MAX_INVITEES),
         ("keywords", SessionSettings::MAX_KEYWORDS),
         ("keyword", SessionSettings::MAX_KEYWORD),
         ("named ports", SessionSettings::MAX_PORTS),

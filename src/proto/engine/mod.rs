@@ -313,6 +313,7 @@ impl Engine {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
+            SessionsEvent::InviteMade(_invite) => {}
         }
     }
 
@@ -437,6 +438,8 @@ impl Engine {
             | Command::Kick { request, .. }
             | Command::Unban { request, .. }
             | Command::Say { request, .. }
+            | Command::Invite { request, .. }
+            | Command::Revoke { request, .. }
             | Command::Destroy { request, .. }
             | Command::Diagnose { request }
             | Command::Leave { request: Some(request), .. } => *request,

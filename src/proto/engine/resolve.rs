@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::types::{AccountId, Error, Found, HostKey, Refusal, SessionKey, SessionQuery};
+use crate::types::{AccountId, Error, Found, HostKey, Refusal, RoomCode, SessionKey, SessionQuery};
 
 use super::{Asker, Engine, Mode};
 use crate::proto::clock::Moment;
@@ -52,6 +52,9 @@ pub(super) enum Resolution {
 impl Engine {
     pub(super) fn join(&mut self, now: Moment, request: RequestId, account: AccountId, what: JoinCommand) {
         let join_by = now + what.timeout;
+        if let Some(resolved) = self.at_hand(&what.target, join_by) {
+            return self.sessions.join(now, request, account, what, resolved);
+        }
         let query = match &what.target {
             JoinTarget::Found(found) => {
                 // The list may have moved on since the caller took this entry.
@@ -69,6 +72,7 @@ impl Engine {
                 // The link may be older than the host's present address.
                 _ => SessionQuery::new().id(link.key.id),
             },
+            JoinTarget::Invite(invite) => SessionQuery::new().id(invite.session.id),
             JoinTarget::Id(id) => SessionQuery::new().id(*id),
             JoinTarget::Code(code) => SessionQuery::new().code(*code),
             JoinTarget::Address(address) => {
@@ -98,7 +102,8 @@ impl Engine {
         let Some(resolve) = self.joins.get_mut(&request) else { return };
         resolve.heard = fitting(&resolve.what.target, list);
         if !resolve.heard.is_empty() && resolve.settle.is_none() {
-            let exact = matches!(resolve.what.target, JoinTarget::Found(_) | JoinTarget::Link(_));
+            let exact =
+                matches!(resolve.what.target, JoinTarget::Found(_) | JoinTarget::Link(_) | JoinTarget::Invite(_));
             resolve.settle = Some(if exact { now } else { now + SETTLE });
         }
     }
@@ -134,6 +139,25 @@ impl Engine {
                     _ => self.done(request, Err(Error::refused(Refusal::NotFound))),
                 },
             }
+        }
+    }
+
+    /// What needs no search: an invite says where, and a hidden session of this process is known to nobody else.
+    fn at_hand(&self, target: &JoinTarget, join_by: Moment) -> Option<Resolved> {
+        match target {
+            JoinTarget::Invite(invite) => {
+                let mut resolved = Resolved::of_invite(invite, join_by);
+                // The host may have moved since; what has proved its address goes first.
+                if let Some(entry) = self.discovery.entry(&invite.session) {
+                    let proven = entry.addresses().iter().map(|address| address.addr);
+                    resolved.candidates = proven.chain(resolved.candidates).collect();
+                    resolved.version = Some(entry.version());
+                }
+                (!resolved.candidates.is_empty()).then_some(resolved)
+            }
+            JoinTarget::Id(id) => self.sessions.hidden(|key| key.id == *id, join_by),
+            JoinTarget::Code(code) => self.sessions.hidden(|key| RoomCode::of(key) == *code, join_by),
+            JoinTarget::Found(_) | JoinTarget::Link(_) | JoinTarget::Address(_) => None,
         }
     }
 
@@ -195,5 +219,6 @@ fn fitting(target: &JoinTarget, list: &[Found]) -> Vec<Found> {
             }
         }
         JoinTarget::Link(link) => of(&|found| found.key() == link.key),
+        JoinTarget::Invite(invite) => of(&|found| found.key() == invite.session),
     }
 }

@@ -45,6 +45,7 @@ impl Sessions {
                     self.at_host(request, seat, |host, core| host.say(core, request, &data));
                 }
             }
+            Command::SetFriends { .. } | Command::Invite { .. } | Command::Revoke { .. } => self.social(command),
             Command::Leave { request, seat } => self.leave(request, seat),
             Command::Destroy { request, seat } => {
                 let key = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key);
@@ -61,7 +62,12 @@ impl Sessions {
     }
 
     /// Only the host may; a seat that is no host's or none at all is told so.
-    fn at_host(&mut self, request: RequestId, seat: SeatId, run: impl FnOnce(&mut HostAuthority, &mut Core)) {
+    pub(super) fn at_host(
+        &mut self,
+        request: RequestId,
+        seat: SeatId,
+        run: impl FnOnce(&mut HostAuthority, &mut Core),
+    ) {
         if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
             run(host, &mut self.core);
         } else if self.members.contains_key(&seat) {

@@ -9,6 +9,7 @@ use rand::rngs::ChaCha12Rng;
 use rand::{Rng, SeedableRng};
 
 use super::doorman::Doorman;
+use super::friends::Friends;
 use super::publication::SessionsEvent;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, Answer, LinkId, Output, RequestId, SeatId};
@@ -39,6 +40,8 @@ pub(super) struct Core {
     pub(super) tuning: Tuning,
     pub(super) rng: ChaCha12Rng,
     pub(super) doorman: Doorman,
+    /// Of each local user.
+    pub(super) friends: Friends,
     pub(super) owners: BTreeMap<LinkId, Owner>,
     pub(super) derivations: BTreeMap<u64, Derivation>,
     pub(super) actions: VecDeque<Action>,
@@ -57,6 +60,7 @@ impl Core {
             tuning,
             rng: ChaCha12Rng::from_seed(seed),
             doorman: Doorman::default(),
+            friends: Friends::default(),
             owners: BTreeMap::new(),
             derivations: BTreeMap::new(),
             actions: VecDeque::new(),

@@ -9,11 +9,13 @@ mod command;
 mod core;
 mod document;
 mod doorman;
+mod friends;
 mod host;
 mod join;
 
 mod member;
 mod publication;
+mod social;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -79,6 +81,7 @@ impl Sessions {
             return;
         }
         self.core.done(request, Ok(Answer::Unit));
+        self.core.friends.forget(account);
         self.end_all(Some(account), &Left::SignedOut);
         self.core.outputs.push_back(Output::User { user: account, event: UserEvent::SignedOut });
     }
@@ -247,6 +250,7 @@ impl Sessions {
             peer_incarnation: u64::from_be_bytes(self.core.random()),
             ticket: what.ticket,
             attributes: what.attributes,
+            invite: what.target.invite(),
             password_key: None,
             rounds: self.core.tuning.password_rounds,
         };
@@ -329,6 +333,7 @@ impl Sessions {
         let Some(join) = self.joins.remove(&request) else { return };
         match outcome {
             Outcome::Failed(error) => self.core.done(request, Err(error)),
+            Outcome::Said => self.core.done(request, Ok(Answer::Unit)),
             Outcome::Seated(seated) => {
                 let seat = self.core.seat_id();
                 self.core.owners.insert(seated.link.id, Owner::Member(seat));

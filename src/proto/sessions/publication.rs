@@ -1,6 +1,6 @@
 //! What the sessions tell discovery, through the composer.
 
-use crate::types::{Error, Identity, PublicFacts, SessionKey, SessionSnapshot};
+use crate::types::{Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
 use crate::wire::datagram::{GoodbyeReason, budget_check};
 
 /// For discovery.
@@ -14,6 +14,8 @@ pub(crate) enum SessionsEvent {
     HostSuspect { key: SessionKey },
     /// A member of ours has proof that this host is gone.
     HostDead { key: SessionKey },
+    /// A local user invites somebody and the host has its row: find the invitee's game and deliver it.
+    InviteMade(Box<Invite>),
 }
 
 /// All that an advert is made of, beside what discovery itself knows.

@@ -5,8 +5,9 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
+use super::social::{invite_bytes, invite_ids};
 use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
-use crate::types::{AccountId, Profile, PublicKey, Refusal, Revision};
+use crate::types::{AccountId, InviteId, InviteState, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
 use crate::wire::{WireError, WireResult, extension, values};
@@ -55,6 +56,8 @@ impl Encode for Request {
             Self::UpdateMe(update) => (0_u32, update).encode(to),
             Self::Say(data) => (1_u32, data).encode(to),
             Self::Register => 2_u32.encode(to),
+            Self::Invite(request) => (7_u32, request).encode(to),
+            Self::Revoke { invite, hold_only } => (8_u32, invite.to_bytes(), hold_only).encode(to),
         }
     }
 }
@@ -65,6 +68,11 @@ impl<C> Decode<C> for Request {
             0 => Decode::decode(from).map(Self::UpdateMe),
             1 => codec::bytes::<MAX_SAY, _>(from).map(Self::Say),
             2 => Ok(Self::Register),
+            7 => Decode::decode(from).map(Self::Invite),
+            8 => Ok(Self::Revoke {
+                invite: Decode::decode(from).map(InviteId::from_bytes)?,
+                hold_only: Decode::decode(from)?,
+            }),
             _ => Err(DecodeError::Other("unknown request")),
         }
     }
@@ -74,6 +82,7 @@ impl Encode for DoneResult {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         match self {
             Self::Ok(revision) => (0_u32, revision).encode(to),
+            Self::Invited(revision, ids) => (2_u32, revision, invite_bytes(ids)).encode(to),
             Self::Failed { code, text, retry_after_ms } => {
                 (1_u32, code, codec::clip(text, MAX_TEXT), retry_after_ms).encode(to)
             }
@@ -90,6 +99,7 @@ impl<C> Decode<C> for DoneResult {
                 text: codec::text::<MAX_TEXT, _>(from)?,
                 retry_after_ms: Decode::decode(from)?,
             }),
+            2 => Ok(Self::Invited(Decode::decode(from)?, invite_ids(from)?)),
             _ => Err(DecodeError::Other("unknown result")),
         }
     }
@@ -103,6 +113,8 @@ pub(crate) mod kind {
     pub(crate) const LEAVE: u8 = 4;
     pub(crate) const RESYNC: u8 = 5;
     pub(crate) const HEARTBEAT: u8 = 6;
+    pub(crate) const VOUCH: u8 = 7;
+    pub(crate) const REJECT_INVITE: u8 = 8;
     pub(crate) const ACCEPT: u8 = 16;
     pub(crate) const REFUSE: u8 = 17;
     pub(crate) const SNAPSHOT: u8 = 18;
@@ -111,6 +123,8 @@ pub(crate) mod kind {
     pub(crate) const MESSAGE: u8 = 21;
     pub(crate) const END: u8 = 22;
     pub(crate) const NOT_HOST: u8 = 23;
+    pub(crate) const VOUCH_ASK: u8 = 24;
+    pub(crate) const INVITE_STATE: u8 = 25;
     pub(crate) const INCOMPATIBLE: u8 = 255;
 }
 
@@ -134,6 +148,12 @@ struct NotHost {
     host_key: crate::types::HostKey,
 }
 
+struct InviteNews {
+    invite: [u8; 16],
+    account: AccountId,
+    state: InviteState,
+}
+
 impl<C, T: Decode<C>> Decode<C> for Numbered<T> {
     fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
         Ok(Self { number: Decode::decode(from)?, body: Decode::decode(from)? })
@@ -143,6 +163,7 @@ impl<C, T: Decode<C>> Decode<C> for Numbered<T> {
 message! { Refuse { refusal, sticky } }
 message! { Message { from, data = codec::bytes::<MAX_SAY, _> } }
 message! { NotHost { term, host_key } }
+message! { InviteNews { invite, account, state } }
 
 impl Frame {
     /// The kind and the payload, for [`split`](super::split).
@@ -154,6 +175,12 @@ impl Frame {
             Self::Leave => (kind::LEAVE, Vec::new()),
             Self::Resync { have } => (kind::RESYNC, codec::encode(have)),
             Self::Heartbeat => (kind::HEARTBEAT, Vec::new()),
+            Self::Vouch { ask, yes } => (kind::VOUCH, codec::encode(&(ask, yes))),
+            Self::RejectInvite { invite } => (kind::REJECT_INVITE, codec::encode(&invite.to_bytes())),
+            Self::VouchAsk(ask) => (kind::VOUCH_ASK, codec::encode(ask)),
+            Self::InviteState { invite, account, state } => {
+                (kind::INVITE_STATE, codec::encode(&(invite.to_bytes(), account, state)))
+            }
             Self::Accept(accept) => (kind::ACCEPT, codec::encode(accept)),
             Self::Refuse { refusal, sticky } => (kind::REFUSE, codec::encode(&(refusal, sticky))),
             Self::Snapshot(snapshot) => (kind::SNAPSHOT, codec::encode(snapshot)),
@@ -182,6 +209,16 @@ impl Frame {
             kind::LEAVE => empty(payload, Self::Leave)?,
             kind::RESYNC => Self::Resync { have: read::<Revision>(payload)? },
             kind::HEARTBEAT => empty(payload, Self::Heartbeat)?,
+            kind::VOUCH => {
+                let (ask, yes) = read(payload)?;
+                Self::Vouch { ask, yes }
+            }
+            kind::REJECT_INVITE => Self::RejectInvite { invite: InviteId::from_bytes(read(payload)?) },
+            kind::VOUCH_ASK => Self::VouchAsk(read(payload)?),
+            kind::INVITE_STATE => {
+                let InviteNews { invite, account, state } = read(payload)?;
+                Self::InviteState { invite: InviteId::from_bytes(invite), account, state }
+            }
             kind::ACCEPT => Self::Accept(read(payload)?),
             kind::REFUSE => {
                 let Refuse { refusal, sticky } = read(payload)?;

@@ -1,10 +1,11 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, Attributes, External, HostKey, Left, MemberStatus, MemberUpdate, Refusal, Revision, SessionId,
-    SessionKey, SessionSnapshot,
+    AccountId, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus, MemberUpdate,
+    Refusal, Revision, SessionId, SessionKey, SessionSnapshot,
 };
 
+use super::social::VouchAsk;
 use super::state::Delta;
 
 /// One message. `J` = joiner or member to host, `H` = host to joiner or member.
@@ -22,6 +23,14 @@ pub(crate) enum Frame {
     Resync { have: Revision },
     /// J, H 6: nothing but a sign of life.
     Heartbeat,
+    /// J 7: whether the joiner of that question is a friend.
+    Vouch { ask: u64, yes: bool },
+    /// J 8, before a seat: the invitee does not want this invite.
+    RejectInvite { invite: InviteId },
+    /// H 24: is this joiner a friend of yours?
+    VouchAsk(Box<VouchAsk>),
+    /// H 25, to the inviter: what became of its invite.
+    InviteState { invite: InviteId, account: AccountId, state: InviteState },
     /// H 16: here is the seat.
     Accept(Box<Accept>),
     /// H 17: no; the connection closes after it.
@@ -140,6 +149,13 @@ pub(crate) enum Request {
     Say(Vec<u8>),
     /// `reserved` becomes `active`; a second one is a success.
     Register,
+    /// Rows for these accounts.
+    Invite(InviteRequest),
+    /// Takes an invite back, or gives up only the seat that it holds.
+    Revoke {
+        invite: InviteId,
+        hold_only: bool,
+    },
 }
 
 /// Whom a commit answers.
@@ -153,6 +169,8 @@ pub(crate) struct Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DoneResult {
     Ok(Revision),
+    /// Invites, in the order of the accounts.
+    Invited(Revision, Vec<InviteId>),
     /// An [`ErrorKind`](crate::ErrorKind)'s code and a text for the log.
     Failed {
         code: u16,

@@ -8,6 +8,7 @@ mod encoding;
 mod message;
 mod parts;
 mod proof;
+mod social;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub(crate) use encoding::kind;
 pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
+pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
 
 /// The longest payload of one frame.

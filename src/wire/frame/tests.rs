@@ -3,9 +3,9 @@ use std::time::Duration;
 use super::message::Companion;
 use super::*;
 use crate::types::{
-    AccountId, Attribute, Attributes, External, HostKey, Identity, JoinPolicy, Left, LinkState, Member, MemberStatus,
-    MemberTimeouts, MemberUpdate, Phase, Reason, Refusal, Revision, Role, SessionId, SessionKey, SessionSnapshot,
-    Value, Visibility,
+    AccountId, Attribute, Attributes, External, HostKey, Identity, InviteId, InviteRequest, InviteState, JoinPolicy,
+    Left, LinkState, Member, MemberStatus, MemberTimeouts, MemberUpdate, Phase, Reason, Refusal, Revision, Role,
+    SessionId, SessionKey, SessionSnapshot, Value, Visibility,
 };
 use crate::wire::{WireError, codec, fuzz, golden};
 
@@ -188,9 +188,17 @@ fn failed(code: u16, text: &str) -> DoneResult {
     DoneResult::Failed { code, text: text.into(), retry_after_ms: 250 }
 }
 
+fn vouch_ask() -> VouchAsk {
+    let (account, knock) = (account(12), knock(&identity(12), key(), host_key(), 1_700_000_000_000, 5));
+    let (incarnation, peer_incarnation) = (1_700_000_000_000, 5);
+    VouchAsk { ask: 300, account, session: key(), incarnation, peer_incarnation, knock }
+}
+
 /// Every golden frame with its name.
 fn all() -> Vec<(&'static str, Frame)> {
     let update = MemberUpdate::new().ready(true);
+    let id = InviteId::from_bytes([10; 16]);
+    let invite = InviteRequest::from([account(11), account(12)]).ttl(Duration::from_secs(60)).passes_password(true);
     let refuse = |refusal: Refusal| Frame::Refuse { sticky: refusal.is_sticky(), refusal };
     vec![
         ("join", Frame::Join(Box::new(join()))),
@@ -199,9 +207,15 @@ fn all() -> Vec<(&'static str, Frame)> {
         ("request-update", Frame::Request { number: 1, body: Request::UpdateMe(update) }),
         ("request-say", Frame::Request { number: 251, body: Request::Say(b"hello".to_vec()) }),
         ("request-register", Frame::Request { number: 3, body: Request::Register }),
+        ("request-invite", Frame::Request { number: 4, body: Request::Invite(invite) }),
+        ("request-revoke", Frame::Request { number: 5, body: Request::Revoke { invite: id, hold_only: true } }),
         ("leave", Frame::Leave),
         ("resync", Frame::Resync { have: revision(69_999) }),
         ("heartbeat", Frame::Heartbeat),
+        ("vouch", Frame::Vouch { ask: 300, yes: true }),
+        ("reject-invite", Frame::RejectInvite { invite: id }),
+        ("vouch-ask", Frame::VouchAsk(Box::new(vouch_ask()))),
+        ("invite-state", Frame::InviteState { invite: id, account: account(12), state: InviteState::Rejected }),
         ("accept", Frame::Accept(Box::new(accept()))),
         ("refuse-full", refuse(Refusal::Full)),
         ("refuse-incompatible", refuse(Refusal::Incompatible { ours: 1, theirs: 2 })),
@@ -211,6 +225,7 @@ fn all() -> Vec<(&'static str, Frame)> {
         ("delta", Frame::Delta(delta())),
         ("delta-empty", Frame::Delta(Delta { cause: None, changes: Vec::new(), digest: None, ..delta() })),
         ("done", Frame::Done { number: 1, result: DoneResult::Ok(revision(70_002)) }),
+        ("done-invited", Frame::Done { number: 4, result: DoneResult::Invited(revision(70_002), vec![id]) }),
         ("done-failed", Frame::Done { number: 2, result: failed(12, "too many messages") }),
         ("message", Frame::Message { from: Some(account(11)), data: b"hello".to_vec() }),
         ("end-destroyed", Frame::End { why: Left::Destroyed }),
@@ -248,7 +263,7 @@ fn no_damaged_frame_panics_and_what_is_read_is_written_the_same() {
 
 #[test]
 fn unknown_kinds_are_ignored_and_unknown_codes_are_shown() {
-    assert_eq!(Frame::decode(7, &[1, 2, 3]), Ok(None));
+    assert_eq!(Frame::decode(14, &[1, 2, 3]), Ok(None));
     let unknown = |kind, bytes: &[u8]| Frame::decode(kind, bytes).unwrap().unwrap();
     let Frame::Refuse { refusal: Refusal::Refused(reason), sticky } = unknown(kind::REFUSE, &[199, 2, 9, 9, 0]) else {
         panic!("no refusal")
@@ -298,6 +313,33 @@ fn grants_and_proofs_count_for_what_they_name() {
     assert!(!proof.verify(&[8; 32], identity(2).public().into(), key().id));
     assert!(!proof.verify(&[8; 32], host_key(), SessionId::from_name("other")));
     assert!(!Proof { account: account(11), ..proof }.verify(&[8; 32], host_key(), key().id));
+}
+
+#[test]
+fn a_knock_counts_for_what_it_names() {
+    let ask = vouch_ask();
+    assert!(ask.verify(host_key()));
+    assert!(!ask.verify(identity(2).public().into()));
+    assert!(!VouchAsk { account: account(11), ..ask.clone() }.verify(host_key()));
+    assert!(!VouchAsk { incarnation: 0, ..ask.clone() }.verify(host_key()));
+    assert!(!VouchAsk { peer_incarnation: 6, ..ask.clone() }.verify(host_key()));
+    let other = SessionKey { id: SessionId::from_name("other"), ..key() };
+    assert!(!VouchAsk { session: other, ..ask.clone() }.verify(host_key()));
+    assert!(VouchAsk { ask: 1, ..ask }.verify(host_key()), "the host numbers its questions as it likes");
+}
+
+#[test]
+fn an_invite_for_more_accounts_than_fit_is_not_read_and_a_later_state_is_no_use() {
+    let accounts: Vec<_> = (1..18).map(account).collect();
+    let what = InviteRequest::from(accounts);
+    let (kind, payload) = Frame::Request { number: 1, body: Request::Invite(what) }.encode();
+    assert_eq!(Frame::decode(kind, &payload), Err(WireError::Bound));
+    let frame =
+        Frame::InviteState { invite: InviteId::from_bytes([1; 16]), account: account(1), state: InviteState::Accepted };
+    let (kind, mut payload) = frame.encode();
+    *payload.last_mut().unwrap() = 99;
+    let later = Frame::decode(kind, &payload);
+    assert!(matches!(later, Ok(Some(Frame::InviteState { state: InviteState::Revoked, .. }))), "{later:?}");
 }
 
 /// What an Accept holds beside its snapshot, at most.

@@ -3,20 +3,21 @@
 //!
 //! An account that holds a seat is judged by that seat before policy and phase: coming back is not coming in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::bounds::{attribute_bytes, member_budget, members_own};
 use super::super::core::Core;
 use super::super::document::member_update;
 use super::super::doorman::Stage;
 use super::seat::{Applied, Seat};
+use super::vouch::Round;
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
 use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, JoinAsk, JoinPolicy, Left, LinkState, Member, Phase, PublicKey, Reason, Refusal, SessionEvent,
+    AccountId, InviteState, JoinAsk, Left, LinkState, Member, Phase, PublicKey, Reason, Refusal, SessionEvent,
     SessionId, Verdict, Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
@@ -29,15 +30,19 @@ pub(crate) const ANY_SESSION: SessionId = SessionId::from_bytes([0; 16]);
 #[derive(Debug)]
 pub(super) struct Guest {
     link: Link,
-    waiting: Option<Waiting>,
+    pub(super) waiting: Option<Waiting>,
+    /// The members were asked about it.
+    pub(super) round: Option<Round>,
 }
 
 #[derive(Debug)]
-enum Waiting {
+pub(super) enum Waiting {
     /// A wrong password: told late.
     Refusal { at: Moment, refusal: Refusal },
     /// Its account has a connected seat; a word on the older link until then means that is alive.
     Challenge { since: Moment, until: Moment, join: Box<Join> },
+    /// The members are asked.
+    Vouch { until: Moment, join: Box<Join> },
     /// The game is asked.
     Admission { ask: u64, until: Moment, join: Box<Join> },
 }
@@ -46,12 +51,18 @@ impl Guest {
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.waiting.as_ref().map(|waiting| match waiting {
             Waiting::Refusal { at, .. } => *at,
-            Waiting::Challenge { until, .. } | Waiting::Admission { until, .. } => *until,
+            Waiting::Challenge { until, .. } | Waiting::Vouch { until, .. } | Waiting::Admission { until, .. } => {
+                *until
+            }
         })
     }
 
-    fn account(&self) -> AccountId {
+    pub(super) fn account(&self) -> AccountId {
         self.link.peer.into()
+    }
+
+    pub(super) fn source(&self) -> IpAddr {
+        self.link.remote.ip()
     }
 }
 
@@ -64,6 +75,8 @@ enum Judgement {
     Back,
     /// Another process of this account, and the seat's link stands.
     Challenge,
+    /// A stranger to the host: its members may know it.
+    Vouch,
     Ask,
     Seat,
 }
@@ -86,7 +99,7 @@ impl HostAuthority {
             return;
         }
         core.doorman.reached(core.now, &core.tuning, id, Stage::Open);
-        self.guests.insert(id, Guest { link, waiting: None });
+        self.guests.insert(id, Guest { link, waiting: None, round: None });
     }
 
     pub(super) fn guest_closed(&mut self, link: LinkId) {
@@ -112,6 +125,10 @@ impl HostAuthority {
                 core.doorman.reached(core.now, &core.tuning, id, Stage::Joining);
                 self.judge_and_answer(core, id, join);
             }
+            Ok(Some(Frame::RejectInvite { invite })) if guest.waiting.is_none() => {
+                let account = guest.account();
+                self.reject_invite(core, id, account, invite);
+            }
             // A joiner that gave up, or nothing that a joiner says.
             Ok(Some(_)) | Err(()) => {
                 self.guests.remove(&id);
@@ -120,7 +137,7 @@ impl HostAuthority {
         }
     }
 
-    fn judge_and_answer(&mut self, core: &mut Core, id: LinkId, join: Box<Join>) {
+    pub(super) fn judge_and_answer(&mut self, core: &mut Core, id: LinkId, join: Box<Join>) {
         let Some(guest) = self.guests.get(&id) else { return };
         let account = guest.account();
         match self.judge(core, guest, &join) {
@@ -135,6 +152,7 @@ impl HostAuthority {
                     link.send(core.now, &mut core.actions, &Frame::Heartbeat);
                 }
             }
+            Judgement::Vouch => self.ask_members(core, id, join),
             Judgement::Ask => self.ask(core, id, join),
             Judgement::Seat => self.seat(core, id, &join),
         }
@@ -156,10 +174,12 @@ impl HostAuthority {
         }
         if let Some(key) = &self.password_key {
             let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.key.founder);
-            // None is no guess, so it need not be slowed down.
-            let Some(proof) = join.password_proof else { return Judgement::Refuse(Refusal::BadPassword) };
-            if !hash::equal(&proof, &expected) {
-                return Judgement::WrongPassword;
+            match join.password_proof {
+                Some(proof) if hash::equal(&proof, &expected) => {}
+                Some(_) => return Judgement::WrongPassword,
+                None if self.needs_no_password(account, core.now) => {}
+                // None is no guess, so it need not be slowed down.
+                None => return Judgement::Refuse(Refusal::BadPassword),
             }
         }
         if self.doc.state().host == Some(account) {
@@ -172,8 +192,10 @@ impl HostAuthority {
         if let Some((_, why)) = self.gone.iter().find(|(nonce, _)| *nonce == join.nonce) {
             return Judgement::Ended(why.clone());
         }
-        if let Some(refusal) = self.newcomer_refusal(account) {
-            return Judgement::Refuse(refusal);
+        match self.newcomer_refusal(core, guest, join) {
+            Some(Refusal::NotFriend) if guest.round.is_none() => return Judgement::Vouch,
+            Some(refusal) => return Judgement::Refuse(refusal),
+            None => {}
         }
         let over = attribute_bytes(&join.attributes).saturating_sub(member_budget(self.doc.state().max_members));
         if over > 0 {
@@ -184,14 +206,10 @@ impl HostAuthority {
     }
 
     /// Policy, phase and switches, seat: what is checked again after the game's word.
-    fn newcomer_refusal(&self, account: AccountId) -> Option<Refusal> {
-        let state = self.doc.state();
-        match state.policy {
-            JoinPolicy::Public => {}
-            // The hook for invites: an invite of this account passes here.
-            JoinPolicy::InviteOnly => return Some(Refusal::NotInvited),
-            // The hook for vouching: a member's yes passes here.
-            JoinPolicy::FriendsOnly => return Some(Refusal::NotFriend),
+    fn newcomer_refusal(&self, core: &Core, guest: &Guest, join: &Join) -> Option<Refusal> {
+        let (state, account) = (self.doc.state(), guest.account());
+        if let Some(refusal) = self.policy_refusal(core, guest, join) {
+            return Some(refusal);
         }
         if state.phase != Phase::Lobby && !(state.phase == Phase::InProgress && state.join_in_progress) {
             return Some(Refusal::InProgress);
@@ -202,10 +220,15 @@ impl HostAuthority {
         if state.locked && !self.leavers.contains(&account) {
             return Some(Refusal::Locked);
         }
-        (state.open_slots() == 0).then_some(Refusal::Full)
+        self.is_full_for(account, core.now).then_some(Refusal::Full)
     }
 
-    fn wait(&mut self, id: LinkId, waiting: Waiting) {
+    /// Its invite stands for it, or did when it took the seat that it holds.
+    fn needs_no_password(&self, account: AccountId, now: Moment) -> bool {
+        self.seats.get(&account).is_some_and(|seat| !seat.proved) || self.invites.pass_password(account, now)
+    }
+
+    pub(super) fn wait(&mut self, id: LinkId, waiting: Waiting) {
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.waiting = Some(waiting);
         }
@@ -217,7 +240,7 @@ impl HostAuthority {
     }
 
     /// The last word, delivered before the close.
-    fn dismiss(&mut self, core: &mut Core, id: LinkId, frame: &Frame) {
+    pub(super) fn dismiss(&mut self, core: &mut Core, id: LinkId, frame: &Frame) {
         if let Some(mut guest) = self.guests.remove(&id) {
             guest.link.send(core.now, &mut core.actions, frame);
             core.close(id, true);
@@ -293,10 +316,15 @@ impl HostAuthority {
             Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
             Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
             Verdict::Admit if self.seats.contains_key(&account) => self.refuse(core, id, Refusal::AlreadyMember),
-            Verdict::Admit => match self.newcomer_refusal(account) {
-                Some(refusal) => self.refuse(core, id, refusal),
-                None => self.seat(core, id, &join),
-            },
+            Verdict::Admit => {
+                let Some(guest) = self.guests.get(&id) else { return };
+                match self.newcomer_refusal(core, guest, &join) {
+                    // The policy changed while the game thought; it is asked again after its members.
+                    Some(Refusal::NotFriend) if guest.round.is_none() => self.ask_members(core, id, join),
+                    Some(refusal) => self.refuse(core, id, refusal),
+                    None => self.seat(core, id, &join),
+                }
+            }
         }
     }
 
@@ -344,10 +372,14 @@ impl HostAuthority {
             joined_revision: self.doc.revision().number + 1,
         };
         self.seat_of.insert(id, account);
-        self.seats.insert(account, Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation));
+        let mut seat = Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation);
+        seat.proved = join.password_proof.is_some();
+        self.seats.insert(account, seat);
         self.leavers.retain(|leaver| *leaver != account);
         self.tell_keys(core);
+        let used = self.invites.of(account);
         self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
+        self.tell_inviters(core, &used, InviteState::Accepted);
         self.send_accept(core, account);
     }
 
@@ -360,10 +392,12 @@ impl HostAuthority {
         let restarted = seat.nonce != join.nonce;
         let was_away = seat.link.is_none();
         let former = seat.attach(core.now, self.key.id, guest.link);
+        seat.proved |= join.password_proof.is_some();
         if restarted {
             seat.nonce = join.nonce;
             seat.peer_incarnation = join.peer_incarnation;
             seat.applied = Applied::default();
+            seat.invited.clear();
         }
         self.seat_of.insert(id, account);
         if let Some(mut former) = former {
@@ -404,13 +438,15 @@ impl HostAuthority {
             token,
             grant,
             host: snapshot.host.map(|_| Proof::sign(&self.user.identity, &link.binding, host, self.key.id)),
-            password_proof: self.password_key.as_ref().map(proof),
+            // Nothing to guess the password by for one that came without it.
+            password_proof: self.password_key.as_ref().filter(|_| seat.proved).map(proof),
             host_silence: millis(core.tuning.host_silence),
             grace: millis(core.tuning.grace),
             snapshot,
         };
         link.send(core.now, &mut core.actions, &Frame::Accept(Box::new(accept)));
         seat.receiving = true;
+        self.tell_untold(core, account);
     }
 
     pub(super) fn time_out_guests(&mut self, core: &mut Core) {
@@ -424,6 +460,7 @@ impl HostAuthority {
                     self.refuse(core, id, Refusal::Refused(Reason::from("the game gave no answer in time")));
                 }
                 Waiting::Challenge { join, .. } => self.challenge_passed(core, id, join),
+                Waiting::Vouch { join, .. } => self.round_over(core, id, join),
             }
         }
     }

@@ -8,7 +8,7 @@ use super::super::document::setting_changes;
 use super::super::publication::check_budget;
 use super::seated::take_token;
 use super::{HostAuthority, Reply};
-use crate::proto::io::{Answer, RequestId};
+use crate::proto::io::{Answer, Output, RequestId};
 use crate::proto::limits;
 use crate::types::{
     AccountId, Error, ErrorKind, Left, MemberUpdate, Phase, Reason, Revision, SessionSettings, SessionSnapshot,
@@ -111,20 +111,29 @@ impl HostAuthority {
         }
         if ban {
             self.bans.insert(account);
+            self.tell_bans(core);
         }
         if !self.seats.contains_key(&account) {
             core.done(request, Ok(Answer::Unit));
+            self.revoke_invites_of(core, account, ban);
             return;
         }
         let why = if ban { Left::Banned(reason) } else { Left::Kicked(reason) };
         self.end_link(core, account, Some(why.clone()));
         self.free(core, account, why, Reply::Unit(request));
+        self.revoke_invites_of(core, account, ban);
     }
 
     /// One that was not banned is a success.
     pub(in super::super) fn unban(&mut self, core: &mut Core, request: RequestId, account: AccountId) {
         self.bans.remove(&account);
+        self.tell_bans(core);
         core.done(request, Ok(Answer::Unit));
+    }
+
+    fn tell_bans(&self, core: &mut Core) {
+        let bans = self.bans.iter().copied().collect();
+        core.outputs.push_back(Output::SeatBans { seat: self.seat, bans });
     }
 
     pub(in super::super) fn say(&mut self, core: &mut Core, request: RequestId, data: &Arc<[u8]>) {

@@ -3,16 +3,20 @@
 
 mod admit;
 mod command;
+mod invites;
 mod seat;
 mod seated;
+mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
+use self::invites::Invites;
 use self::seat::Seat;
+use self::vouch::Vouching;
 use super::core::{Core, Derivation};
 use super::document::Document;
 use super::publication::{Publication, SessionsEvent, check_budget};
@@ -66,6 +70,8 @@ pub(super) struct HostAuthority {
     seat_of: BTreeMap<LinkId, AccountId>,
     guests: BTreeMap<LinkId, Guest>,
     bans: BTreeSet<AccountId>,
+    invites: Invites,
+    vouching: Vouching,
     /// Whom a locked session takes back.
     leavers: VecDeque<AccountId>,
     /// How seats ended whose holders may not know it: a member that dials back learns it instead of being seated again.
@@ -121,6 +127,8 @@ impl HostAuthority {
             seat_of: BTreeMap::new(),
             guests: BTreeMap::new(),
             bans: BTreeSet::new(),
+            invites: Invites::default(),
+            vouching: Vouching::new(core.now),
             leavers: VecDeque::new(),
             gone: VecDeque::new(),
             log: VecDeque::new(),
@@ -189,6 +197,8 @@ impl HostAuthority {
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
             || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
+        // Expired is expired, whatever comes at that very moment.
+        self.expire_invites(core);
         match event {
             LinkEvent::Incoming { .. } => {}
             LinkEvent::HelloBegun { link } => {
@@ -219,6 +229,7 @@ impl HostAuthority {
     /// One commit: all changes or none, one revision; to every member, then to the host's own seat, then to finders.
     fn commit(&mut self, core: &mut Core, changes: &[Change], cause: Option<Cause>, reply: Reply) -> Revision {
         self.wake = None;
+        self.vouching.roster_changed(changes);
         let cut = self.doc.cut(changes);
         let before = self.doc.revision();
         let revision = Revision { term: before.term, number: before.number + 1 };
@@ -257,7 +268,7 @@ impl HostAuthority {
             }
             return;
         }
-        let facts = PublicFacts::of(self.doc.state());
+        let facts = PublicFacts { open_slots: self.public_seats(core.now), ..PublicFacts::of(self.doc.state()) };
         let same = |old: &PublicFacts| PublicFacts { revision: facts.revision, ..old.clone() } == facts;
         if self.published.as_ref().is_some_and(same) {
             return;
@@ -311,6 +322,8 @@ impl HostAuthority {
             return;
         }
         self.wake = None;
+        // What is promised until now counts until now: before anybody waits for it.
+        self.expire_invites(core);
         self.time_out_guests(core);
         self.time_out_seats(core);
     }
@@ -319,7 +332,7 @@ impl HostAuthority {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
-            self.wake = Some(guests.chain(seats).min());
+            self.wake = Some(guests.chain(seats).chain(self.invites.deadline()).min());
         }
         self.wake.flatten()
     }
@@ -328,6 +341,13 @@ impl HostAuthority {
     pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+    }
+
+    /// Where it is served, if it is hidden and open.
+    pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, u64, Vec<SocketAddr>)> {
+        let hidden = self.opening.is_none() && !self.doc.state().listed;
+        let at = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
+        hidden.then_some((self.key, self.incarnation, at))
     }
 
     pub(super) fn owns(&self, account: AccountId) -> bool {

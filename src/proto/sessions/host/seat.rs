@@ -1,5 +1,6 @@
 //! A member's seat as the host holds it: its link, its queue, its requests.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::core::Core;
@@ -7,7 +8,7 @@ use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, Link};
 use crate::proto::tuning::Tuning;
-use crate::types::{Revision, SessionId};
+use crate::types::{InviteId, Revision, SessionId};
 use crate::wire::frame::{Frame, MAX_MESSAGE};
 use crate::wire::hash;
 
@@ -22,6 +23,10 @@ pub(super) struct Seat {
     pub(super) peer_incarnation: u64,
     /// Until its holder's first word the seat is free again at once when the link closes.
     pub(super) confirmed: bool,
+    /// Whether it proved the password, where there is one; an invite may stand for it.
+    pub(super) proved: bool,
+    /// The invites of its latest requests, by their numbers: for an answer that was lost.
+    pub(super) invited: VecDeque<(u32, Vec<InviteId>)>,
     /// What the game itself may use as a key with this member.
     pub(super) game_key: [u8; 32],
     pub(super) accepted: Moment,
@@ -44,6 +49,8 @@ impl Seat {
             nonce,
             peer_incarnation,
             confirmed: false,
+            proved: false,
+            invited: VecDeque::new(),
             accepted: now,
             away_until: None,
             applied: Applied::default(),

@@ -8,7 +8,9 @@ use super::{HostAuthority, Reply};
 use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::encode;
-use crate::types::{AccountId, Error, Left, Member, MemberStatus, MemberUpdate, Revision, SessionEvent, Visibility};
+use crate::types::{
+    AccountId, Error, InviteState, Left, Member, MemberStatus, MemberUpdate, Revision, SessionEvent, Visibility,
+};
 use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
 
 impl HostAuthority {
@@ -38,6 +40,7 @@ impl HostAuthority {
                 }
                 self.answer_resync(core, account);
             }
+            Some(Frame::Vouch { ask, yes }) => self.vouched(core, account, ask, yes),
             // Acks and heartbeats were heard above; the rest is nothing that a member says.
             _ => {}
         }
@@ -46,8 +49,15 @@ impl HostAuthority {
     fn request(&mut self, core: &mut Core, account: AccountId, number: u32, body: Request) {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         if seat.applied.contains(number) {
+            let invited = seat.invited.iter().find(|(of, _)| *of == number).map(|(_, ids)| ids.clone());
             let revision = self.doc.revision();
-            self.reply(core, account, number, Ok(revision));
+            match invited {
+                Some(ids) => {
+                    let result = DoneResult::Invited(revision, ids);
+                    self.insist(core, account, &Frame::Done { number, result });
+                }
+                None => self.reply(core, account, number, Ok(revision)),
+            }
             return;
         }
         let cause = Some(Cause { account, number });
@@ -65,6 +75,7 @@ impl HostAuthority {
                     if reserved { self.commit(core, &[change], cause, Reply::Nobody) } else { self.doc.revision() };
                 self.reply(core, account, number, Ok(revision));
             }
+            Request::Invite(_) | Request::Revoke { .. } => self.invite_request(core, account, number, body),
             Request::Say(data) => {
                 let taken = check_message(&data).and_then(|()| take_token(core, &mut seat.says));
                 let revision = self.doc.revision();
@@ -76,6 +87,42 @@ impl HostAuthority {
                     self.spread(core, Some(account), &data.into());
                 }
             }
+        }
+    }
+
+    fn invite_request(&mut self, core: &mut Core, account: AccountId, number: u32, body: Request) {
+        let taken = match self.seats.get_mut(&account) {
+            Some(seat) => seat.updates.take(core.now, core.tuning.update_interval, limits::UPDATE_BURST),
+            None => return,
+        };
+        let revision = self.doc.revision();
+        let result = match (taken, body) {
+            (Err(after), _) => Err(too_many(after)),
+            (Ok(()), Request::Invite(what)) => self.make_invites(core, account, &what).map(Some),
+            (Ok(()), Request::Revoke { invite, hold_only }) => {
+                let ended = self.take_back(core, account, invite, hold_only);
+                ended.map(|ended| {
+                    self.tell_inviters(core, &ended, InviteState::Revoked);
+                    None
+                })
+            }
+            (Ok(()), _) => return,
+        };
+        if result.is_ok() {
+            self.note_applied(account, number);
+        }
+        match result {
+            Ok(Some(ids)) => {
+                if let Some(seat) = self.seats.get_mut(&account) {
+                    seat.invited.push_back((number, ids.clone()));
+                    if seat.invited.len() > limits::REQUESTS {
+                        seat.invited.pop_front();
+                    }
+                }
+                self.insist(core, account, &Frame::Done { number, result: DoneResult::Invited(revision, ids) });
+            }
+            Ok(None) => self.reply(core, account, number, Ok(revision)),
+            Err(error) => self.reply(core, account, number, Err(error)),
         }
     }
 
@@ -139,7 +186,7 @@ impl HostAuthority {
         self.insist(core, account, &Frame::Done { number, result });
     }
 
-    fn insist(&mut self, core: &mut Core, account: AccountId, frame: &Frame) {
+    pub(super) fn insist(&mut self, core: &mut Core, account: AccountId, frame: &Frame) {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         if !seat.insist(core, frame) {
             self.give_up_link(core, account);

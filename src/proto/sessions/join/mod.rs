@@ -12,7 +12,7 @@ use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
 use crate::proto::limits;
 use crate::proto::links::Link;
-use crate::types::{Error, HostKey, Password, Reason, Refusal, WIRE_MAJOR};
+use crate::types::{Error, HostKey, InviteId, Password, Reason, Refusal, WIRE_MAJOR};
 use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
 
 /// Where and whom to join, as far as discovery knows.
@@ -45,6 +45,8 @@ pub(super) struct Seated {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Seated(Box<Seated>),
+    /// What was to be said without a seat has been heard.
+    Said,
     Failed(Error),
 }
 
@@ -52,6 +54,8 @@ pub(super) enum Outcome {
 pub(super) struct JoinAttempt {
     pub(super) spec: JoinSpec,
     pub(super) local_name: String,
+    /// No seat is wanted: this invite is rejected.
+    reject: Option<InviteId>,
     request: RequestId,
     candidates: Vec<SocketAddr>,
     tried: Vec<SocketAddr>,
@@ -105,6 +109,7 @@ impl JoinAttempt {
         Ok(Self {
             spec,
             local_name,
+            reject: None,
             request,
             candidates,
             tried: Vec::new(),
@@ -117,6 +122,12 @@ impl JoinAttempt {
             retries: 0,
             deadline: to.deadline,
         })
+    }
+
+    /// The same way, to say no to an invite.
+    pub(super) fn rejecting(mut self, invite: InviteId) -> Self {
+        self.reject = Some(invite);
+        self
     }
 
     /// The password's key is there: dial.
@@ -196,6 +207,8 @@ impl JoinAttempt {
         self.foreign = fallback;
         let frame = if fallback {
             Frame::Incompatible { major: WIRE_MAJOR, version: core.version }
+        } else if let Some(invite) = self.reject {
+            Frame::RejectInvite { invite }
         } else {
             Frame::Join(Box::new(self.spec.frame(core.version, link.peer, &link.binding)))
         };
@@ -205,7 +218,7 @@ impl JoinAttempt {
 
     fn heard(&mut self, core: &mut Core, frame: Frame) -> Option<Outcome> {
         match frame {
-            Frame::Accept(accept) => {
+            Frame::Accept(accept) if self.reject.is_none() => {
                 let mut link = self.winner.take()?;
                 if !self.spec.accepts(&accept, link.peer, &link.binding) {
                     link.send(core.now, &mut core.actions, &Frame::Leave);
@@ -241,6 +254,10 @@ impl JoinAttempt {
                 self.hang_up(core);
                 let refusal = Refusal::Incompatible { ours: core.version, theirs: version };
                 Some(Outcome::Failed(Error::refused(refusal)))
+            }
+            Frame::Done { number: 0, .. } if self.reject.is_some() => {
+                self.hang_up(core);
+                Some(Outcome::Said)
             }
             // The seat of this very attempt has ended already.
             Frame::End { why } => {

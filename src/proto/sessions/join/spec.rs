@@ -3,8 +3,10 @@
 use std::num::NonZeroU32;
 
 use crate::proto::io::LocalUser;
-use crate::types::{AccountId, Attributes, HostKey, MemberStatus, PublicKey, Secret, SessionKey, SessionSettings};
-use crate::wire::frame::{Accept, Join, join_fits};
+use crate::types::{
+    AccountId, Attributes, HostKey, InviteId, MemberStatus, PublicKey, Secret, SessionKey, SessionSettings,
+};
+use crate::wire::frame::{Accept, Join, join_fits, knock};
 use crate::wire::hash;
 
 use super::super::host::ANY_SESSION;
@@ -21,6 +23,7 @@ pub(in super::super) struct JoinSpec {
     pub(in super::super) peer_incarnation: u64,
     pub(in super::super) ticket: Vec<u8>,
     pub(in super::super) attributes: Attributes,
+    pub(in super::super) invite: Option<InviteId>,
     pub(in super::super) password_key: Option<Secret>,
     pub(in super::super) rounds: NonZeroU32,
 }
@@ -33,8 +36,10 @@ impl JoinSpec {
     pub(in super::super) fn frame(&self, version: u32, host: PublicKey, binding: &[u8; 32]) -> Join {
         let host = HostKey::from(host);
         let proof = |key: &Secret| hash::password_proof(key, "joiner", binding, self.account(), host);
+        let session = self.key.unwrap_or(SessionKey { id: ANY_SESSION, founder: host });
+        let (incarnation, peer) = (self.incarnation, self.peer_incarnation);
         Join {
-            session: self.key.unwrap_or(SessionKey { id: ANY_SESSION, founder: host }),
+            session,
             incarnation: self.incarnation,
             nonce: self.nonce,
             peer_incarnation: self.peer_incarnation,
@@ -48,8 +53,9 @@ impl JoinSpec {
             can_host: false,
             tcp_port: 0,
             udp_port: 0,
-            knock: None,
-            invite: None,
+            // Always: the policy may be another one than was advertised by the time the host reads this.
+            knock: Some(knock(&self.user.identity, session, host, incarnation, peer)),
+            invite: self.invite.map(InviteId::to_bytes),
             role: None,
             status: MemberStatus::Active,
             party: Vec::new(),

@@ -1,6 +1,7 @@
 //! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
 
 mod seek;
+mod social;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::seek::Seek;
+use self::social::Social;
 use super::bounds::{check_member_update, check_message};
 use super::core::Core;
 use super::document::Document;
@@ -57,6 +59,7 @@ pub(super) struct MemberSeat {
     next_number: u32,
     /// A resync was asked for; when to ask again.
     resync: Option<Moment>,
+    social: Social,
 }
 
 impl MemberSeat {
@@ -96,6 +99,7 @@ impl MemberSeat {
             open: BTreeMap::new(),
             next_number: 1,
             resync: None,
+            social: Social::new(core.now),
         };
         this.tell_key(core);
         core.done(request, Ok(Answer::Seat(seat)));
@@ -149,6 +153,8 @@ impl MemberSeat {
             Frame::Message { from, data } => {
                 core.tell(self.seat, vec![SessionEvent::Message { from, data: data.into() }], None);
             }
+            Frame::VouchAsk(question) => self.vouch(core, &question),
+            Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
             Frame::End { why } => return Some(why),
             _ => {}
         }
@@ -214,7 +220,8 @@ impl MemberSeat {
         let checked = match &body {
             Request::UpdateMe(update) => check_member_update(self.view.state(), self.account(), update),
             Request::Say(data) => check_message(data),
-            Request::Register => Ok(()),
+            Request::Register | Request::Revoke { .. } => Ok(()),
+            Request::Invite(request) => request.check(),
         };
         if let Err(error) = checked {
             core.done(request, Err(error));
@@ -232,6 +239,16 @@ impl MemberSeat {
     fn answered(&mut self, core: &mut Core, number: u32, result: DoneResult) {
         let result = match result {
             DoneResult::Ok(revision) => Ok(revision),
+            DoneResult::Invited(revision, ids) => {
+                let asked = self.open.get(&number).map(|open| &open.body);
+                if !matches!(asked, Some(Request::Invite(_))) {
+                    return self.settle(core, number, Ok(revision));
+                }
+                if let Some(Open { request, body: Request::Invite(what), .. }) = self.open.remove(&number) {
+                    self.invited(core, request, &what, ids);
+                }
+                return;
+            }
             DoneResult::Failed { code, text, retry_after_ms } => Err(error_of(code, text, retry_after_ms)),
         };
         self.settle(core, number, result);
@@ -240,7 +257,9 @@ impl MemberSeat {
     fn settle(&mut self, core: &mut Core, number: u32, result: Result<Revision, Error>) {
         let Some(open) = self.open.remove(&number) else { return };
         let answer = |revision| match open.body {
-            Request::Say(_) => Answer::Unit,
+            Request::Say(_) | Request::Revoke { .. } => Answer::Unit,
+            // No host of ours answers so.
+            Request::Invite(_) => Answer::Invites(Vec::new()),
             Request::UpdateMe(_) | Request::Register => Answer::Revision(revision),
         };
         core.done(open.request, result.map(answer));

@@ -2,11 +2,13 @@
 
 mod crowd;
 mod hostile;
+mod invites;
 mod life;
 mod order;
 mod random;
 mod refusals;
 mod trouble;
+mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +38,7 @@ struct Watched {
     events: Vec<SessionEvent>,
     snapshot: Arc<SessionSnapshot>,
     keys: Vec<(AccountId, crate::types::Secret)>,
+    bans: Vec<AccountId>,
     left: Option<Left>,
 }
 
@@ -479,7 +482,8 @@ impl Node {
             Output::SeatOpened(opened) => {
                 self.transcript.push(format!("opened {}", opened.seat.0));
                 let (seat, snapshot) = (opened.seat, opened.snapshot.clone());
-                let watched = Watched { opened: *opened, events: Vec::new(), snapshot, keys: Vec::new(), left: None };
+                let (events, keys, bans) = (Vec::new(), Vec::new(), Vec::new());
+                let watched = Watched { opened: *opened, events, snapshot, keys, bans, left: None };
                 assert!(self.seats.insert(seat, watched).is_none());
             }
             Output::Seat { seat, events, snapshot } => {
@@ -502,6 +506,7 @@ impl Node {
             }
             Output::SeatKeys { seat, keys } => self.seats.get_mut(&seat).expect("opened before").keys = keys,
             Output::User { user, .. } => self.signed_out.push(user),
+            Output::SeatBans { seat, bans } => self.seats.get_mut(&seat).expect("opened before").bans = bans,
             Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
         }
     }
@@ -514,7 +519,7 @@ impl Node {
             SessionsEvent::Withdraw { key, .. } => {
                 assert!(self.adverts.remove(key).is_some(), "withdrawn and not published");
             }
-            SessionsEvent::HostSuspect { .. } | SessionsEvent::HostDead { .. } => {}
+            SessionsEvent::HostSuspect { .. } | SessionsEvent::HostDead { .. } | SessionsEvent::InviteMade(_) => {}
         }
         self.events.push(event);
     }
@@ -548,6 +553,7 @@ fn name_of(event: &SessionEvent) -> &'static str {
         SessionEvent::PhaseChanged { .. } => "phase",
         SessionEvent::Message { .. } => "message",
         SessionEvent::JoinAsked(_) => "asked",
+        SessionEvent::InviteUpdated { .. } => "invite",
         SessionEvent::Reconnecting => "reconnecting",
         SessionEvent::Reconnected => "reconnected",
         SessionEvent::Lagged { .. } => "lagged",

@@ -1,0 +1,351 @@
+//! The invites of one session: rows that only its host keeps (protocol.md, "Invites").
+//!
+//! An invite is no token: whoever presents it has proved its account in TLS, and the row says which account it is for.
+//! Its time is the host's, and is over exactly when it is, whatever comes in that moment.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::super::core::Core;
+use super::super::publication::SessionsEvent;
+use super::HostAuthority;
+use crate::proto::clock::Moment;
+use crate::proto::io::{Answer, LinkId, RequestId};
+use crate::proto::limits;
+use crate::types::{
+    AccountId, Error, ErrorKind, Invite, InviteId, InviteRequest, InviteState, JoinLink, Refusal, Revision,
+    SessionEvent,
+};
+use crate::wire::frame::{DoneResult, Frame};
+
+/// One invite.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    id: InviteId,
+    inviter: AccountId,
+    invitee: AccountId,
+    /// Until when a seat is held.
+    hold: Option<Moment>,
+    passes_password: bool,
+    deadline: Moment,
+}
+
+impl Row {
+    fn counts(&self, now: Moment) -> bool {
+        self.deadline > now
+    }
+
+    fn holds(&self, now: Moment) -> bool {
+        self.counts(now) && self.hold.is_some_and(|until| until > now)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Invites {
+    /// In the order in which they were made.
+    rows: Vec<Row>,
+    /// Whose invite was over when, the latest last: told as expired and not as never made.
+    expired: VecDeque<(InviteId, AccountId)>,
+    /// What inviters whose link is lost have not been told.
+    untold: VecDeque<(AccountId, Frame)>,
+}
+
+impl Invites {
+    /// Whether an invite of this account counts.
+    pub(super) fn names(&self, account: AccountId, now: Moment) -> bool {
+        self.rows.iter().any(|row| row.invitee == account && row.counts(now))
+    }
+
+    /// Whether one of them stands for the password, too.
+    pub(super) fn pass_password(&self, account: AccountId, now: Moment) -> bool {
+        self.rows.iter().any(|row| row.invitee == account && row.passes_password && row.counts(now))
+    }
+
+    /// Whether what an account without an invite presents was one of its own.
+    pub(super) fn refusal(&self, presented: Option<[u8; 16]>, account: AccountId) -> Option<Refusal> {
+        let presented = super::vouch::presented(presented)?;
+        let of = |id: InviteId, invitee: AccountId| id == presented && invitee == account;
+        let late = self.rows.iter().any(|row| of(row.id, row.invitee));
+        let expired = self.expired.iter().any(|(id, invitee)| of(*id, *invitee));
+        (late || expired).then_some(Refusal::InviteExpired)
+    }
+
+    /// Seats held for accounts other than this one.
+    pub(super) fn held(&self, but: Option<AccountId>, now: Moment) -> usize {
+        self.rows.iter().filter(|row| row.holds(now) && Some(row.invitee) != but).count()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.rows.iter().flat_map(|row| [Some(row.deadline), row.hold]).flatten().min()
+    }
+
+    /// An account takes its seat, in this very commit: all its invites are used, by whichever it came.
+    #[must_use]
+    pub(super) fn of(&mut self, account: AccountId) -> Vec<Row> {
+        self.take(|row| row.invitee == account)
+    }
+
+    fn take(&mut self, which: impl Fn(&Row) -> bool) -> Vec<Row> {
+        let (taken, left) = std::mem::take(&mut self.rows).into_iter().partition(|row| which(row));
+        self.rows = left;
+        taken
+    }
+
+    fn is_over(&mut self, row: &Row) {
+        self.expired.push_back((row.id, row.invitee));
+        if self.expired.len() > limits::EXPIRED_INVITES {
+            self.expired.pop_front();
+        }
+    }
+}
+
+impl HostAuthority {
+    // ------------------------------------------------------------------------------------- making and taking back
+
+    /// Rows for all these accounts, or for none. An account that this inviter has invited already keeps its id.
+    pub(super) fn make_invites(
+        &mut self,
+        core: &mut Core,
+        inviter: AccountId,
+        what: &InviteRequest,
+    ) -> Result<Vec<InviteId>, Error> {
+        self.expire_invites(core);
+        self.check_invites(core.now, inviter, what)?;
+        let (now, deadline) = (core.now, core.now + what.ttl);
+        let hold = what.hold.then(|| deadline.min(now + core.tuning.invite_hold));
+        let mut ids = Vec::new();
+        for &invitee in &what.invitees {
+            let same = |row: &&mut Row| row.inviter == inviter && row.invitee == invitee;
+            let id = match self.invites.rows.iter_mut().find(same) {
+                // A seat that was held is held no longer for being asked for again.
+                Some(row) => {
+                    row.hold = if what.hold { row.hold.or(hold) } else { None };
+                    (row.deadline, row.passes_password) = (deadline, what.passes_password);
+                    row.id
+                }
+                None => {
+                    let id = InviteId::from_bytes(core.random());
+                    let passes_password = what.passes_password;
+                    self.invites.rows.push(Row { id, inviter, invitee, hold, passes_password, deadline });
+                    id
+                }
+            };
+            ids.push(id);
+        }
+        self.holds_changed(core);
+        Ok(ids)
+    }
+
+    fn check_invites(&self, now: Moment, inviter: AccountId, what: &InviteRequest) -> Result<(), Error> {
+        what.check()?;
+        if what.passes_password && !self.owns(inviter) {
+            return Err(Error::new(ErrorKind::NotOwner, "only the session's host may let an invite pass the password"));
+        }
+        for &invitee in &what.invitees {
+            if self.doc.state().member(invitee).is_some() {
+                let why = format!("account {invitee:?} is a member of the session");
+                return Err(Error::new(ErrorKind::AlreadyExists, why));
+            }
+            if self.bans.contains(&invitee) {
+                let why = format!("account {invitee:?} is banned from the session");
+                return Err(Error::new(ErrorKind::Forbidden, why));
+            }
+        }
+        let rows = &self.invites.rows;
+        let own = |row: &&Row| row.inviter == inviter;
+        let again = |invitee: &&AccountId| rows.iter().filter(own).any(|row| row.invitee == **invitee);
+        let new = what.invitees.len() - what.invitees.iter().filter(again).count();
+        let over = rows.iter().filter(own).count() + new > limits::INVITES_PER_MEMBER;
+        if over || rows.len() + new > limits::INVITES {
+            let of = rows.iter().filter(|row| !over || row.inviter == inviter);
+            let after = of.map(|row| row.deadline).min().map_or(Duration::ZERO, |at| at.since(now));
+            return Err(Error::refused(Refusal::TooManyRequests { after }));
+        }
+        if what.hold { self.check_hold(now, inviter, what) } else { Ok(()) }
+    }
+
+    fn check_hold(&self, now: Moment, inviter: AccountId, what: &InviteRequest) -> Result<(), Error> {
+        let mut others = self.invites.rows.iter().filter(|row| row.holds(now) && !what.invitees.contains(&row.invitee));
+        if others.any(|row| row.inviter == inviter) {
+            return Err(Error::new(ErrorKind::InvalidState, "this member holds a seat by another invite already"));
+        }
+        let (free, held) = (self.free_seats(), self.invites.held(what.invitees.first().copied(), now));
+        if (held + 1) * 2 > free {
+            let why = format!("{held} of {free} open seats are held; invites hold at most half of them");
+            return Err(Error::new(ErrorKind::InvalidState, why));
+        }
+        Ok(())
+    }
+
+    /// Takes an invite back, or only gives its seat up: its inviter may, and the host. The rows that have ended by it.
+    pub(super) fn take_back(
+        &mut self,
+        core: &mut Core,
+        by: AccountId,
+        invite: InviteId,
+        hold_only: bool,
+    ) -> Result<Vec<Row>, Error> {
+        self.expire_invites(core);
+        let allowed = self.owns(by);
+        let row = self.invites.rows.iter_mut().find(|row| row.id == invite && (allowed || row.inviter == by));
+        let Some(row) = row else {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no open invite {invite:?} of this member")));
+        };
+        if hold_only {
+            row.hold = None;
+            self.holds_changed(core);
+            return Ok(Vec::new());
+        }
+        Ok(self.invites.take(|row| row.id == invite))
+    }
+
+    /// Kicked or banned: nothing that it gave away counts any more. One that leaves has given its word and keeps it.
+    pub(super) fn revoke_invites_of(&mut self, core: &mut Core, account: AccountId, banned: bool) {
+        self.end_invites(core, InviteState::Revoked, |row| {
+            row.inviter == account || (banned && row.invitee == account)
+        });
+    }
+
+    // ---------------------------------------------------------------------------------------------------- their ends
+
+    /// A proven account without a seat does not want its invite. What is answered does not tell whether there was one.
+    pub(super) fn reject_invite(&mut self, core: &mut Core, link: LinkId, account: AccountId, invite: InviteId) {
+        self.expire_invites(core);
+        self.end_invites(core, InviteState::Rejected, |row| row.id == invite && row.invitee == account);
+        let result = DoneResult::Ok(Revision { term: 0, number: 0 });
+        self.dismiss(core, link, &Frame::Done { number: 0, result });
+    }
+
+    pub(super) fn expire_invites(&mut self, core: &mut Core) {
+        let now = core.now;
+        if self.invites.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        for row in self.invites.rows.iter_mut().filter(|row| row.hold.is_some_and(|until| until <= now)) {
+            row.hold = None;
+        }
+        self.holds_changed(core);
+        for row in self.invites.rows.clone().iter().filter(|row| !row.counts(now)) {
+            self.invites.is_over(row);
+        }
+        self.end_invites(core, InviteState::Expired, |row| !row.counts(now));
+    }
+
+    fn end_invites(&mut self, core: &mut Core, state: InviteState, which: impl Fn(&Row) -> bool) {
+        let ended = self.invites.take(which);
+        self.tell_inviters(core, &ended, state);
+    }
+
+    pub(super) fn tell_inviters(&mut self, core: &mut Core, ended: &[Row], state: InviteState) {
+        for row in ended {
+            self.tell_inviter(core, row, state);
+        }
+        if !ended.is_empty() {
+            self.holds_changed(core);
+        }
+    }
+
+    fn tell_inviter(&mut self, core: &mut Core, row: &Row, state: InviteState) {
+        let Row { id: invite, inviter, invitee: account, .. } = *row;
+        if self.owns(inviter) {
+            core.tell(self.seat, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
+            return;
+        }
+        let frame = Frame::InviteState { invite, account, state };
+        match self.seats.get(&inviter) {
+            Some(seat) if seat.link.is_some() && seat.receiving => self.insist(core, inviter, &frame),
+            Some(_) => {
+                self.invites.untold.push_back((inviter, frame));
+                if self.invites.untold.len() > limits::EXPIRED_INVITES {
+                    self.invites.untold.pop_front();
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What a member missed while its link was lost.
+    pub(super) fn tell_untold(&mut self, core: &mut Core, member: AccountId) {
+        let (its, others) = std::mem::take(&mut self.invites.untold).into_iter().partition(|(of, _)| *of == member);
+        self.invites.untold = others;
+        let its: VecDeque<(AccountId, Frame)> = its;
+        for (_, frame) in its {
+            self.insist(core, member, &frame);
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------------------- seats
+
+    fn free_seats(&self) -> usize {
+        let state = self.doc.state();
+        usize::from(state.max_members).saturating_sub(state.members.len())
+    }
+
+    /// Whether no seat is left for this account. Seats that are held are for whom they are held; reserved slots are for
+    /// the invited.
+    pub(super) fn is_full_for(&self, account: AccountId, now: Moment) -> bool {
+        let public = self.doc.state().open_slots() == 0 && !self.invites.names(account, now);
+        public || self.free_seats() <= self.invites.held(Some(account), now)
+    }
+
+    /// Public seats, without those that are held.
+    pub(super) fn public_seats(&self, now: Moment) -> u16 {
+        let left = self.free_seats().saturating_sub(self.invites.held(None, now));
+        self.doc.state().open_slots().min(u16::try_from(left).unwrap_or(u16::MAX))
+    }
+
+    fn holds_changed(&mut self, core: &mut Core) {
+        self.wake = None;
+        self.publish(core);
+    }
+
+    // ---------------------------------------------------------------------------------------------- the host's user
+
+    pub(in super::super) fn invite(
+        &mut self,
+        core: &mut Core,
+        request: RequestId,
+        what: &InviteRequest,
+        addresses: &[IpAddr],
+    ) {
+        let inviter = self.user.identity.account();
+        let made = self.make_invites(core, inviter, what);
+        core.done(request, made.clone().map(Answer::Invites));
+        let addresses = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port));
+        let addresses: Vec<_> = addresses.take(JoinLink::MAX_ADDRESSES).collect();
+        for (id, &invitee) in made.unwrap_or_default().into_iter().zip(&what.invitees) {
+            core.events.push_back(SessionsEvent::InviteMade(Box::new(Invite {
+                id,
+                session: self.key,
+                host_key: self.key.founder,
+                incarnation: self.incarnation,
+                name: self.doc.state().name.clone(),
+                inviter,
+                inviter_name: self.user.name.clone(),
+                invitee,
+                addresses: addresses.clone(),
+                expires_in: what.ttl,
+                hold: what.hold,
+            })));
+        }
+    }
+
+    pub(in super::super) fn revoke(&mut self, core: &mut Core, request: RequestId, invite: InviteId) {
+        let ended = self.take_back(core, self.user.identity.account(), invite, false);
+        core.done(request, ended.as_ref().map(|_| Answer::Unit).map_err(Clone::clone));
+        self.tell_inviters(core, &ended.unwrap_or_default(), InviteState::Revoked);
+    }
+
+    /// The word of this machine on an invite of the host's user.
+    pub(in super::super) fn invite_delivery(&mut self, core: &mut Core, invite: InviteId, state: InviteState) {
+        let own = self.user.identity.account();
+        let Some(row) = self.invites.rows.iter().find(|row| row.id == invite && row.inviter == own).copied() else {
+            return;
+        };
+        self.tell_inviter(core, &row, state);
+        if state == InviteState::Unreachable {
+            let _ = self.take_back(core, own, invite, true);
+        }
+    }
+}
