@@ -13,7 +13,7 @@ use crate::types::{
 };
 
 /// The same name, the same key.
-fn key_named(name: &str) -> AccountId {
+pub(super) fn key_named(name: &str) -> AccountId {
     let mut seed = [0; 32];
     seed.copy_from_slice(digest(&SHA256, name.as_bytes()).as_ref());
     match Identity::from_seed(seed) {
@@ -22,7 +22,7 @@ fn key_named(name: &str) -> AccountId {
     }
 }
 
-fn session_named(name: &str) -> SessionKey {
+pub(super) fn session_named(name: &str) -> SessionKey {
     let founder = HostKey::from(key_named(&format!("host of {name}")).public_key());
     SessionKey { id: SessionId::from_name(name), founder }
 }

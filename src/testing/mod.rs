@@ -34,6 +34,7 @@ mod backend;
 mod dial;
 mod fakes;
 mod fault;
+mod invite;
 mod mdns;
 mod net;
 mod process;
@@ -60,6 +61,7 @@ use std::time::Duration;
 pub use backend::play;
 pub use fakes::{FakeFound, FakeMember, FakeSnapshot, found, member, snapshot};
 pub use fault::{Fault, FaultGuard};
+pub use invite::{FakeInvite, invite};
 pub use topology::Nic;
 pub use traffic::Traffic;
 
