@@ -102,6 +102,13 @@ impl FakeMember {
         self
     }
 
+    /// Its role or team.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.0.role = Some(role.into());
+        self
+    }
+
     /// Its account instead of one made from its name.
     #[must_use]
     pub fn account(mut self, account: AccountId) -> Self {
@@ -232,6 +239,13 @@ impl FakeSnapshot {
     #[must_use]
     pub fn password(mut self, password: bool) -> Self {
         self.0.password = password;
+        self
+    }
+
+    /// Whose turn it is.
+    #[must_use]
+    pub fn turn(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        self.0.turn = accounts.into_iter().collect();
         self
     }
 
@@ -403,6 +417,9 @@ mod tests {
         let state = snapshot(SessionSettings::new("room")).member(member("a")).member(member("b")).build();
         assert_eq!(state.members.iter().map(|m| m.number).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(state.host, None);
+        let bob = member("Bob").role("red").build();
+        let turn = snapshot(SessionSettings::new("room")).member(member("Bob").role("red")).turn([bob.account]).build();
+        assert_eq!((turn.members[0].role.as_deref(), turn.turn), (Some("red"), vec![bob.account]));
         let alone = snapshot(SessionSettings::new("room")).build();
         assert_eq!(alone.host, Some(alone.members[0].account));
     }
