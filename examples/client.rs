@@ -8,23 +8,31 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{Failure, Stop, args::Args, output::Output};
+use common::{Failure, Lines, Stop, args::Args, output::Output};
 use lansession::{
-    Field, Filter, JoinLink, JoinRequest, Lan, Left, MemberUpdate, OrderBy, RoomCode, Session, SessionEvent, SessionId,
-    SessionQuery, User,
+    Events, Field, Filter, JoinLink, JoinRequest, Lan, Left, MemberUpdate, OrderBy, RoomCode, Session, SessionEvent,
+    SessionId, SessionQuery, User, UserEvent,
 };
 use serde_json::json;
 
 const USAGE: &str =
-    "client find|browse|join --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
+    "client find|browse|join|open LINK --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
      [--timeout 2s] [--at ADDR[:PORT]]... [--name NAME | --id ID | --code CODE | --link URI] [--password-file F]
      [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N]
-     [--no-mdns] [--no-beacon] [--json]
+     [--no-mdns] [--no-beacon] [--receive-links] [--json]
 find: 0 something was found, 1 nothing (the diagnosis is on standard error)
-browse: until a signal or the line `quit`; `refresh` asks again, `diagnose` says why the list is empty
+browse: until a signal or the line `quit`; `refresh` asks again, `diagnose` says why the list is empty;
+     with --receive-links, links of other processes are shown
+open: hands the link to the process of this game that receives links and ends with 0; where there is none it is that
+     process: shows the link, joins it at the line `yes`, and receives others; `quit` ends it
 join: until a signal or the line `leave`; `say TEXT`, `ready on|off`
      0 left, 1 nothing found, 3 refused, 4 ended by the host, 5 host lost
-all: 1 also where the system refuses, 2 bad words";
+all: 1 also where the system refuses, 2 bad words
+Links of the scheme lansession: reach `open` once the system knows this program for them; it registers nothing itself:
+  Windows  HKCU\\Software\\Classes\\lansession: \"URL Protocol\" = \"\", shell\\open\\command = \"client.exe\" open \"%1\" --game ID
+  macOS    CFBundleURLTypes with CFBundleURLSchemes = lansession in Info.plist; the running app gets the link as an event
+  Linux    a .desktop file with MimeType=x-scheme-handler/lansession; and Exec=client open %u --game ID,
+           then xdg-mime default NAME.desktop x-scheme-handler/lansession";
 
 /// What the program ends with.
 const NOTHING_FOUND: u8 = 1;
@@ -46,8 +54,12 @@ async fn main() -> ExitCode {
 
 async fn run(mut output: Output) -> Result<u8, Failure> {
     let mut args = Args::from_env();
-    let verb = args.word().ok_or("find, browse or join?")?;
+    let verb = args.word().ok_or("find, browse, join or open?")?;
     output.json(args.flag("--json"));
+    if verb == "open" {
+        return open(args, &output).await;
+    }
+    let receive = args.flag("--receive-links");
     let lan = common::lan(&mut args)?;
     let profile = common::profile(&mut args, "player")?;
     let target = target(&mut args)?;
@@ -56,7 +68,7 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
     let password = common::password(&mut args)?;
     args.done()?;
     if !["find", "browse", "join"].contains(&verb.as_str()) {
-        return Err(format!("unknown verb {verb:?}: find, browse or join").into());
+        return Err(format!("unknown verb {verb:?}: find, browse, join or open").into());
     }
 
     let mut stop = Stop::new();
@@ -72,7 +84,10 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
             code = find(&lan, query, &output) => code?,
             () = stop.wait() => NOTHING_FOUND,
         },
-        "browse" => browse(&lan, query, &output, &mut stop).await?,
+        "browse" => {
+            let user = if receive { Some(lan.sign_in(profile)?) } else { None };
+            browse(&lan, user.as_ref(), query, &output, &mut stop).await?
+        }
         _ => {
             let user = lan.sign_in(profile)?;
             // Whoever names an address wants it asked, whatever else is known of the session.
@@ -82,7 +97,7 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
                 () = stop.wait() => Err(NOTHING_FOUND),
             };
             match seat {
-                Ok(session) => stay(session, &output, &mut stop).await?,
+                Ok(session) => stay(session, &mut common::lines(), &output, &mut stop).await?,
                 Err(code) => code,
             }
         }
@@ -199,9 +214,20 @@ async fn diagnose(lan: &Lan, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn browse(lan: &Lan, query: SessionQuery, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
+async fn browse(
+    lan: &Lan,
+    user: Option<&User>,
+    query: SessionQuery,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<u8, Failure> {
     let browser = lan.browse(query)?;
     let mut events = browser.events();
+    let mut of_user = user.map(User::events);
+    if let Some(user) = user {
+        user.receive_links()?;
+        output.event("receiving_links", "links of other processes are shown here", json!({}));
+    }
     let mut lines = common::lines();
     loop {
         tokio::select! {
@@ -216,8 +242,73 @@ async fn browse(lan: &Lan, query: SessionQuery, output: &Output, stop: &mut Stop
                 Some(event) => output.browser(&event),
                 None => return Ok(0),
             },
+            event = next_of(&mut of_user) => output.user(&event),
         }
     }
+}
+
+/// The next event, or never.
+async fn next_of(events: &mut Option<Events<UserEvent>>) -> UserEvent {
+    match events {
+        Some(events) => match events.next().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// What the system starts for a clicked link.
+async fn open(mut args: Args, output: &Output) -> Result<u8, Failure> {
+    let text = args.word().ok_or("open: which link?")?;
+    let link: JoinLink = text.parse()?;
+    let game = args.peek("--game")?;
+    let (lan, profile) = (common::lan(&mut args)?, common::profile(&mut args, "player")?);
+    args.done()?;
+    // Before anything is started: where the game runs already, this is all there is to do.
+    if lansession::hand_over(&game, &link)? {
+        output.event("handed_over", "the running game has the link", json!({ "id": link.id().to_string() }));
+        return Ok(0);
+    }
+
+    let mut stop = Stop::new();
+    let lan = lan.start()?;
+    let user = lan.sign_in(profile)?;
+    let mut events = user.events();
+    user.receive_links()?;
+    user.open_link(&text)?;
+    let (mut lines, mut shown) = (common::lines(), None);
+    let code = loop {
+        tokio::select! {
+            () = stop.wait() => break 0,
+            event = events.next() => match event {
+                Some(event) => {
+                    output.user(&event);
+                    if let UserEvent::UiJoinRequested { target, .. } = event {
+                        shown = Some(target);
+                    }
+                }
+                None => break 0,
+            },
+            line = common::next_line(&mut lines) => match (line.as_str(), shown.take()) {
+                ("quit", _) => break 0,
+                // Only now: a link that joins by itself would be anybody's to make.
+                ("yes", Some(target)) => match user.join(target).await {
+                    Ok(session) => break stay(session, &mut lines, output, &mut stop).await?,
+                    Err(error) => match error.refusal() {
+                        Some(refusal) => {
+                            output.refused(refusal, None);
+                            break REFUSED;
+                        }
+                        None => return Err(error.into()),
+                    },
+                },
+                (_, target) => shown = target,
+            },
+        }
+    };
+    lan.close().await?;
+    Ok(code)
 }
 
 /// A seat, or what the program ends with.
@@ -257,13 +348,12 @@ async fn join(
     }
 }
 
-async fn stay(session: Session, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
+async fn stay(session: Session, lines: &mut Lines, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
     let mut events = session.events();
-    let mut lines = common::lines();
     loop {
         tokio::select! {
             () = stop.wait() => break,
-            line = common::next_line(&mut lines) => {
+            line = common::next_line(lines) => {
                 let done = match line.split_once(' ').unwrap_or((&line, "")) {
                     ("leave" | "quit", _) => break,
                     ("say", text) => session.say(text.as_bytes()).await,

@@ -246,6 +246,9 @@ pub fn filter() -> Result<Vec<Case>> {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        listed: true,
+        matched: None,
+        started: 1,
     });
     if !filter.matches(&found) {
         return Err(crate::types::Error::invalid("the filter of the benchmark does not match"));

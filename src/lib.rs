@@ -113,7 +113,8 @@
 //!
 //! The README has a table of Unreal's and MPSD's names for all of this (the search of these pages knows them too), what to
 //! know of each platform, the limits, and security in plain words; `protocol.md` has every byte. The examples `host` and
-//! `client` are command line tools for debugging a LAN, and `party` is the whole in one program.
+//! `client` are command line tools for debugging a LAN, `browser` is a server browser in the terminal, and `party` is the
+//! whole in one program.
 
 #![warn(clippy::disallowed_methods)]
 #![cfg_attr(
@@ -142,6 +143,8 @@ pub mod testing;
 mod types;
 mod wire;
 
+#[cfg(feature = "net")]
+pub use api::hand_over;
 pub use frame::FrameLoop;
 pub use handle::*;
 pub use types::*;

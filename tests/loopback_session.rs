@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use lansession::{
-    BrowserEvent, ErrorKind, Event, Events, HostRequest, JoinRequest, Lan, LanBuilder, LanEvent, Left, MemberUpdate,
-    Pending, Preset, Refusal, Result, Session, SessionEvent, SessionId, SessionQuery, SessionSettings, SettingsUpdate,
-    User, UserEvent,
+    BrowserEvent, ErrorKind, Event, Events, HostRequest, InviteState, InvitesFrom, JoinPolicy, JoinRequest, Lan,
+    LanBuilder, LanEvent, Left, MemberUpdate, Pending, Preset, Refusal, Result, Session, SessionEvent, SessionId,
+    SessionQuery, SessionSettings, SettingsUpdate, User, UserEvent,
 };
 
 /// No step takes so long on a machine that works.
@@ -447,4 +447,41 @@ fn blocking_within_a_runtime_does_not_panic() {
         // And the last handle of a Lan may go there, too.
         drop(seat);
     });
+}
+
+#[test]
+fn an_invite_and_a_presence_go_over_real_sockets() {
+    let room = Room::new("social");
+    let (ada, bob) = (room.user("Ada"), room.user("Bob"));
+    bob.set_friends([ada.id()]).unwrap();
+    bob.receive_invites(InvitesFrom::Friends).unwrap();
+    let game = ada.host(settings().policy(JoinPolicy::InviteOnly)).wait(LONG).unwrap();
+    let (mut at_ada, mut at_bob) = (game.events(), bob.events());
+    // The other process opens its sockets while the first already asks; the question is repeated until then.
+    let id = game.invite(bob.id()).wait(LONG).unwrap()[0];
+    let invite = until(&mut at_bob, |event| match event {
+        UserEvent::InviteReceived(invite) => Some(invite.clone()),
+        _ => None,
+    });
+    assert_eq!((invite.id, invite.inviter), (id, ada.id()));
+    let state = |event: &SessionEvent| match event {
+        SessionEvent::InviteUpdated { state, .. } => Some(*state),
+        _ => None,
+    };
+    assert_eq!(until(&mut at_ada, state), InviteState::Delivered);
+    let seat = bob.join(&invite).wait(LONG).unwrap();
+    assert_eq!(until(&mut at_ada, state), InviteState::Accepted);
+    assert!(bob.invites().is_empty());
+
+    // Ada, Bob's friend, finds him in his presence session; Cid, a stranger, does not.
+    let own = bob.host(HostRequest::from(SessionSettings::new("Bob's room")).local_name("own")).wait(LONG).unwrap();
+    bob.set_presence(Some(&own)).unwrap();
+    let of_bob = |timeout| SessionQuery::new().accounts([bob.id()]).timeout(timeout);
+    let found = ada.find(of_bob(LONG)).wait(LONG).unwrap();
+    assert_eq!(found.iter().map(|found| found.name()).collect::<Vec<_>>(), ["Bob's room"]);
+    let request = JoinRequest::from(&found[0]).local_name("own");
+    assert_eq!(ada.join(request).wait(LONG).unwrap().id(), own.id());
+    let cid = room.user("Cid");
+    assert!(cid.find(of_bob(Duration::from_millis(300))).wait(LONG).unwrap().is_empty());
+    drop((seat, game));
 }

@@ -49,6 +49,13 @@ impl Args {
         self.one(name)?.ok_or_else(|| format!("{name} is missing").into())
     }
 
+    /// The flag's value, which stays for whoever takes it.
+    pub(crate) fn peek(&self, name: &str) -> Result<String, Failure> {
+        let at = self.0.iter().position(|word| word == name);
+        let value = at.and_then(|at| self.0.get(at + 1)).cloned();
+        value.ok_or_else(|| format!("{name} is missing").into())
+    }
+
     /// The flag's value as a number, an address, an id.
     pub(crate) fn parsed<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure>
     where

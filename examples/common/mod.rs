@@ -4,6 +4,8 @@
 
 pub(crate) mod args;
 pub(crate) mod output;
+#[cfg(feature = "serde")]
+pub(crate) mod saved;
 
 use std::process::ExitCode;
 
@@ -83,8 +85,11 @@ pub(crate) fn password(args: &mut Args) -> Result<Option<String>, Failure> {
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// Lines of standard input.
+pub(crate) type Lines = tokio::sync::mpsc::Receiver<String>;
+
 /// Lines of standard input, read by a thread of its own; the channel closes at the end of input.
-pub(crate) fn lines() -> tokio::sync::mpsc::Receiver<String> {
+pub(crate) fn lines() -> Lines {
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     std::thread::spawn(move || {
         for line in std::io::stdin().lines() {
@@ -98,7 +103,7 @@ pub(crate) fn lines() -> tokio::sync::mpsc::Receiver<String> {
 }
 
 /// The next line, or never after the end of input.
-pub(crate) async fn next_line(lines: &mut tokio::sync::mpsc::Receiver<String>) -> String {
+pub(crate) async fn next_line(lines: &mut Lines) -> String {
     match lines.recv().await {
         Some(line) => line.trim().to_owned(),
         None => std::future::pending().await,

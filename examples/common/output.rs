@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lansession::{
     AccountId, Attributes, BrowserEvent, Found, Left, LinkState, Member, Refusal, Session, SessionEvent, SessionKey,
-    SessionSnapshot, SettingsChange, Source, Value,
+    SessionSnapshot, SettingsChange, Source, UiTarget, UserEvent, Value,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -135,6 +135,16 @@ impl Output {
             _ => return false,
         }
         true
+    }
+
+    /// What happened to the user, outside of its sessions.
+    pub(crate) fn user(&self, event: &UserEvent) {
+        if let UserEvent::UiJoinRequested { target: UiTarget::Link(link), .. } = event {
+            let at: Vec<String> = link.addresses().iter().map(ToString::to_string).collect();
+            let words = format!("link     to session {} at {}: join it? yes", link.id(), at.join(" "));
+            let session = json!({ "id": link.id().to_string(), "addresses": at });
+            self.event("ui_join_requested", &words, json!({ "link": link.to_string(), "session": session }));
+        }
     }
 
     /// A seat whose link was lost, or is back.

@@ -3,14 +3,18 @@
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::mpsc;
+
+use super::handover;
 use super::identity::random;
+use crate::driver::doors::Door;
 use crate::driver::{CommandSource, Config, Driver, DriverHandle, OutputSink, spawn, wait_for_goodbyes};
 use crate::handle::LanBuilder;
-use crate::handle::backend::{Backend, LanConfig};
+use crate::handle::backend::{Backend, LanConfig, TakeLink};
 use crate::handle::core::Core;
 use crate::proto::engine::{Engine, EngineConfig};
 use crate::proto::io::{Command, Output};
@@ -24,15 +28,15 @@ const LOOPBACK_PORTS: std::ops::Range<u16> = 20_000..29_000;
 
 /// A driver on a thread of its own.
 pub(super) fn own_thread() -> Arc<dyn Backend> {
-    Arc::new(OwnThread)
+    Arc::new(OwnThread(DoorsToServe::default()))
 }
 
-struct OwnThread;
+struct OwnThread(DoorsToServe);
 
 impl Backend for OwnThread {
     fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
         let engine = engine(&config)?;
-        let handle = spawn(engine, driver_config(&config)?, Commands(Arc::clone(&core)), Outputs(Arc::clone(&core)));
+        let handle = spawn(engine, driver_config(&config)?, self.0.commands(&core), Outputs(Arc::clone(&core)));
         let handle =
             handle.map_err(|error| Error::new(ErrorKind::Io, format!("the driver's thread did not start: {error}")))?;
         Ok(Box::new(Guard { core, handle: Some(handle) }))
@@ -44,6 +48,14 @@ impl Backend for OwnThread {
 
     fn loopback_port(&self) -> Result<u16> {
         loopback_port()
+    }
+
+    fn receive_links(&self, game: &str, take: TakeLink) -> Result<Box<dyn Any + Send + Sync>> {
+        self.0.open(game, take)
+    }
+
+    fn uptime(&self) -> Option<Duration> {
+        Some(uptime())
     }
 }
 
@@ -69,25 +81,28 @@ impl Drop for Guard {
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A driver in the caller's runtime.
-pub(super) struct Given(Mutex<Option<Work>>);
+pub(super) struct Given {
+    work: Mutex<Option<Work>>,
+    doors: DoorsToServe,
+}
 
 impl Given {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(None)))
+        Arc::new(Self { work: Mutex::new(None), doors: DoorsToServe::default() })
     }
 
     pub(super) fn take(&self) -> Option<Work> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Backend for Given {
     fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
         let (engine, options) = (engine(&config)?, driver_config(&config)?);
-        let (commands, outputs) = (Commands(Arc::clone(&core)), Outputs(core));
+        let (commands, outputs) = (self.doors.commands(&core), Outputs(core));
         // The driver is made where it runs: what it opens needs the runtime.
         let work = async move { Driver::new(engine, options, commands, outputs).run().await };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(work));
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(work));
         Ok(Box::new(()))
     }
 
@@ -97,6 +112,14 @@ impl Backend for Given {
 
     fn loopback_port(&self) -> Result<u16> {
         loopback_port()
+    }
+
+    fn receive_links(&self, game: &str, take: TakeLink) -> Result<Box<dyn Any + Send + Sync>> {
+        self.doors.open(game, take)
+    }
+
+    fn uptime(&self) -> Option<Duration> {
+        Some(uptime())
     }
 }
 
@@ -136,18 +159,60 @@ fn loopback_port() -> Result<u16> {
     Ok(if port == LanBuilder::BEACON_PORT { LOOPBACK_PORTS.start } else { port })
 }
 
+#[expect(clippy::disallowed_methods, reason = "how often links are opened is counted by the real clock")]
+fn uptime() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+/// The way of a door from the thread that opens it to the driver that serves it.
+#[derive(Default)]
+struct DoorsToServe(Mutex<Option<mpsc::UnboundedSender<Door>>>);
+
+impl DoorsToServe {
+    /// What the driver of this core takes its commands and doors from.
+    fn commands(&self, core: &Arc<Core>) -> Commands {
+        let (sender, doors) = mpsc::unbounded_channel();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        Commands { core: Arc::clone(core), doors: Mutex::new(doors) }
+    }
+
+    fn open(&self, game: &str, take: TakeLink) -> Result<Box<dyn Any + Send + Sync>> {
+        let (entrance, place) = handover::open(game)?;
+        let (door, key) = Door::new(entrance, take);
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match sender.map(|sender| sender.send(door)) {
+            // The key first: the place is given up once nobody is let in any more.
+            Some(Ok(())) => Ok(Box::new((key, place))),
+            Some(Err(_)) | None => Err(Error::new(ErrorKind::Stopped, "the Lan was closed")),
+        }
+    }
+}
+
 /// Dropped with the driver, however that ends: nobody waits for an answer that cannot come.
-struct Commands(Arc<Core>);
+struct Commands {
+    core: Arc<Core>,
+    doors: Mutex<mpsc::UnboundedReceiver<Door>>,
+}
 
 impl CommandSource for Commands {
     fn poll_command(&self, cx: &mut Context<'_>) -> Poll<Option<Command>> {
-        self.0.poll_command(cx)
+        self.core.poll_command(cx)
+    }
+
+    fn poll_door(&self, cx: &mut Context<'_>) -> Poll<Door> {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a sender nothing comes any more, which is no news.
+        match doors.poll_recv(cx) {
+            Poll::Ready(Some(door)) => Poll::Ready(door),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
     }
 }
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        self.0.stopped();
+        self.core.stopped();
     }
 }
 

@@ -8,6 +8,7 @@ mod alarm;
 mod clock;
 mod delay;
 mod derive;
+pub(crate) mod doors;
 mod handles;
 mod interfaces;
 mod links;

@@ -13,6 +13,7 @@ use super::alarm::Alarm;
 use super::clock::Clock;
 use super::delay::Delay;
 use super::derive::Derive;
+use super::doors::Doors;
 use super::handles::{CommandSource, OutputSink};
 use super::links::Links;
 #[cfg(feature = "mdns")]
@@ -66,6 +67,7 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     delay: Delay,
     links: Links,
     derive: Derive,
+    doors: Doors,
     #[cfg(feature = "mdns")]
     mdns: Mdns,
     /// The interfaces while sockets are open, as the system lists them.
@@ -107,6 +109,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             delay: Delay::new(config.disturbance()),
             links: Links::new(config.clone()),
             derive: Derive::new(),
+            doors: Doors::default(),
             #[cfg(feature = "mdns")]
             mdns: Mdns::new(&config),
             config,
@@ -150,6 +153,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                 self.parted(cx),
                 self.mdns_events(cx),
                 self.derived(cx),
+                self.new_doors(cx),
                 self.look(cx),
                 self.deadline(cx),
             ];
@@ -269,6 +273,12 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         let Poll::Ready((id, key)) = self.derive.poll(cx) else { return false };
         self.machine.handle_derived(self.clock.now(), id, key);
         self.drain();
+        true
+    }
+
+    fn new_doors(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(door) = self.commands.poll_door(cx) else { return false };
+        self.doors.open(door);
         true
     }
 

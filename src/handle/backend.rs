@@ -4,9 +4,13 @@ use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::core::Core;
-use crate::types::{Error, Identity, NetworkFault};
+use crate::types::{Error, ErrorKind, Identity, JoinLink, NetworkFault};
+
+/// Takes one link from another process; an error is told to that process.
+pub(crate) type TakeLink = Arc<dyn Fn(JoinLink) -> Result<(), Error> + Send + Sync>;
 
 /// One interface of this machine, named as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,17 @@ pub(crate) trait Backend: Send + Sync {
 
     /// A beacon port for a [`Preset::Loopback`](super::Preset) that names none: below 49,152 and not the default.
     fn loopback_port(&self) -> Result<u16, Error>;
+
+    /// Takes the links that other processes of this game hand over, until what it returns is dropped; that drop must
+    /// neither block nor call back.
+    fn receive_links(&self, _game: &str, _take: TakeLink) -> Result<Box<dyn Any + Send + Sync>, Error> {
+        Err(Error::new(ErrorKind::Unsupported, "this build or network has no local sockets to receive links by"))
+    }
+
+    /// A time that only goes on, for what is counted per second; none where there is no clock.
+    fn uptime(&self) -> Option<Duration> {
+        self.drive().map(|drive| Duration::from_micros(drive.now_micros()))
+    }
 
     /// The virtual clock, where time is not the real one: every `wait` then turns it instead of blocking.
     fn drive(&self) -> Option<Arc<dyn Drive>> {

@@ -7,7 +7,7 @@ use super::events::Events;
 use super::lan::Lan;
 use super::user::User;
 use crate::proto::io::Command;
-use crate::types::{BrowserEvent, BrowserId, Found, Result, SessionQuery};
+use crate::types::{BrowserEvent, BrowserId, Error, ErrorKind, Found, Result, SessionQuery};
 
 /// A live list of the sessions that fit a query, from [`Lan::browse`] and [`User::browse`]. It ends when its last handle is
 /// dropped.
@@ -43,7 +43,7 @@ impl Drop for Inner {
 
 impl Browser {
     pub(super) fn open(lan: &Lan, user: Option<User>, query: SessionQuery) -> Result<Self> {
-        query.check()?;
+        check(&query)?;
         let query = Box::new(query);
         let id = lan.core().open_browser(|browser| Command::OpenBrowser { browser, query })?;
         Ok(Self(Arc::new(Inner { id, lan: lan.clone(), _user: user })))
@@ -83,7 +83,7 @@ impl Browser {
     /// ```
     pub fn set_query(&self, query: impl Into<SessionQuery>) -> Result<()> {
         let query = query.into();
-        query.check()?;
+        check(&query)?;
         self.0.lan.core().tell(Command::SetQuery { browser: self.0.id, query: Box::new(query) })
     }
 
@@ -92,6 +92,15 @@ impl Browser {
         // What a full queue or a closed Lan would say is said by the next call that can.
         let _ = self.0.lan.core().tell(Command::Refresh { browser: self.0.id });
     }
+}
+
+/// A list by account would have to be asked of those accounts' machines over and over; and what needs it needs accounts.
+fn check(query: &SessionQuery) -> Result<()> {
+    query.check()?;
+    if !query.accounts.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidArgument, "a browse takes no accounts; ask for them with a find"));
+    }
+    query.check_rights(None)
 }
 
 impl fmt::Debug for Browser {

@@ -3,6 +3,7 @@
 //! Lock order: core, then seat, then queue, cell or slot. Wakers are woken and claims dropped with no lock held: both run
 //! other people's code.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -18,7 +19,8 @@ use super::seat::{SeatCell, SeatClaim};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, LanEvent, Result, SessionId, UserEvent,
+    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, LanEvent, Result, SessionId,
+    SessionKey, UserEvent,
 };
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
@@ -58,6 +60,8 @@ pub(super) struct Inner {
     /// The driver has ended.
     pub(super) stopped: bool,
     pub(super) closed_told: bool,
+    /// When links were opened lately.
+    pub(super) links_opened: VecDeque<Duration>,
 }
 
 /// Who waits for an answer.
@@ -96,8 +100,14 @@ pub(super) struct SignedIn {
     /// No handle is left; kept seats still need it.
     pub(super) orphan: bool,
     pub(super) events: UserQueues,
+    /// Open while it receives other processes' links.
+    pub(super) door: Option<Box<dyn Any + Send + Sync>>,
     /// As the game has set them.
     pub(super) friends: Vec<AccountId>,
+    /// As the engine has told them last, the oldest first.
+    pub(super) invites: Arc<[Invite]>,
+    /// The seat in which friends may see this user.
+    pub(super) presence: Option<(SeatId, SessionKey)>,
 }
 
 /// A browser's list.
@@ -113,13 +123,14 @@ pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
     pub(super) claims: Vec<SeatClaim>,
     pub(super) slots: Vec<Arc<Slot>>,
+    pub(super) doors: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl After {
     fn run(self) {
-        let Self { wakers, claims, slots } = self;
+        let Self { wakers, claims, slots, doors } = self;
         wakers.into_iter().for_each(Waker::wake);
-        drop((claims, slots));
+        drop((claims, slots, doors));
     }
 }
 
@@ -136,6 +147,11 @@ impl Inner {
     pub(super) fn draw_request(&mut self) -> RequestId {
         self.last_request += 1;
         RequestId(self.last_request)
+    }
+
+    fn begin_closing(&mut self, after: &mut After) {
+        self.closing = true;
+        self.close_doors(after);
     }
 
     fn admit_end(&self) -> Result<()> {
@@ -186,6 +202,10 @@ impl Inner {
     }
 }
 
+fn signed_out() -> Error {
+    Error::new(ErrorKind::InvalidState, "the user has signed out")
+}
+
 pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Stopped, "the Lan was closed")
 }
@@ -212,6 +232,7 @@ impl Core {
             closed: false,
             stopped: false,
             closed_told: false,
+            links_opened: VecDeque::new(),
         };
         let core = Arc::new(Self { inner: Mutex::new(inner), staged: Condvar::new(), drive, this: OnceLock::new() });
         let _ = core.this.set(Arc::downgrade(&core));
@@ -253,6 +274,7 @@ impl Core {
             inner.stopped = true;
             inner.commands.clear();
             after.wakers.extend(inner.command_waker.take());
+            inner.close_doors(after);
             for (_, waiter) in std::mem::take(&mut inner.requests) {
                 let end = if waiter.kind == Kind::Close { Ok(Outcome::Unit) } else { Err(stopped()) };
                 if let Some(slot) = waiter.slot {
@@ -316,10 +338,11 @@ impl Core {
             }
             inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
             match kind {
-                Kind::Close => inner.closing = true,
+                Kind::Close => inner.begin_closing(after),
                 Kind::SignOut(account) => {
                     if let Some(user) = inner.users.get_mut(&account) {
                         user.leaving = true;
+                        after.doors.extend(user.door.take());
                     }
                 }
                 Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
@@ -428,7 +451,16 @@ impl Core {
             inner.last_sign_in += 1;
             let generation = inner.last_sign_in;
             inner.departs(account);
-            let user = SignedIn { generation, leaving: false, orphan: false, events: Vec::new(), friends: Vec::new() };
+            let user = SignedIn {
+                generation,
+                leaving: false,
+                orphan: false,
+                events: Vec::new(),
+                door: None,
+                friends: Vec::new(),
+                invites: Arc::from([]),
+                presence: None,
+            };
             inner.users.insert(account, user);
             inner.command(after, command);
             Ok(generation)
@@ -437,13 +469,16 @@ impl Core {
 
     /// Whether this sign-in still stands.
     pub(super) fn check_user(&self, account: AccountId, generation: u64) -> Result<()> {
-        let inner = self.lock();
+        Self::signed_in(&mut self.lock(), account, generation).map(|_| ())
+    }
+
+    pub(super) fn signed_in(inner: &mut Inner, account: AccountId, generation: u64) -> Result<&mut SignedIn> {
         if inner.stopped || inner.closing {
             return Err(stopped());
         }
-        match inner.users.get(&account) {
-            Some(user) if user.generation == generation && !user.leaving => Ok(()),
-            _ => Err(Error::new(ErrorKind::InvalidState, "the user has signed out")),
+        match inner.users.get_mut(&account) {
+            Some(user) if user.generation == generation && !user.leaving => Ok(user),
+            _ => Err(signed_out()),
         }
     }
 
@@ -501,7 +536,7 @@ impl Core {
     pub(super) fn close_unheard(&self) {
         self.with(|inner, after| {
             if !inner.closing {
-                inner.closing = true;
+                inner.begin_closing(after);
                 let request = inner.draw_request();
                 inner.command(after, Command::Close { request });
             }

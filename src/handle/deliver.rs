@@ -268,6 +268,11 @@ impl Inner {
                 let events = events.into_iter().map(|what| Event::Browser { browser, what }).collect();
                 self.tell(after, told, events);
             }
+            Staged::Output(Output::Invites { user, list }) => {
+                if let Some(entry) = self.users.get_mut(&user) {
+                    entry.invites = list;
+                }
+            }
             Staged::Output(Output::User { user, event }) => {
                 if event == UserEvent::SignedOut {
                     self.signed_out(after, user);
@@ -325,6 +330,12 @@ impl Inner {
         let (user, ended, held) = (seat.user, seat.ended.is_some(), seat.claims > 0);
         let events = events.into_iter().map(|what| of_seat(&seat, what)).collect();
         drop(seat);
+        if ended {
+            let presence = self.users.get_mut(&user).map(|user| &mut user.presence);
+            if let Some(presence) = presence.filter(|presence| presence.is_some_and(|(seat, _)| seat == id)) {
+                *presence = None;
+            }
+        }
         if ended && !held {
             self.seats.remove(&id);
         }

@@ -265,5 +265,8 @@ pub(crate) fn found(name: u64) -> Found {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        listed: true,
+        matched: None,
+        started: 1,
     })
 }

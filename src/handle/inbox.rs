@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::proto::io::{Output, SeatId};
-use crate::types::{BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent};
+use crate::types::{
+    AccountId, BrowserEvent, BrowserId, Found, LanEvent, SessionEvent, SessionKey, SessionSnapshot, UserEvent,
+};
 
 /// Outputs that wait for an update before they are folded; a game that loads a level for a minute does not update.
 const STAGED: usize = 4_096;
-/// Of events of the whole, how many are left by a fold.
+/// Of events of the whole, and of each user's, how many are left by a fold.
 const WHOLE: usize = 64;
 
 /// One thing to apply at the next update.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
 pub(super) enum Staged {
     /// Tell of a new seat.
     Announce(SeatId),
@@ -53,7 +56,11 @@ struct Fold {
     announced: Vec<SeatId>,
     seats: BTreeMap<SeatId, SeatFold>,
     browsers: BTreeMap<BrowserId, BrowserFold>,
-    rest: Vec<Staged>,
+    /// The latest inbox of each user.
+    invites: BTreeMap<AccountId, Output>,
+    /// In their order: what was before a sign-out and what after it must not be mixed.
+    users: Vec<(AccountId, UserEvent)>,
+    lagged: BTreeMap<AccountId, u64>,
     whole: Vec<LanEvent>,
     missed: u64,
     stop: bool,
@@ -141,11 +148,30 @@ impl Fold {
                     self.missed = self.missed.saturating_add(1);
                 }
             }
-            Staged::Output(output @ Output::User { event: UserEvent::SignedOut, .. }) => {
-                self.rest.push(Staged::Output(output));
+            Staged::Output(output @ Output::Invites { user, .. }) => {
+                self.invites.insert(user, output);
             }
+            Staged::Output(Output::User { user, event }) => match event {
+                UserEvent::SignedOut => self.users.push((user, event)),
+                UserEvent::Lagged { missed } => *self.lagged.entry(user).or_default() += missed,
+                event => {
+                    self.users.push((user, event));
+                    self.crowd(user);
+                }
+            },
             // These are applied when they come.
             Staged::Output(Output::Done { .. } | Output::SeatOpened(_)) => {}
+        }
+    }
+
+    /// Drops a user's oldest event where there are too many.
+    fn crowd(&mut self, user: AccountId) {
+        let plain = |(of, event): &(AccountId, UserEvent)| *of == user && *event != UserEvent::SignedOut;
+        if self.users.iter().filter(|entry| plain(entry)).count() > WHOLE {
+            if let Some(oldest) = self.users.iter().position(plain) {
+                self.users.remove(oldest);
+                *self.lagged.entry(user).or_default() += 1;
+            }
         }
     }
 
@@ -172,7 +198,10 @@ impl Fold {
                 staged.push(Staged::Output(Output::Browser { browser, list, events }));
             }
         }
-        staged.extend(self.rest);
+        staged.extend(self.invites.into_values().map(Staged::Output));
+        let lagged = self.lagged.into_iter().map(|(user, missed)| (user, UserEvent::Lagged { missed }));
+        let users = lagged.chain(self.users).map(|(user, event)| Staged::Output(Output::User { user, event }));
+        staged.extend(users);
         if self.missed > 0 {
             staged.push(Staged::Output(Output::Lan(LanEvent::Lagged(self.missed))));
         }
@@ -181,5 +210,39 @@ impl Fold {
             staged.push(Staged::Stop);
         }
         staged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{HostKey, Identity, JoinLink, SessionId, UiTarget};
+
+    #[test]
+    fn a_users_events_are_folded_to_the_latest_and_a_sign_out_is_never_dropped() {
+        let user = Identity::from_seed([1; 32]).unwrap().account();
+        let founder = HostKey::from_bytes([9; 32]).unwrap();
+        let mut inbox = Inbox::default();
+        let mut say = |event| inbox.push(Staged::Output(Output::User { user, event }));
+        say(UserEvent::SignedOut);
+        for number in 0..=STAGED {
+            let key = SessionKey { id: SessionId::from_name(&number.to_string()), founder };
+            let link = JoinLink::new("game", key, founder, []).unwrap();
+            say(UserEvent::UiJoinRequested { target: UiTarget::Link(link) });
+        }
+        let events: Vec<UserEvent> = inbox
+            .take()
+            .into_iter()
+            .map(|staged| match staged {
+                Staged::Output(Output::User { event, .. }) => event,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let pushed_after = STAGED + 2 - (STAGED + 1);
+        assert!(events.len() <= WHOLE + 2 + pushed_after, "{}", events.len());
+        let missed = events.iter().map(|event| if let UserEvent::Lagged { missed } = event { *missed } else { 0 });
+        let shown = events.iter().filter(|event| matches!(event, UserEvent::UiJoinRequested { .. })).count();
+        assert_eq!(missed.sum::<u64>() + shown as u64, STAGED as u64 + 1, "each is told or counted");
+        assert!(events.contains(&UserEvent::SignedOut));
     }
 }

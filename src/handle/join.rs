@@ -168,6 +168,7 @@ impl From<&Invite> for JoinRequest {
     }
 }
 
+/// What a [`UserEvent::UiJoinRequested`](crate::UserEvent) leads to.
 impl From<UiTarget> for JoinRequest {
     fn from(target: UiTarget) -> Self {
         match target {

@@ -11,7 +11,7 @@ use super::events::Events;
 use super::pending::{Outcome, Pending, unfit};
 use super::user::User;
 use crate::proto::io::{Command, LocalUser};
-use crate::types::{Diagnosis, Event, Found, Profile, Result, SessionId, SessionQuery};
+use crate::types::{AccountId, Diagnosis, Event, Found, Profile, Result, SessionId, SessionQuery};
 
 /// One game on the local networks: where users sign in and sessions are found. Made by [`Lan::builder`].
 ///
@@ -60,6 +60,10 @@ impl Lan {
         &self.0.core
     }
 
+    pub(super) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.backend
+    }
+
     pub(crate) fn config(&self) -> &LanConfig {
         &self.0.config
     }
@@ -98,20 +102,22 @@ impl Lan {
     /// [`browse`](Self::browse). [`User::find`] asks with a user's rights.
     ///
     /// # Errors
-    /// `InvalidArgument` naming what is wrong with the query, `TooManyRequests` where 64 finds and browsers run, `Stopped`.
+    /// `InvalidArgument` naming what is wrong with the query, `Forbidden` where it asks for private sessions or reservations:
+    /// that is for users who ask for themselves; `TooManyRequests` where 64 finds and browsers run, `Stopped`.
     #[doc(alias = "FindSessions")]
     pub fn find(&self, query: impl Into<SessionQuery>) -> Pending<Vec<Found>> {
-        self.find_as(query.into(), Kind::Find(None))
+        self.find_as(query.into(), None)
     }
 
-    pub(super) fn find_as(&self, query: SessionQuery, kind: Kind) -> Pending<Vec<Found>> {
-        if let Err(error) = query.check() {
+    /// With this user's rights; what it may not ask is refused before anything is sent or looked up.
+    pub(super) fn find_as(&self, query: SessionQuery, account: Option<AccountId>) -> Pending<Vec<Found>> {
+        if let Err(error) = query.check().and_then(|()| query.check_rights(account)) {
             return Pending::ready_with(Err(error));
         }
         let query = Box::new(query);
         self.core().request(
-            kind,
-            |request| Command::Find { request, query },
+            Kind::Find(account),
+            |request| Command::Find { request, account, query },
             |outcome| match outcome {
                 Outcome::Found(list) => Ok(list),
                 other => Err(unfit(&other)),
@@ -122,7 +128,7 @@ impl Lan {
     /// Keeps a live list of sessions, for a menu. The first browse is the moment at which a firewall may ask.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
+    /// As [`find`](Self::find); `InvalidArgument` also for a query by account, which no live list can follow.
     ///
     /// ```
     /// # if cfg!(not(feature = "net")) { return Ok(()) }

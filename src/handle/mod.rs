@@ -13,11 +13,13 @@ mod events;
 mod inbox;
 mod join;
 mod lan;
+mod links;
 mod pending;
 mod policy;
 mod queue;
 mod seat;
 mod session;
+mod social;
 mod user;
 mod watch;
 
@@ -31,6 +33,8 @@ pub use builder::{LanBuilder, Preset};
 pub use events::{Events, Next};
 pub use join::JoinRequest;
 pub use lan::Lan;
+#[cfg(feature = "net")]
+pub(crate) use links::check_game;
 pub use pending::Pending;
 pub use session::Session;
 pub use user::User;

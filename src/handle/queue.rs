@@ -77,11 +77,15 @@ impl Queued for BrowserEvent {
 
 impl Queued for UserEvent {
     fn mark(&self) -> Mark {
-        Mark::Last
+        if matches!(self, Self::SignedOut) { Mark::Last } else { Mark::Plain }
     }
 
-    fn lagged(_: u64) -> Self {
-        Self::SignedOut
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged { missed }
+    }
+
+    fn weight(&self) -> u64 {
+        if let Self::Lagged { missed } = self { *missed } else { 1 }
     }
 }
 
@@ -105,6 +109,7 @@ impl Queued for Event {
         match self {
             Self::Session { what, .. } => what.weight(),
             Self::Browser { what, .. } => what.weight(),
+            Self::User { what, .. } => what.weight(),
             Self::Lan(LanEvent::Lagged(missed)) => *missed,
             _ => 1,
         }

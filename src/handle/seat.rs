@@ -124,6 +124,9 @@ impl Seat {
             sources,
             confirmed: true,
             silent: false,
+            listed: state.listed,
+            matched: None,
+            started: 0,
         })
     }
 }

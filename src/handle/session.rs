@@ -12,7 +12,7 @@ use super::pending::{Outcome, Pending, unfit};
 use super::seat::SeatClaim;
 use super::user::User;
 use super::watch::Watch;
-use crate::proto::io::{Command, RequestId};
+use crate::proto::io::{Command, RequestId, SeatId};
 use crate::proto::limits;
 use crate::types::{
     AccountId, Attributes, Endpoint, Error, ErrorKind, JoinAsk, JoinLink, MemberUpdate, Phase, Profile, Reason, Result,
@@ -59,6 +59,14 @@ impl Session {
     #[doc(alias = "GetSessionId")]
     pub fn id(&self) -> SessionId {
         self.key().id
+    }
+
+    pub(super) fn seat_id(&self) -> SeatId {
+        self.claim.id()
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.claim.lock().is_live()
     }
 
     /// What names it in every list.

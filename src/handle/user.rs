@@ -52,6 +52,11 @@ impl User {
         &self.0.lan
     }
 
+    /// Which of the account's sign-ins this is.
+    pub(super) fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
     /// The user's account.
     #[must_use]
     pub fn id(&self) -> AccountId {
@@ -148,7 +153,7 @@ impl User {
     pub fn find(&self, query: impl Into<SessionQuery>) -> Pending<Vec<Found>> {
         match self.check() {
             Err(error) => Pending::ready_with(Err(error)),
-            Ok(()) => self.lan().find_as(query.into(), Kind::Find(Some(self.id()))),
+            Ok(()) => self.lan().find_as(query.into(), Some(self.id())),
         }
     }
 
@@ -203,10 +208,6 @@ impl User {
         }
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.0.generation
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         self.lan().core().check_user(self.id(), self.0.generation)
     }
@@ -229,7 +230,7 @@ impl User {
         })
     }
 
-    fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
+    pub(super) fn seats(&self, fits: impl Fn(&Seat) -> bool) -> Vec<Session> {
         let account = self.id();
         let claims = self.lan().core().claims(|seat| seat.user == account && seat.is_live() && fits(seat));
         claims.into_iter().map(|claim| Session::new(claim, self.clone())).collect()

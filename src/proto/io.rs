@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use crate::types::{
     AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, Invite,
-    InviteId, InviteRequest, LanEvent, MemberUpdate, Password, PathKind, Phase, PublicKey, Reason, Revision, RoomCode,
-    Secret, SessionEvent, SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
+    InviteId, InviteRequest, InvitesFrom, LanEvent, MemberUpdate, Password, PathKind, Phase, PublicKey, Reason,
+    Revision, RoomCode, Secret, SessionEvent, SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate,
+    UserEvent, Verdict,
 };
 
 // ---------------------------------------------------------------------------------------------------- datagrams
@@ -297,6 +298,8 @@ pub(crate) enum Command {
     },
     Find {
         request: RequestId,
+        /// With whose rights; they were checked.
+        account: Option<AccountId>,
         query: Box<SessionQuery>,
     },
     /// The answer is not wanted any more: stops a find, gives up a join.
@@ -382,6 +385,25 @@ pub(crate) enum Command {
     Diagnose {
         request: RequestId,
     },
+    /// From whom a user receives invites from now on.
+    ReceiveInvites {
+        account: AccountId,
+        from: InvitesFrom,
+    },
+    /// The session in which friends may see a user.
+    SetPresence {
+        account: AccountId,
+        session: Option<SessionKey>,
+    },
+    AcceptInvite {
+        account: AccountId,
+        invite: InviteId,
+    },
+    RejectInvite {
+        request: RequestId,
+        account: AccountId,
+        invite: InviteId,
+    },
     /// Leaves and destroys everything, says goodbye, then `Action::Stop`.
     Close {
         request: RequestId,
@@ -414,6 +436,7 @@ pub(crate) struct SeatOpened {
 
 /// What users get.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
 pub(crate) enum Output {
     Done {
         request: RequestId,
@@ -430,6 +453,11 @@ pub(crate) enum Output {
     SeatKeys {
         seat: SeatId,
         keys: Vec<(AccountId, Secret)>,
+    },
+    /// A user's inbox, the oldest first. Replaces the former list; comes before the event that speaks of it.
+    Invites {
+        user: AccountId,
+        list: Arc<[Invite]>,
     },
     /// The host's own addresses changed (interfaces): replaces `SeatOpened::host_addresses`.
     SeatAddresses {

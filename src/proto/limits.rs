@@ -92,5 +92,35 @@ pub(crate) const MDNS_INSTANCES: usize = 1_024;
 pub(crate) const HEARD: usize = 256;
 /// Datagrams remembered so that their repeats are not verified again; 8 bytes each.
 pub(crate) const REPEATS: usize = 128;
+/// Questions of this process where an account is, each with a listener and a fresh key; 2 KiB each.
+pub(crate) const ASKS: usize = 64;
+/// Connections to one such listener; the least advanced gives way.
+pub(crate) const ASK_GUESTS: usize = 8;
+/// Locates whose signature is checked at once.
+pub(crate) const LOCATE_CHECKS: u32 = 64;
+/// Locates opened lately, so that their copies are not checked again, and listeners served; 16 and 32 bytes each.
+pub(crate) const LOCATES_OPENED: usize = 128;
+/// Locates that were answered, so that a recording is not; 24 bytes each.
+pub(crate) const LOCATES_SEEN: usize = 1_024;
+/// The same of strangers, where a user takes invites from anyone.
+pub(crate) const LOCATES_SEEN_STRANGERS: usize = 256;
+/// Dials to askers at once.
+pub(crate) const LOCATE_DIALS: usize = 32;
+/// Dials to askers in a row.
+pub(crate) const LOCATE_BURST: u32 = 32;
+/// Dials to one asker in a row.
+pub(crate) const LOCATE_ASKER_BURST: u32 = 4;
+/// Askers and senders of invites whose rate is remembered; 48 bytes each.
+pub(crate) const LOCATE_ASKERS: usize = 256;
+/// Addresses of one asker that are dialled for one question.
+pub(crate) const LOCATE_WAYS: usize = 4;
+/// Invites of one user; about 1 KiB each.
+pub(crate) const INBOX: usize = 32;
+/// Of them from strangers, evicted first.
+pub(crate) const INBOX_STRANGERS: usize = 4;
+/// Invites of one sender in a row.
+pub(crate) const INVITE_BURST: u32 = 6;
 /// Sessions that were listed and never gave an echo; 48 bytes each.
 pub(crate) const DOUBTS: usize = 1_024;
+/// Links opened or handed over in a second: a page that opens them in a loop must not bury the player in questions.
+pub(crate) const LINKS_PER_SECOND: usize = 4;

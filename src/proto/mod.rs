@@ -1,7 +1,7 @@
 //! The engines, sans I/O: time and randomness are arguments, nothing here blocks or sleeps.
 //!
-//! Not under semver until 1.0. [`engine`] composes [`discovery`] (who is there) and the sessions (who is in); neither
-//! knows the other.
+//! Not under semver until 1.0. [`engine`] composes [`discovery`] (who is there), the sessions (who is in) and [`social`] (who
+//! is where); none knows another.
 //!
 //! # The way of a datagram, from socket to list
 //!
@@ -34,4 +34,5 @@ pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod machine;
 pub(crate) mod sessions;
+pub(crate) mod social;
 pub(crate) mod tuning;

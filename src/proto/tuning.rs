@@ -95,6 +95,28 @@ tuning! {
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 
+    // ---- between users (protocol.md, "Locate", "Links between users" and "Invites")
+    /// When a Locate goes out, until it is answered.
+    locate_at: [Duration; 6] = [ms(0), ms(60), ms(130), ms(310), ms(700), ms(1_500)],
+    /// An invite that nobody took by then is unreachable.
+    invite_delivery: Duration = ms(3_000),
+    /// An asker listens so much longer after an answer: the account may run on another machine too.
+    locate_linger: Duration = ms(250),
+    /// A query for one's own account waits so long for another machine of it.
+    own_elsewhere: Duration = ms(250),
+    /// How far an asker's wall clock may be from this one's.
+    locate_clock: Duration = ms(600_000),
+    /// Signatures of Locates: one is checked per this, and a burst of 64.
+    locate_check: Duration = ms(20),
+    /// Dials to askers: one per this, and a burst of 32.
+    locate_dial: Duration = ms(60),
+    /// Dials to one asker: one per this, and a burst of 4.
+    locate_asker: Duration = ms(1_000),
+    /// From a dial, or an accepted connection, to the frame it is for.
+    locate_frame: Duration = ms(2_000),
+    /// Invites of one sender: one per this, and a burst of 6.
+    invite_interval: Duration = ms(10_000),
+
     // ---- discovery (protocol.md, "Discovery, host" and "Discovery, finder")
     /// A finder listens up to this long before its first question.
     listen: Duration = ms(2),

@@ -323,6 +323,9 @@ pub fn found(settings: SessionSettings) -> FakeFound {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        listed: true,
+        matched: None,
+        started: 1,
     };
     FakeFound { data, addressed: false }
 }

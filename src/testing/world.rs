@@ -313,8 +313,9 @@ impl World {
 
     /// Like [`step`](Self::step), but goes on until users were told something, or until `deadline`.
     pub(crate) fn turn(&mut self, deadline: Moment) -> bool {
-        self.take_commands();
         let before = self.delivered;
+        // What is answered at once takes no time.
+        self.take_commands();
         while self.delivered == before {
             if !self.step(deadline) {
                 return false;
@@ -428,6 +429,7 @@ fn describe(output: &Output) -> String {
         Output::Browser { browser, list, events } => {
             format!("browser {}: {} events, {} listed", browser.0, events.len(), list.len())
         }
+        Output::Invites { list, .. } => format!("invites: {}", list.len()),
         Output::User { event, .. } => format!("user: {event:?}"),
         Output::Lan(event) => format!("lan: {event:?}"),
     }

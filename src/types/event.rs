@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::found::Found;
 use super::id::{BrowserId, InviteId, SessionId, SessionKey};
 use super::identity::External;
-use super::invite::InviteState;
+use super::invite::{Invite, InviteState, UiTarget};
 use super::key::AccountId;
 use super::left::Left;
 use super::member::Member;
@@ -248,6 +248,31 @@ pub enum BrowserEvent {
 pub enum UserEvent {
     /// Signed out; its sessions have ended before.
     SignedOut,
+    /// The player wants in: a link was opened, here or by another process of this game, or an invite accepted. Nothing was
+    /// dialled yet; show where it leads and, if it shall be, join with it.
+    #[non_exhaustive]
+    #[doc(alias = "OnUISessionJoinRequested")]
+    UiJoinRequested {
+        /// What to join: [`User::join`](crate::User::join) takes it.
+        target: UiTarget,
+    },
+    /// The reader was slow and this many events were dropped.
+    #[non_exhaustive]
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+    /// Somebody [invites](crate::Session::invite) this user; it is among [`User::invites`](crate::User::invites) now.
+    #[doc(alias = "OnSessionInviteReceived")]
+    InviteReceived(Invite),
+    /// An invite is no longer among [`User::invites`](crate::User::invites).
+    #[non_exhaustive]
+    InviteEnded {
+        /// Which.
+        id: InviteId,
+        /// Why: accepted, rejected, expired; revoked also where a newer one or too many others took its place.
+        state: InviteState,
+    },
 }
 
 /// What happens to the whole.

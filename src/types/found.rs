@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::attributes::Attributes;
 use super::endpoint::Endpoint;
@@ -11,6 +11,7 @@ use super::error::Error;
 use super::facts::PublicFacts;
 use super::id::{RoomCode, SessionId, SessionKey};
 use super::key::HostKey;
+use super::matched::{AccountRow, MatchedMember, SessionVisibility};
 use super::refusal::Refusal;
 use super::settings::{JoinPolicy, Phase};
 
@@ -97,6 +98,12 @@ pub(crate) struct FoundData {
     pub(crate) sources: Sources,
     pub(crate) confirmed: bool,
     pub(crate) silent: bool,
+    /// Whether it is advertised: what came by an advert is.
+    pub(crate) listed: bool,
+    /// By whose seat it was found, where it was asked for by account.
+    pub(crate) matched: Option<MatchedMember>,
+    /// Unix milliseconds; 0 where it is not known.
+    pub(crate) started: u64,
 }
 
 /// One session of a find or a browse: a snapshot, cheap to clone.
@@ -107,6 +114,33 @@ pub struct Found(Arc<FoundData>);
 impl Found {
     pub(crate) fn new(data: FoundData) -> Self {
         Self(Arc::new(data))
+    }
+
+    /// What an account's own process tells of one of its sessions. A private session shows no keywords.
+    pub(crate) fn of_row(row: AccountRow, our_version: u32) -> Self {
+        let AccountRow { key, host_key, incarnation, term, mut facts, listed, addresses, .. } = row;
+        if !listed {
+            facts.keywords.clear();
+        }
+        let mut sources = Sources::default();
+        sources.insert(Source::Direct);
+        Self::new(FoundData {
+            key,
+            host_key,
+            incarnation,
+            term,
+            facts,
+            major: WIRE_MAJOR,
+            incompatible: false,
+            our_version,
+            addresses: addresses.into_iter().map(|addr| FoundAddress::new(addr, None)).collect(),
+            sources,
+            confirmed: true,
+            silent: false,
+            listed,
+            matched: Some(MatchedMember { account: row.member, status: row.status, my_turn: row.my_turn }),
+            started: row.started,
+        })
     }
 
     pub(crate) fn data(&self) -> &FoundData {
@@ -201,6 +235,43 @@ impl Found {
     #[must_use]
     pub fn password(&self) -> bool {
         self.0.facts.password
+    }
+
+    /// The member by which it was found, where the query asked for [`accounts`](crate::SessionQuery::accounts).
+    #[must_use]
+    pub fn matched(&self) -> Option<&MatchedMember> {
+        self.0.matched.as_ref()
+    }
+
+    /// When it began, by its host's clock; `None` where nobody has said so.
+    #[must_use]
+    pub fn started_at(&self) -> Option<SystemTime> {
+        let since = (self.0.started > 0).then(|| Duration::from_millis(self.0.started))?;
+        UNIX_EPOCH.checked_add(since)
+    }
+
+    /// How many have accepted: the seats taken. As in MPSD the number is approximate; it may hold a few reserved seats.
+    #[must_use]
+    pub fn accepted(&self) -> u16 {
+        self.0.facts.members
+    }
+
+    /// Who sees it, and whether there is room.
+    #[must_use]
+    pub fn visibility(&self) -> SessionVisibility {
+        match (self.0.listed, self.0.facts.open_slots, self.0.facts.policy) {
+            (false, ..) => SessionVisibility::Private,
+            (true, 0, _) => SessionVisibility::Full,
+            (true, _, JoinPolicy::Public) => SessionVisibility::Open,
+            (true, ..) => SessionVisibility::Visible,
+        }
+    }
+
+    /// What restricts joins of a session that is advertised: friends only, or invited ones. `None` where anybody may ask,
+    /// and for a private session, where nothing but an invite leads in; [`policy`](Self::policy) tells it of any session.
+    #[must_use]
+    pub fn join_restriction(&self) -> Option<JoinPolicy> {
+        Some(self.0.facts.policy).filter(|policy| self.0.listed && *policy != JoinPolicy::Public)
     }
 
     /// The measured round trip to the host: the smallest over its addresses.

@@ -91,6 +91,10 @@ macro_rules! id16 {
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0
             }
+
+            pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
         }
 
         /// 26 letters of Crockford's base 32.
@@ -121,12 +125,6 @@ id16! {
     /// A session's id: 16 bytes. By default derived from the founder's key, so nobody can squat it; see
     /// [`SessionId::from_name`] for ids of one's own.
     SessionId
-}
-
-impl SessionId {
-    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
 }
 
 id16! {

@@ -3,10 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::filter::{Field, Filter};
+use super::found::Found;
 use super::id::{RoomCode, SessionId};
+use super::key::AccountId;
+use super::matched::SessionVisibility;
+use super::member::MemberStatus;
 use super::order::OrderBy;
+use super::settings::JoinPolicy;
 
 /// What sessions to find, in which order, and when to be content.
 ///
@@ -27,6 +32,12 @@ pub struct SessionQuery {
     pub(crate) id: Option<SessionId>,
     pub(crate) code: Option<RoomCode>,
     pub(crate) targets: Vec<SocketAddr>,
+    pub(crate) accounts: Vec<AccountId>,
+    pub(crate) reservations: bool,
+    pub(crate) inactive: bool,
+    pub(crate) private: bool,
+    pub(crate) visibility: Option<SessionVisibility>,
+    pub(crate) version_up_to: Option<u32>,
 }
 
 impl SessionQuery {
@@ -34,6 +45,8 @@ impl SessionQuery {
     pub const MAX_TAKE: u8 = 100;
     /// The most keys of an order.
     pub const MAX_ORDER: usize = 4;
+    /// The most accounts to ask for.
+    pub const MAX_ACCOUNTS: usize = 16;
     /// The most addresses to ask.
     pub const MAX_TARGETS: usize = 16;
 
@@ -49,6 +62,12 @@ impl SessionQuery {
             id: None,
             code: None,
             targets: Vec::new(),
+            accounts: Vec::new(),
+            reservations: false,
+            inactive: false,
+            private: false,
+            visibility: None,
+            version_up_to: None,
         }
     }
 
@@ -117,6 +136,136 @@ impl SessionQuery {
         self
     }
 
+    /// The sessions in which one of these accounts is ready or active, at most 16 accounts: a friend's game, or one's own.
+    /// Each entry tells [which](crate::Found::matched). The entries of the first account come first, then those of the
+    /// second, in the query's order within each; a session with two of them stands in both groups.
+    ///
+    /// Users of this process are answered here and now. Any other account is asked for on the LAN, where only its own
+    /// process can tell, and does so for friends whose presence is on; there is no telling an account that does not answer
+    /// from one that does not exist. Such a find ends when all have answered, at the latest with the
+    /// [`timeout`](Self::timeout). A browse takes no accounts.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{ErrorKind, Lan, Preset, SessionQuery, SessionSettings, SessionVisibility};
+    /// # let (five, lan) = (Duration::from_secs(5), Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?);
+    /// let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// let _room = ada.host(SessionSettings::new("hideout").listed(false)).wait(five)?;
+    /// let mine = SessionQuery::new().accounts([ada.id()]).private(true);
+    /// let found = ada.find(mine.clone()).wait(five)?;
+    /// assert_eq!(found[0].visibility(), SessionVisibility::Private);
+    /// assert_eq!(found[0].matched().unwrap().account, ada.id());
+    /// assert_eq!(bob.find(mine).wait(five).unwrap_err().kind(), ErrorKind::Forbidden);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "TargetUser")]
+    #[doc(alias = "FindFriendSession")]
+    pub fn accounts(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        self.accounts.clear();
+        for account in accounts {
+            if !self.accounts.contains(&account) {
+                self.accounts.push(account);
+            }
+        }
+        self
+    }
+
+    /// Also sessions in which the account only holds a reserved seat; off by default. It may be asked for oneself alone,
+    /// by [`User::find`](crate::User::find) with that very user in [`accounts`](Self::accounts): anything else is `Forbidden`.
+    #[must_use]
+    pub fn reservations(mut self, widen: bool) -> Self {
+        self.reservations = widen;
+        self
+    }
+
+    /// Also sessions in which the account is inactive; off by default. Without accounts it has no effect.
+    #[must_use]
+    pub fn inactive(mut self, widen: bool) -> Self {
+        self.inactive = widen;
+        self
+    }
+
+    /// Also sessions that are not advertised; off by default. It may be asked for oneself alone, as
+    /// [`reservations`](Self::reservations): anything else is `Forbidden`, whether or not there is such a session.
+    #[must_use]
+    pub fn private(mut self, widen: bool) -> Self {
+        self.private = widen;
+        self
+    }
+
+    /// Only sessions of this [visibility](crate::Found::visibility). `Private` ones are found with
+    /// [`private`](Self::private) alone.
+    #[must_use]
+    pub fn visibility(mut self, visibility: SessionVisibility) -> Self {
+        self.visibility = Some(visibility);
+        self
+    }
+
+    /// Only sessions whose game version is at most this.
+    #[must_use]
+    pub fn version_up_to(mut self, version: u32) -> Self {
+        self.version_up_to = Some(version);
+        self
+    }
+
+    /// Whether a session is one that this query asks for.
+    pub(crate) fn keeps(&self, found: &Found) -> bool {
+        let data = found.data();
+        self.id.is_none_or(|id| id == found.id())
+            && self.code.is_none_or(|code| code == found.code())
+            && self.version_up_to.is_none_or(|most| data.facts.version <= most)
+            && self.visibility.is_none_or(|wanted| wanted == found.visibility())
+            && (data.listed || self.private)
+            && data.matched.is_none_or(|member| self.counts(member.status))
+            && self.filter.accepts(data)
+    }
+
+    /// Whether a seat in this state counts as being in the session.
+    fn counts(&self, status: MemberStatus) -> bool {
+        match status {
+            MemberStatus::Reserved => self.reservations,
+            MemberStatus::Inactive => self.inactive,
+            MemberStatus::Ready | MemberStatus::Active => true,
+        }
+    }
+
+    /// Everything that a host can decide, as one filter: what travels in the question.
+    pub(crate) fn asked(&self) -> Filter {
+        let version = self.version_up_to.map(|most| Field::VERSION.le(i64::from(most)));
+        let open = Field::OPEN_SLOTS.gt(0);
+        let public = |public: bool| {
+            if public { Field::POLICY.eq(JoinPolicy::Public) } else { Field::POLICY.ne(JoinPolicy::Public) }
+        };
+        let visibility = self.visibility.and_then(|visibility| match visibility {
+            SessionVisibility::Open => Some(open & public(true)),
+            SessionVisibility::Visible => Some(open & public(false)),
+            SessionVisibility::Full => Some(Field::OPEN_SLOTS.eq(0)),
+            SessionVisibility::Private => None,
+        });
+        [version, visibility]
+            .into_iter()
+            .flatten()
+            .fold(self.filter.clone(), |all, more| if all == Filter::all() { more } else { all & more })
+    }
+
+    /// Whether whoever asks may ask this; decided by the request alone, whatever there is.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn check_rights(&self, asker: Option<AccountId>) -> Result<(), Error> {
+        let own = asker.is_some_and(|asker| self.accounts == [asker]);
+        let asked = [(self.private, "private sessions"), (self.reservations, "reservations")];
+        match asked.into_iter().find(|(asked, _)| *asked && !own) {
+            Some((_, what)) => {
+                let why = format!("{what} are told to an account that asks for itself and nobody else");
+                Err(Error::new(ErrorKind::Forbidden, why))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// How many matches end a find early.
     pub(crate) fn enough_count(&self) -> Option<u16> {
         self.enough.or_else(|| (self.id.is_some() || self.code.is_some()).then_some(1))
@@ -141,6 +290,12 @@ impl SessionQuery {
         }
         if self.order.len() > Self::MAX_ORDER {
             return Err(Error::invalid(format!("{} order keys, at most 4 fit", self.order.len())));
+        }
+        if self.accounts.len() > Self::MAX_ACCOUNTS {
+            return Err(Error::invalid(format!("{} accounts to ask for, at most 16 fit", self.accounts.len())));
+        }
+        if self.visibility == Some(SessionVisibility::Private) && !self.private {
+            return Err(Error::invalid("the visibility is private, which finds nothing without private(true)"));
         }
         self.order.iter().try_for_each(OrderBy::check)?;
         self.filter.check()

@@ -3,12 +3,13 @@
 //! They live here, so that plain `cargo test` runs them over damaged golden bytes too.
 
 use super::datagram::{
-    Advert, Alive, DeathNotice, ForeignAdvert, GameTag, Goodbye, Hint, Kind, Prefix, Probe, Query, facts_digest_of,
+    Advert, Alive, DeathNotice, ForeignAdvert, GameTag, Goodbye, Hint, Kind, Prefix, Probe, Query, SealedLocate,
+    facts_digest_of,
 };
 use super::frame::{Assembler, Frame, HEADER, MAX_FRAME, MAX_MESSAGE, header};
 use super::txt::{self, MAX_TXT};
 use super::{WireResult, codec, sign};
-use crate::types::{JoinLink, Node};
+use crate::types::{Identity, JoinLink, Node};
 
 /// What was read, written and read again, is the same.
 fn again<T: PartialEq + std::fmt::Debug>(value: &T, bytes: &[u8], decode: impl Fn(&[u8]) -> WireResult<T>) {
@@ -47,6 +48,16 @@ pub fn datagram(bytes: &[u8]) {
         Some(Kind::Probe) => {
             if let Ok(probe) = Probe::decode(bytes) {
                 again(&probe, &probe.encode(game), Probe::decode);
+            }
+        }
+        Some(Kind::Locate) => {
+            if let Ok(sealed) = SealedLocate::decode(bytes) {
+                again(&sealed, &sealed.encode(), SealedLocate::decode);
+                // With the account that the golden one is for, so that its fields are reached.
+                let target = Identity::from_seed([11; 32]).map(|identity| identity.account());
+                if let Some(opened) = target.ok().and_then(|target| sealed.open(target)) {
+                    let _ = opened.verify();
+                }
             }
         }
         Some(Kind::Alive) => {

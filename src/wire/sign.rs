@@ -17,14 +17,18 @@ pub(crate) enum Context {
     Seat,
     /// A host's account over a channel.
     Account,
+    /// A question where an account is.
+    Locate,
+    /// An inviter's pointer to a session.
+    Invite,
     /// A joiner's word that it came to a session.
     Knock,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::Knock];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::Locate, Self::Invite, Self::Knock];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -33,6 +37,8 @@ impl Context {
             Self::Goodbye => "lansession goodbye",
             Self::Seat => "lansession seat",
             Self::Account => "lansession account",
+            Self::Locate => "lansession locate",
+            Self::Invite => "lansession invite",
             Self::Knock => "lansession knock",
         }
     }

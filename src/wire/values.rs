@@ -8,9 +8,9 @@ use bincode::error::{DecodeError, EncodeError};
 
 use super::codec::{self, message, numbered};
 use crate::types::{
-    AccountId, Attribute, Attributes, External, HostKey, JoinPolicy, LinkState, Member, MemberStatus, MemberTimeouts,
-    MemberUpdate, PathKind, Phase, Profile, Reason, Revision, Role, SessionId, SessionKey, SessionSettings,
-    SessionSnapshot, Value, Visibility,
+    AccountId, Attribute, Attributes, External, HostKey, InviteId, JoinPolicy, LinkState, Member, MemberStatus,
+    MemberTimeouts, MemberUpdate, PathKind, Phase, Profile, Reason, Revision, Role, SessionId, SessionKey,
+    SessionSettings, SessionSnapshot, Value, Visibility,
 };
 
 macro_rules! raw {
@@ -32,6 +32,7 @@ macro_rules! raw {
 
 raw! {
     SessionId: |bytes| Ok(Self::from_bytes(bytes)),
+    InviteId: |bytes| Ok(Self::from_bytes(bytes)),
     AccountId: |bytes| Self::from_bytes(bytes).map_err(|_| DecodeError::Other("weak key")),
     HostKey: |bytes| Self::from_bytes(bytes).map_err(|_| DecodeError::Other("weak key")),
 }

@@ -138,6 +138,9 @@ impl Entry {
             sources: self.sources,
             confirmed: self.confirmed(),
             silent: self.silent,
+            listed: true,
+            matched: None,
+            started: self.incarnation,
         }
     }
 

@@ -453,6 +453,9 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         sources: Sources::default(),
         confirmed: false,
         silent: false,
+        listed: true,
+        matched: None,
+        started: 0,
     };
     Entry {
         key,

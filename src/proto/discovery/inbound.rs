@@ -41,7 +41,8 @@ impl Discovery {
             Some(Kind::Alive) => self.alive(now, arrival, via),
             Some(Kind::Goodbye) => self.goodbye(now, arrival, via),
             Some(Kind::Death) => self.death(now, arrival, via),
-            None => {}
+            // The engine gives it to the social room.
+            Some(Kind::Locate) | None => {}
         }
         self.settle(now);
     }

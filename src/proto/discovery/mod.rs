@@ -22,7 +22,7 @@ use super::io::{Interface, MdnsAction, SendFailure, Transmit, Via};
 use super::lan::{Cx, Dice, Net, Nonces, Purpose};
 use super::limits;
 use super::tuning::Tuning;
-use crate::types::{BrowserEvent, Diagnosis, Found, LanEvent, SessionKey, SessionQuery};
+use crate::types::{BrowserEvent, Diagnosis, Filter, Found, LanEvent, SessionKey, SessionQuery};
 use crate::wire::datagram::{GameTag, GoodbyeReason, Target};
 use crate::wire::filter::filter_fits;
 use crate::wire::hash;
@@ -243,6 +243,12 @@ impl Discovery {
         }
     }
 
+    /// Lends another room what it needs to send: the interfaces, the clock, this queue. What it sends counts in diagnoses.
+    pub(crate) fn with_cx<R>(&mut self, now: Moment, act: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        self.now = now;
+        act(cx!(self, now))
+    }
+
     // ------------------------------------------------------------------------------------------------- inputs
 
     /// The usable interfaces, all of them.
@@ -451,10 +457,11 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
         (None, Some(code)) => Target::Code(code),
         (None, None) => Target::Any,
     };
-    let all = query.filter == crate::types::Filter::all();
+    let asked = [query.asked(), query.filter.clone()];
+    let fits = |filter: &Filter| *filter != Filter::all() && filter_fits(&filter.0).is_ok();
     Wish {
-        // One too long for a query is left to the views.
-        filter: (!all && filter_fits(&query.filter.0).is_ok()).then(|| query.filter.0.clone()),
+        // What is too long for a question is left to the views.
+        filter: asked.into_iter().find(fits).map(|filter| filter.0),
         target,
         targets: query.targets.clone(),
         lasting: mode == Mode::Browse,

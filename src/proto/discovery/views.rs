@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::proto::clock::Moment;
 use crate::proto::tuning::Tuning;
-use crate::types::{BrowserEvent, Found, RoomCode, SessionKey, SessionQuery};
+use crate::types::{BrowserEvent, Found, SessionKey, SessionQuery};
 
 /// What a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +75,7 @@ impl View {
     }
 
     pub(super) fn fits(&self, found: &Found) -> bool {
-        self.query.id.is_none_or(|id| id == found.id())
-            && self.query.code.is_none_or(|code| code == RoomCode::of(found.key()))
-            && self.query.filter.accepts(found.data())
+        self.query.keeps(found)
     }
 
     /// Whether the one session that was asked for is there.

@@ -1,5 +1,5 @@
-//! The composer: hands inputs to [`Discovery`] (who is there) and [`Sessions`] (who is in), and joins what each asks of
-//! the other. It decides nothing else.
+//! The composer: hands inputs to [`Discovery`] (who is there), [`Sessions`] (who is in) and [`Social`] (who is where), and
+//! joins what each asks of the others. It decides nothing else, but in `social` who may know where a user is.
 //!
 //! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
@@ -26,7 +26,9 @@
 //! A `Pending` that is dropped before 8 queues [`Command::Cancel`]; where its seat was on the way already, `deliver` finds
 //! nobody waiting and leaves it again.
 
+mod accounts;
 mod resolve;
+mod social;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -35,7 +37,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
+use crate::types::{AccountId, BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
 
 use super::clock::Moment;
 use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
@@ -45,7 +47,10 @@ use super::io::{
 use super::limits;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
+use super::social::{AskId, Social};
 use super::tuning::Tuning;
+use crate::wire::hash;
+use accounts::AccountFind;
 use resolve::Resolve;
 
 /// What one engine is made with.
@@ -80,6 +85,10 @@ pub(crate) struct Engine {
     askers: BTreeMap<QueryId, Asker>,
     next_query: u64,
     joins: BTreeMap<RequestId, Resolve>,
+    account_finds: BTreeMap<RequestId, AccountFind>,
+    social: Social,
+    /// For which find an account is asked for.
+    account_asks: BTreeMap<AskId, RequestId>,
     addresses: Vec<IpAddr>,
     closing: Option<Closing>,
     actions: VecDeque<Action>,
@@ -97,7 +106,8 @@ struct Closing {
 const LINGER: Duration = Duration::from_millis(260);
 
 impl Engine {
-    /// An engine with nothing in it. `unix_ms` is the wall clock now; it only makes incarnations rise.
+    /// An engine with nothing in it. `unix_ms` is the wall clock now: it makes incarnations rise, and
+    /// dates questions where an account is.
     pub(crate) fn new(config: EngineConfig, seed: [u8; 32], unix_ms: u64) -> Self {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let discovery = DiscoveryConfig {
@@ -113,10 +123,13 @@ impl Engine {
             unix_ms,
             discovery: Discovery::new(discovery, rng.random()),
             sessions: Sessions::new(config.version, (*config.tuning).clone(), rng.random()),
+            social: Social::new(hash::game_tag(&config.game), Arc::clone(&config.tuning), rng.random(), unix_ms),
+            account_asks: BTreeMap::new(),
             config,
             askers: BTreeMap::new(),
             next_query: 1,
             joins: BTreeMap::new(),
+            account_finds: BTreeMap::new(),
             addresses: Vec::new(),
             closing: None,
             actions: VecDeque::new(),
@@ -135,12 +148,16 @@ impl Machine for Engine {
             return;
         }
         match command {
-            Command::SignIn { user } => self.sessions.sign_in(user),
+            Command::SignIn { user } => {
+                self.social.sign_in(&user);
+                self.sessions.sign_in(user);
+            }
             Command::SignOut { request, account } => {
                 let theirs = self.joins.iter().filter(|(_, join)| join.account() == account);
                 for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
                     self.cancel(now, join);
                 }
+                self.social.sign_out(now, account);
                 self.sessions.sign_out(now, request, account);
             }
             Command::Host { request, account, what } => {
@@ -148,7 +165,7 @@ impl Machine for Engine {
                 self.sessions.host(now, request, account, *what, unix_ms);
             }
             Command::Join { request, account, what } => self.join(now, request, account, *what),
-            Command::Find { request, query } => self.find(now, request, *query),
+            Command::Find { request, account, query } => self.find(now, request, account, *query),
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
                 if self.open(now, Asker::Browser(browser), *query, Mode::Browse).is_none() {
@@ -172,6 +189,10 @@ impl Machine for Engine {
                 self.done(request, Ok(Answer::Diagnosis(diagnosis)));
             }
             Command::Close { request } => self.close(now, request),
+            Command::ReceiveInvites { .. }
+            | Command::SetPresence { .. }
+            | Command::AcceptInvite { .. }
+            | Command::RejectInvite { .. } => self.social_command(now, command),
             other => self.sessions.command(now, other),
         }
         self.route(now);
@@ -179,7 +200,9 @@ impl Machine for Engine {
 
     /// Takes a datagram.
     fn handle_arrival(&mut self, now: Moment, arrival: Arrival) {
-        self.discovery.handle_arrival(now, &arrival);
+        if !self.heard_locate(now, &arrival) {
+            self.discovery.handle_arrival(now, &arrival);
+        }
         self.route(now);
     }
 
@@ -188,6 +211,7 @@ impl Machine for Engine {
         self.addresses = own_addresses(&interfaces);
         self.sessions.handle_addresses(&self.addresses);
         self.discovery.handle_interfaces(now, &interfaces);
+        self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.route(now);
     }
 
@@ -199,13 +223,21 @@ impl Machine for Engine {
 
     /// Takes what happened to a connection.
     fn handle_link(&mut self, now: Moment, event: LinkEvent) {
-        self.sessions.handle_link(now, event);
+        if self.social.owns(&event) {
+            self.social.handle_link(now, event);
+        } else {
+            self.sessions.handle_link(now, event);
+        }
         self.route(now);
     }
 
     /// Takes the answer to [`Action::Listen`]: the port, or why there is none.
     fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
-        self.sessions.handle_listening(now, session, result);
+        if self.social.listens(session) {
+            self.discovery.with_cx(now, |cx| self.social.handle_listening(cx, session, result));
+        } else {
+            self.sessions.handle_listening(now, session, result);
+        }
         self.route(now);
     }
 
@@ -225,7 +257,9 @@ impl Machine for Engine {
     fn handle_timeout(&mut self, now: Moment) {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
+        self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.joins_due(now);
+        self.account_finds_due(now);
         if let Some(closing) = &mut self.closing {
             if closing.stop_at <= now && !closing.stopped {
                 closing.stopped = true;
@@ -256,7 +290,10 @@ impl Machine for Engine {
     fn poll_timeout(&mut self) -> Option<Moment> {
         let joins = self.joins.values().map(Resolve::due).min();
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
-        [self.discovery.poll_timeout(), self.sessions.poll_timeout(), joins, stop].into_iter().flatten().min()
+        let accounts = self.account_finds.values().map(AccountFind::deadline).min();
+        let social = self.social.poll_timeout();
+        let rooms = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social];
+        rooms.into_iter().chain([joins, accounts, stop]).flatten().min()
     }
 
     /// Signed goodbyes of everything hosted, to be sent at once where the process goes down.
@@ -272,7 +309,8 @@ impl Engine {
     fn route(&mut self, now: Moment) {
         loop {
             // Before a session listens, so that its link has addresses from the start.
-            self.discovery.hold_sockets(now, self.sessions.is_hosting());
+            let held = self.sessions.is_hosting() || self.social.holds_sockets();
+            self.discovery.hold_sockets(now, held);
             let mut moved = false;
             while let Some(event) = self.sessions.poll_event() {
                 moved = true;
@@ -282,7 +320,12 @@ impl Engine {
                 moved = true;
                 self.route_discovery(now, event);
             }
+            while let Some(event) = self.social.poll_event() {
+                moved = true;
+                self.route_social(now, event);
+            }
             while let Some(output) = self.sessions.poll_output() {
+                self.seat_opened(&output);
                 self.outputs.push_back(output);
             }
             if !moved {
@@ -290,6 +333,13 @@ impl Engine {
             }
         }
         self.end_seeks(now);
+        self.end_presences();
+        while let Some(output) = self.social.poll_output() {
+            self.outputs.push_back(output);
+        }
+        while let Some(action) = self.social.poll_action() {
+            self.actions.push_back(action);
+        }
         while let Some(action) = self.sessions.poll_action() {
             self.actions.push_back(action);
         }
@@ -309,11 +359,11 @@ impl Engine {
                     let _ = self.open(now, Asker::Seek(key), SessionQuery::new().id(key.id), Mode::Browse);
                 }
             }
+            SessionsEvent::InviteMade(invite) => self.invite_made(now, &invite),
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
-            SessionsEvent::InviteMade(_invite) => {}
         }
     }
 
@@ -353,7 +403,7 @@ impl Engine {
     // ------------------------------------------------------------------------------------------------ queries
 
     fn open(&mut self, now: Moment, asker: Asker, query: SessionQuery, mode: Mode) -> Option<QueryId> {
-        if self.askers.len() >= limits::QUERIES {
+        if self.queries() >= limits::QUERIES {
             return None;
         }
         let id = QueryId(self.next_query);
@@ -361,6 +411,11 @@ impl Engine {
         self.askers.insert(id, asker);
         self.discovery.open(now, id, query, mode);
         Some(id)
+    }
+
+    /// Finds and browsers that are open.
+    fn queries(&self) -> usize {
+        self.askers.len() + self.account_finds.len()
     }
 
     fn query_of(&self, asker: Asker) -> Option<QueryId> {
@@ -382,9 +437,11 @@ impl Engine {
         }
     }
 
-    fn find(&mut self, now: Moment, request: RequestId, query: SessionQuery) {
+    fn find(&mut self, now: Moment, request: RequestId, asker: Option<AccountId>, query: SessionQuery) {
         if query.take == 0 {
             self.done(request, Ok(Answer::Found(Vec::new())));
+        } else if !query.accounts.is_empty() {
+            self.find_accounts(now, request, asker, query);
         } else if self.open(now, Asker::Find(request), query, Mode::Find).is_none() {
             let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
             self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
@@ -393,6 +450,8 @@ impl Engine {
 
     fn cancel(&mut self, now: Moment, request: RequestId) {
         self.close_query(now, Asker::Find(request));
+        self.account_finds.remove(&request);
+        self.end_asks_of(request);
         if self.joins.remove(&request).is_some() {
             self.close_query(now, Asker::Join(request));
             self.done(request, Err(Error::refused(Refusal::Cancelled)));
@@ -414,6 +473,10 @@ impl Engine {
                 self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
             }
         }
+        for find in std::mem::take(&mut self.account_finds).into_keys() {
+            self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
+        }
+        self.social.shutdown(now);
         self.sessions.shutdown(now);
         self.route(now);
         let linger = if self.discovery.wants_sockets() { LINGER } else { Duration::ZERO };
@@ -432,6 +495,7 @@ impl Engine {
             | Command::Host { request, .. }
             | Command::Join { request, .. }
             | Command::Find { request, .. }
+            | Command::RejectInvite { request, .. }
             | Command::Update { request, .. }
             | Command::UpdateMe { request, .. }
             | Command::SetPhase { request, .. }

@@ -28,6 +28,11 @@ impl Bucket {
         at
     }
 
+    /// When it would be full again.
+    pub(crate) fn full(&self) -> Moment {
+        self.full
+    }
+
     /// Whether [`take`](Self::take) would succeed.
     pub(crate) fn has(&self, now: Moment, burst: u32, every: Duration) -> bool {
         burst > 0 && self.full <= now + every.saturating_mul(burst - 1)

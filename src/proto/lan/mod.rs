@@ -9,7 +9,7 @@ mod nonces;
 
 pub(crate) use bucket::{Bucket, BucketTable};
 pub(crate) use dice::Dice;
-pub(crate) use net::{Net, Origin, Way};
+pub(crate) use net::{Net, Origin, Way, is_link_local};
 pub(crate) use nonces::{Asked, Nonces, Purpose};
 
 use std::collections::{BTreeMap, VecDeque};

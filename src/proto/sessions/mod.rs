@@ -32,8 +32,8 @@ use crate::proto::io::{Action, Answer, JoinCommand, LinkEvent, LinkId, LocalUser
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
-    AccountId, Error, ErrorKind, HostRequest, LanEvent, Left, Refusal, SessionEvent, SessionKey, SessionSnapshot,
-    UserEvent,
+    AccountId, AccountRow, Error, ErrorKind, HostRequest, LanEvent, Left, MemberStatus, Refusal, SessionEvent,
+    SessionKey, SessionSnapshot, UserEvent,
 };
 
 #[derive(Debug)]
@@ -434,6 +434,41 @@ impl Sessions {
     /// Whether a member here has lost this session's host and dials it.
     pub(crate) fn is_seeking(&self, key: SessionKey) -> bool {
         self.members.values().any(|member| member.key == key && member.is_seeking())
+    }
+
+    /// The sessions in which an account of this process has a seat, all of them; empty where it is not signed in here.
+    pub(crate) fn rows(&self, account: AccountId) -> Vec<AccountRow> {
+        let hosts = self.hosts.values().filter(|host| host.owns(account));
+        let members = self.members.values().filter(|member| member.account() == account);
+        hosts.filter_map(|host| host.row(&self.addresses)).chain(members.filter_map(MemberSeat::row)).collect()
+    }
+
+    /// Users here that have a seat.
+    pub(crate) fn seated_accounts(&self) -> Vec<AccountId> {
+        let hosts = self.hosts.values().map(|host| host.user.identity.account());
+        hosts.chain(self.members.values().map(MemberSeat::account)).collect()
+    }
+
+    /// Whether a user has a seat in that session.
+    pub(crate) fn has_seat(&self, user: AccountId, session: SessionKey) -> bool {
+        let host = self.hosts.get(&session).is_some_and(|host| host.owns(user));
+        host || self.members.values().any(|member| member.key == session && member.account() == user)
+    }
+
+    /// Whether an account holds a seat in a session that this user is in. A reserved one is no company yet: any member may
+    /// reserve for anybody.
+    pub(crate) fn is_with(&self, user: AccountId, account: AccountId) -> bool {
+        let hosts = self.hosts.values().filter(|host| host.owns(user)).map(HostAuthority::state);
+        let members = self.members.values().filter(|member| member.account() == user).map(MemberSeat::state);
+        let seated = |state: &SessionSnapshot| {
+            state.member(account).is_some_and(|member| member.status != MemberStatus::Reserved)
+        };
+        hosts.chain(members).any(seated)
+    }
+
+    /// Whether this account is signed in here.
+    pub(crate) fn is_own(&self, account: AccountId) -> bool {
+        self.users.contains_key(&account)
     }
 
     /// Whether a session is hosted here, or about to be.

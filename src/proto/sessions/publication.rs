@@ -1,6 +1,8 @@
 //! What the sessions tell discovery, through the composer.
 
-use crate::types::{Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
+use std::net::SocketAddr;
+
+use crate::types::{AccountId, AccountRow, Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
 use crate::wire::datagram::{GoodbyeReason, budget_check};
 
 /// For discovery.
@@ -31,6 +33,29 @@ pub(crate) struct Publication {
     pub(crate) term: u32,
     pub(crate) tcp_port: u16,
     pub(crate) facts: PublicFacts,
+}
+
+/// A state as the seat of this member shows it: no more than an advert would say of the session itself.
+pub(super) fn row(
+    state: &SessionSnapshot,
+    account: AccountId,
+    incarnation: u64,
+    addresses: Vec<SocketAddr>,
+) -> Option<AccountRow> {
+    let member = state.member(account)?;
+    Some(AccountRow {
+        key: state.key,
+        host_key: state.host_key,
+        incarnation,
+        term: state.revision.term,
+        facts: PublicFacts::of(state),
+        listed: state.listed,
+        addresses,
+        member: account,
+        status: member.status,
+        my_turn: state.turn.contains(&account),
+        started: incarnation,
+    })
 }
 
 /// Whether a state's public facts fit one advert.

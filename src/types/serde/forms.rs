@@ -11,6 +11,8 @@ use crate::types::attributes::{Attribute, Attributes, check_attribute_name};
 use crate::types::error::Error;
 use crate::types::filter::Filter;
 use crate::types::id::{RoomCode, SessionId};
+use crate::types::key::AccountId;
+use crate::types::matched::SessionVisibility;
 use crate::types::order::OrderBy;
 use crate::types::query::SessionQuery;
 use crate::types::role::Role;
@@ -170,6 +172,12 @@ struct QueryForm {
     id: Option<SessionId>,
     code: Option<RoomCode>,
     at: Vec<SocketAddr>,
+    accounts: Vec<AccountId>,
+    reservations: bool,
+    inactive: bool,
+    private: bool,
+    visibility: Option<SessionVisibility>,
+    version_up_to: Option<u32>,
 }
 
 impl Default for QueryForm {
@@ -190,6 +198,12 @@ impl From<SessionQuery> for QueryForm {
             id: query.id,
             code: query.code,
             at: query.targets,
+            accounts: query.accounts,
+            reservations: query.reservations,
+            inactive: query.inactive,
+            private: query.private,
+            visibility: query.visibility,
+            version_up_to: query.version_up_to,
         }
     }
 }
@@ -214,7 +228,14 @@ impl<'de> Deserialize<'de> for SessionQuery {
             id: form.id,
             code: form.code,
             targets: form.at,
+            accounts: Vec::new(),
+            reservations: form.reservations,
+            inactive: form.inactive,
+            private: form.private,
+            visibility: form.visibility,
+            version_up_to: form.version_up_to,
         };
+        let query = query.accounts(form.accounts);
         query.check().map_err(de::Error::custom)?;
         Ok(query)
     }

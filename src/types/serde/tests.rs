@@ -66,6 +66,13 @@ fn filters_and_orders_are_text() {
     round(&query.at("192.0.2.7:7777".parse().unwrap()));
     let short: SessionQuery = serde_json::from_value(json!({"filter": "map exists", "order": "skill:desc"})).unwrap();
     assert_eq!(short, SessionQuery::new().filter(attr("map").exists()).order_by([OrderBy::descending("skill")]));
+    let account = Identity::from_seed([1; 32]).unwrap().account();
+    let asked = SessionQuery::new().accounts([account]).private(true).inactive(true).reservations(true);
+    let asked = asked.visibility(SessionVisibility::Private).version_up_to(7);
+    let text = serde_json::to_value(&asked).unwrap();
+    assert_eq!((&text["accounts"][0], &text["visibility"]), (&json!(account.to_string()), &json!("private")));
+    assert_eq!(serde_json::from_value::<SessionQuery>(text).unwrap(), asked);
+    refused::<SessionQuery>(&json!({"visibility": "private"}), "private(true)");
     refused::<SessionQuery>(&json!({"take": 101}), "take is 101");
     refused::<SessionQuery>(&json!({"order": "a:up"}), "order: column 3");
     refused::<SessionQuery>(&json!({"filters": ""}), "unknown field");

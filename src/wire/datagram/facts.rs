@@ -112,6 +112,21 @@ pub(super) fn write(writer: &mut Writer, facts: &PublicFacts) {
         .bytes(&variable(facts));
 }
 
+/// The facts part alone, as it stands in an advert.
+pub(crate) fn facts_bytes(facts: &PublicFacts) -> Vec<u8> {
+    let mut writer = Writer::default();
+    write(&mut writer, facts);
+    writer.into_bytes()
+}
+
+/// Reads what [`facts_bytes`] wrote, all of it.
+pub(crate) fn facts_of(bytes: &[u8]) -> WireResult<PublicFacts> {
+    let mut reader = Reader::new(bytes);
+    let facts = read(&mut reader)?;
+    reader.end()?;
+    Ok(facts)
+}
+
 /// The name that follows the prefix of every major version's advert.
 pub(super) fn read_name(reader: &mut Reader<'_>) -> WireResult<String> {
     let length = usize::from(reader.u8()?);

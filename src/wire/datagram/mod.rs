@@ -14,6 +14,7 @@ mod death;
 mod facts;
 mod goodbye;
 mod hint;
+mod locate;
 mod prefix;
 mod probe;
 mod query;
@@ -27,9 +28,12 @@ pub(crate) use alive::Alive;
 pub(crate) use death::DeathNotice;
 #[cfg(test)]
 pub(crate) use facts::MIN_ATTRIBUTE_BYTES;
-pub(crate) use facts::{budget_check, facts_digest_of};
+pub(crate) use facts::{budget_check, facts_bytes, facts_digest_of, facts_of};
 pub(crate) use goodbye::{Goodbye, GoodbyeReason};
 pub(crate) use hint::Hint;
+#[cfg(test)]
+pub(crate) use locate::LOCATE_SIZE;
+pub(crate) use locate::{Locate, LocatePurpose, SealedLocate};
 pub(crate) use prefix::{GameTag, Kind, Prefix};
 pub(crate) use probe::Probe;
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub(crate) struct GameTag(pub(crate) [u8; 8]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Query,
+    Locate,
     Advert,
     Hint,
     Probe,
@@ -31,14 +32,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Query, Self::Probe, Self::Advert, Self::Hint, Self::Alive, Self::Goodbye, Self::Death];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Query, Self::Probe, Self::Locate, Self::Advert, Self::Hint, Self::Alive, Self::Goodbye, Self::Death];
 
     /// Requests lie below 128, all others above: no kind is both, so no two hosts can be made to answer each other.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Query => 1,
             Self::Probe => 2,
+            Self::Locate => 3,
             Self::Advert => 129,
             Self::Hint => 130,
             Self::Alive => 131,

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::types::{
-    Attributes, Comparison, Field, HostKey, Identity, JoinPolicy, Node, OrderBy, PathKind, Phase, PublicFacts,
-    RoomCode, SessionId,
+    AccountId, Attributes, Comparison, Field, HostKey, Identity, JoinPolicy, Node, OrderBy, PathKind, Phase,
+    PublicFacts, RoomCode, SessionId,
 };
 use crate::wire::filter::MAX_FILTER;
 use crate::wire::golden;
@@ -171,6 +171,24 @@ fn probe() -> Probe {
     Probe { nonce: 6, id: plain().id, host_tag: hash::host_tag(host_key()), known_digest: plain().facts_digest() }
 }
 
+fn asker() -> Identity {
+    Identity::from_seed([10; 32]).unwrap()
+}
+
+fn target() -> AccountId {
+    Identity::from_seed([11; 32]).unwrap().account()
+}
+
+fn locate() -> Locate {
+    Locate {
+        asker: asker().account(),
+        listener: host_key(),
+        reply_to: "192.168.0.7:40004".parse().unwrap(),
+        at: 1_700_000_000,
+        purpose: LocatePurpose::Invite,
+    }
+}
+
 /// Every golden datagram with its name.
 fn all() -> Vec<(&'static str, Vec<u8>)> {
     vec![
@@ -184,6 +202,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("goodbye-ended", goodbye(GoodbyeReason::Ended, None).encode(GAME, &host())),
         ("goodbye-handover", goodbye(GoodbyeReason::Handover, Some(founder())).encode(GAME, &host())),
         ("death", death().encode(GAME)),
+        ("locate", locate().encode(GAME, &asker(), target(), [9; 16]).unwrap()),
     ]
 }
 
@@ -204,6 +223,8 @@ fn golden_bytes_both_ways() {
     let handover = goodbye(GoodbyeReason::Handover, Some(founder()));
     assert_eq!(Goodbye::decode(&of("goodbye-handover")), Ok(handover));
     assert_eq!(DeathNotice::decode(&of("death")), Ok(death()));
+    let opened = SealedLocate::decode(&of("locate")).unwrap().open(target()).unwrap();
+    assert_eq!((&opened.locate, opened.verify()), (&locate(), true));
 }
 
 #[test]
@@ -212,7 +233,8 @@ fn sizes_are_as_the_page_says_and_no_answer_is_larger_than_its_request() {
     assert_eq!(size("advert-plain"), 199 + "Ada's room".len());
     assert_eq!((size("query-plain"), size("query-full")), (512, 512));
     assert_eq!((size("probe"), size("alive"), size("hint")), (176, 162, 90));
-    assert_eq!((size("goodbye-ended"), size("death")), (177, 56));
+    assert_eq!((size("goodbye-ended"), size("death"), size("locate")), (177, 56, LOCATE_SIZE));
+    assert_eq!(LOCATE_SIZE, 203);
     const { assert!(162 <= PROBE_SIZE && 90 <= QUERY_SIZE) };
 }
 
@@ -369,7 +391,7 @@ fn an_advert_within_its_budget_is_never_larger_than_a_datagram() {
 fn kinds_are_requests_or_not_and_have_one_number_each() {
     for kind in Kind::ALL {
         assert_eq!(Kind::from_number(kind.number()), Some(kind));
-        assert_eq!(kind.number() < 128, matches!(kind, Kind::Query | Kind::Probe));
+        assert_eq!(kind.number() < 128, matches!(kind, Kind::Query | Kind::Probe | Kind::Locate));
     }
-    assert_eq!(Kind::from_number(3), None);
+    assert_eq!(Kind::from_number(4), None);
 }

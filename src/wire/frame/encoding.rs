@@ -6,6 +6,7 @@ use bincode::error::{DecodeError, EncodeError};
 
 use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
 use super::social::{invite_bytes, invite_ids};
+use super::users::Rows;
 use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
 use crate::types::{AccountId, InviteId, InviteState, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
@@ -105,7 +106,7 @@ impl<C> Decode<C> for DoneResult {
     }
 }
 
-/// The numbers of the kinds: 1 to 15 a joiner or member sends, 16 to 31 a host.
+/// The numbers of the kinds: 1 to 15 a joiner or member sends, 16 to 31 a host; 32 to 47 go between users.
 pub(crate) mod kind {
     pub(crate) const JOIN: u8 = 1;
     pub(crate) const ACK: u8 = 2;
@@ -125,6 +126,9 @@ pub(crate) mod kind {
     pub(crate) const NOT_HOST: u8 = 23;
     pub(crate) const VOUCH_ASK: u8 = 24;
     pub(crate) const INVITE_STATE: u8 = 25;
+    pub(crate) const DELIVER: u8 = 32;
+    pub(crate) const RECEIVED: u8 = 33;
+    pub(crate) const ROWS: u8 = 34;
     pub(crate) const INCOMPATIBLE: u8 = 255;
 }
 
@@ -189,6 +193,9 @@ impl Frame {
             Self::Message { from, data } => (kind::MESSAGE, codec::encode(&(from, data))),
             Self::End { why } => (kind::END, codec::encode(why)),
             Self::NotHost { term, host_key } => (kind::NOT_HOST, codec::encode(&(term, host_key))),
+            Self::Deliver(deliver) => (kind::DELIVER, codec::encode(deliver)),
+            Self::Received { invite } => (kind::RECEIVED, codec::encode(invite)),
+            Self::Rows(rows) => (kind::ROWS, codec::encode(rows)),
             Self::Incompatible { major, version } => {
                 let mut writer = Writer::default();
                 writer.u8(*major).u32(*version);
@@ -234,6 +241,9 @@ impl Frame {
                 let Message { from, data } = read(payload)?;
                 Self::Message { from, data }
             }
+            kind::DELIVER => Self::Deliver(read(payload)?),
+            kind::RECEIVED => Self::Received { invite: read(payload)? },
+            kind::ROWS => Self::Rows(read::<Rows>(payload)?.0),
             kind::END => Self::End { why: read(payload)? },
             kind::NOT_HOST => {
                 let NotHost { term, host_key } = read(payload)?;

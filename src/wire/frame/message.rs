@@ -1,14 +1,15 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus, MemberUpdate,
-    Refusal, Revision, SessionId, SessionKey, SessionSnapshot,
+    AccountId, AccountRow, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus,
+    MemberUpdate, Refusal, Revision, SessionId, SessionKey, SessionSnapshot,
 };
 
 use super::social::VouchAsk;
 use super::state::Delta;
+use super::users::Deliver;
 
-/// One message. `J` = joiner or member to host, `H` = host to joiner or member.
+/// One message. `J` = joiner or member to host, `H` = host to joiner or member, `U` = between users.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Frame {
     /// J 1: may I have a seat?
@@ -47,6 +48,12 @@ pub(crate) enum Frame {
     End { why: Left },
     /// H 23: another host goes on there. Not sent by this version.
     NotHost { term: u32, host_key: HostKey },
+    /// U 32, from the inviter's process to the invitee's: an invite.
+    Deliver(Box<Deliver>),
+    /// U 33: it is in the inbox.
+    Received { invite: InviteId },
+    /// U 34: sessions of the account that was asked for.
+    Rows(Vec<AccountRow>),
     /// H 255, frozen for all majors, the only frame under the ALPN `lansession`: `ours` is the sender's major and game
     /// version.
     Incompatible { major: u8, version: u32 },

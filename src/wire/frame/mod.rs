@@ -12,6 +12,7 @@ mod social;
 mod state;
 #[cfg(test)]
 mod tests;
+mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
@@ -20,6 +21,7 @@ pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
+pub(crate) use users::{Deliver, Pointer};
 
 /// The longest payload of one frame.
 pub(crate) const MAX_FRAME: usize = 65_535;
@@ -27,6 +29,10 @@ pub(crate) const MAX_FRAME: usize = 65_535;
 pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 /// The longest message of a peer that holds no seat.
 pub(crate) const MAX_PRE_SEAT: usize = 8 << 10;
+/// The longest message of a link between users.
+pub(crate) const MAX_SOCIAL: usize = 32 << 10;
+/// The most sessions of one answer to a Locate.
+pub(crate) const MAX_ROWS: usize = 16;
 /// The frame's header.
 pub(crate) const HEADER: usize = 4;
 /// The longest ticket of a join.

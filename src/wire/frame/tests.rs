@@ -3,9 +3,9 @@ use std::time::Duration;
 use super::message::Companion;
 use super::*;
 use crate::types::{
-    AccountId, Attribute, Attributes, External, HostKey, Identity, InviteId, InviteRequest, InviteState, JoinPolicy,
-    Left, LinkState, Member, MemberStatus, MemberTimeouts, MemberUpdate, Phase, Reason, Refusal, Revision, Role,
-    SessionId, SessionKey, SessionSnapshot, Value, Visibility,
+    AccountId, AccountRow, Attribute, Attributes, External, HostKey, Identity, InviteId, InviteRequest, InviteState,
+    JoinPolicy, Left, LinkState, Member, MemberStatus, MemberTimeouts, MemberUpdate, Phase, PublicFacts, Reason,
+    Refusal, Revision, Role, SessionId, SessionKey, SessionSnapshot, Value, Visibility,
 };
 use crate::wire::{WireError, codec, fuzz, golden};
 
@@ -194,6 +194,64 @@ fn vouch_ask() -> VouchAsk {
     VouchAsk { ask: 300, account, session: key(), incarnation, peer_incarnation, knock }
 }
 
+fn deliver() -> Deliver {
+    let pointer = Pointer {
+        game: *b"gametag!",
+        session: key(),
+        incarnation: 1_700_000_000_000,
+        host_key: host_key(),
+        invite: InviteId::from_bytes([10; 16]),
+        inviter: account(10),
+        invitee: account(11),
+        flags: Pointer::hold_flag(true),
+        lifetime: 300,
+        signature: [0; 64],
+    };
+    let addresses = ["192.168.0.7:40000", "[fd00::7]:40000"].map(|text| text.parse().unwrap()).to_vec();
+    let (name, inviter_name) = ("Ada's room".into(), "Ada".into());
+    Deliver { pointer: pointer.signed(&identity(10)), name, inviter_name, addresses }
+}
+
+fn account_row() -> AccountRow {
+    AccountRow {
+        key: key(),
+        host_key: host_key(),
+        incarnation: 1_700_000_000_000,
+        term: 1,
+        facts: PublicFacts::of(&snapshot()),
+        listed: true,
+        addresses: vec!["192.168.0.7:40000".parse().unwrap()],
+        member: account(11),
+        status: MemberStatus::Active,
+        my_turn: true,
+        started: 1_700_000_000_000,
+    }
+}
+
+#[test]
+fn a_pointer_counts_as_it_was_signed_and_bounds_are_kept() {
+    let pointer = deliver().pointer;
+    assert!(pointer.verify() && pointer.hold());
+    assert!(!Pointer { lifetime: 301, ..pointer.clone() }.verify());
+    assert!(!Pointer { flags: 0, ..pointer.clone() }.verify());
+    assert!(!Pointer { inviter: account(12), ..pointer }.verify());
+    let rows = |count| {
+        let (kind, payload) = Frame::Rows(vec![account_row(); count]).encode();
+        Frame::decode(kind, &payload)
+    };
+    assert!(rows(MAX_ROWS).is_ok());
+    assert_eq!(rows(MAX_ROWS + 1), Err(WireError::Bound));
+    let to = |address: &str| {
+        let (kind, payload) =
+            Frame::Deliver(Box::new(Deliver { addresses: vec![address.parse().unwrap()], ..deliver() })).encode();
+        Frame::decode(kind, &payload)
+    };
+    assert!(to("10.0.0.1:1").is_ok());
+    for nowhere in ["10.0.0.1:0", "0.0.0.0:1", "224.0.0.1:1", "[ff02::1]:1"] {
+        assert_eq!(to(nowhere), Err(WireError::Value), "{nowhere}");
+    }
+}
+
 /// Every golden frame with its name.
 fn all() -> Vec<(&'static str, Frame)> {
     let update = MemberUpdate::new().ready(true);
@@ -216,6 +274,9 @@ fn all() -> Vec<(&'static str, Frame)> {
         ("reject-invite", Frame::RejectInvite { invite: id }),
         ("vouch-ask", Frame::VouchAsk(Box::new(vouch_ask()))),
         ("invite-state", Frame::InviteState { invite: id, account: account(12), state: InviteState::Rejected }),
+        ("deliver", Frame::Deliver(Box::new(deliver()))),
+        ("received", Frame::Received { invite: id }),
+        ("rows", Frame::Rows(vec![account_row()])),
         ("accept", Frame::Accept(Box::new(accept()))),
         ("refuse-full", refuse(Refusal::Full)),
         ("refuse-incompatible", refuse(Refusal::Incompatible { ours: 1, theirs: 2 })),

@@ -224,7 +224,7 @@ fn a_definitely_false_filter_is_silent_and_a_hidden_attribute_tells_nothing() {
     lan.publish(host);
     lan.run(10_000 * MS);
     let mut nonce = 10;
-    let mut asks = |filter: crate::types::Filter| {
+    let mut asks = |filter: Filter| {
         nonce += 1;
         let mut query = query(nonce);
         query.filter = Some(filter.0);

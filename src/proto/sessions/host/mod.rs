@@ -25,8 +25,9 @@ use crate::proto::io::{Action, Answer, LinkEvent, LinkId, LocalUser, Output, Req
 use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, encode};
 use crate::types::{
-    AccountId, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus, Password,
-    Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot, Visibility,
+    AccountId, AccountRow, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus,
+    Password, Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
+    Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -341,6 +342,19 @@ impl HostAuthority {
     pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+    }
+
+    /// What its user's seat here is to those who ask for the account; none where a dedicated host holds no seat.
+    pub(super) fn row(&self, addresses: &[IpAddr]) -> Option<AccountRow> {
+        if self.opening.is_some() {
+            return None;
+        }
+        let addresses = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
+        super::publication::row(self.doc.state(), self.user.identity.account(), self.incarnation, addresses)
+    }
+
+    pub(super) fn state(&self) -> &SessionSnapshot {
+        self.doc.state()
     }
 
     /// Where it is served, if it is hidden and open.

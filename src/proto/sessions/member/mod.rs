@@ -20,7 +20,8 @@ use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened}
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
+    AccountId, AccountRow, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings,
+    SessionSnapshot,
 };
 use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
 use crate::wire::hash;
@@ -345,7 +346,11 @@ impl MemberSeat {
         core.tell(self.seat, vec![SessionEvent::Left { why }], None);
     }
 
-    #[cfg(test)]
+    /// What this seat is to those who ask for the account.
+    pub(super) fn row(&self) -> Option<AccountRow> {
+        super::publication::row(self.view.state(), self.account(), self.spec.incarnation, self.addresses.clone())
+    }
+
     pub(super) fn state(&self) -> &SessionSnapshot {
         self.view.state()
     }

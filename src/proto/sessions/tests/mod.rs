@@ -507,7 +507,7 @@ impl Node {
             Output::SeatKeys { seat, keys } => self.seats.get_mut(&seat).expect("opened before").keys = keys,
             Output::User { user, .. } => self.signed_out.push(user),
             Output::SeatBans { seat, bans } => self.seats.get_mut(&seat).expect("opened before").bans = bans,
-            Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
+            Output::Invites { .. } | Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
         }
     }
 

@@ -345,7 +345,7 @@ fn a_joiner_with_another_knock_than_its_own_is_a_stranger_and_nobody_is_asked() 
         knock: Some([5; 64]),
         invite: None,
         role: None,
-        status: crate::types::MemberStatus::Active,
+        status: MemberStatus::Active,
         party: Vec::new(),
     };
     for bytes in frames(&Frame::Join(Box::new(join))) {
