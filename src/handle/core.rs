@@ -121,16 +121,16 @@ pub(super) struct Listing {
 #[derive(Default)]
 pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
-    pub(super) claims: Vec<SeatClaim>,
+    pub(super) outcomes: Vec<Outcome>,
     pub(super) slots: Vec<Arc<Slot>>,
     pub(super) doors: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl After {
     fn run(self) {
-        let Self { wakers, claims, slots, doors } = self;
+        let Self { wakers, outcomes, slots, doors } = self;
         wakers.into_iter().for_each(Waker::wake);
-        drop((claims, slots, doors));
+        drop((outcomes, slots, doors));
     }
 }
 
@@ -393,9 +393,9 @@ impl Core {
             return;
         }
         match late() {
-            Some(Ok(Outcome::Seat(claim))) => claim.keep(),
+            Some(Ok(outcome)) => outcome.seats().iter().for_each(SeatClaim::keep),
             Some(Err(error)) => self.with(|inner, after| inner.trouble(after, &error)),
-            Some(Ok(_)) | None => {}
+            None => {}
         }
     }
 

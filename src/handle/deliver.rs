@@ -126,7 +126,8 @@ fn of_seat(seat: &Seat, what: SessionEvent) -> Event {
 impl Inner {
     fn done(&mut self, after: &mut After, this: &Arc<Core>, request: RequestId, result: Result<Answer, Error>) {
         let waiter = self.requests.remove(&request);
-        let mut opened = None;
+        let mut opened = Vec::new();
+        let unknown = || Error::new(ErrorKind::Internal, "the engine answered with a seat it did not open");
         let outcome = result.and_then(|answer| {
             Ok(match answer {
                 Answer::Unit => Outcome::Unit,
@@ -139,46 +140,57 @@ impl Inner {
                     }
                     Outcome::Found(list)
                 }
+                Answer::Reservation(at, reservation) => Outcome::Reservation(at, reservation),
                 Answer::Seat(id) => {
-                    opened = Some(id);
-                    let unknown = || Error::new(ErrorKind::Internal, "the engine answered with a seat it did not open");
+                    opened.push(id);
                     Outcome::Seat(self.claim(this, id).ok_or_else(unknown)?)
+                }
+                Answer::Seats(ids) => {
+                    opened.clone_from(&ids);
+                    let claims = ids.into_iter().map(|id| self.claim(this, id).ok_or_else(unknown));
+                    Outcome::Seats(claims.collect::<Result<_>>()?)
                 }
             })
         });
         let kind = waiter.as_ref().map(|waiter| waiter.kind);
         match (waiter.map(|waiter| waiter.slot), outcome) {
-            (Some(Some(slot)), Ok(Outcome::Revision(at))) if self.owes(kind, at, &slot) => {}
+            (Some(Some(slot)), Ok(outcome @ (Outcome::Revision(at) | Outcome::Reservation(at, _)))) => {
+                if let Some(outcome) = self.owe(kind, at, &slot, outcome) {
+                    after.wakers.extend(slot.fill(Ok(outcome)));
+                }
+                after.slots.push(slot);
+            }
             (Some(Some(slot)), outcome) => {
                 after.wakers.extend(slot.fill(outcome));
                 after.slots.push(slot);
             }
             // Detached: a seat stays.
-            (Some(None), Ok(Outcome::Seat(claim))) => {
-                claim.keep();
-                after.claims.push(claim);
+            (Some(None), Ok(outcome)) => {
+                outcome.seats().iter().for_each(SeatClaim::keep);
+                after.outcomes.push(outcome);
             }
             (Some(None), Err(error)) => self.trouble(after, &error),
             // Nobody asks any more: a seat that came too late is left again.
-            (None, Ok(Outcome::Seat(claim))) => after.claims.push(claim),
-            (_, Ok(_)) | (None, Err(_)) => {}
+            (None, Ok(outcome)) => after.outcomes.push(outcome),
+            (None, Err(_)) => {}
         }
-        if let Some(seat) = opened {
+        for seat in opened {
             self.announce(after, seat);
         }
     }
 
-    /// Whether an answer is put off until the state it speaks of can be read: who has changed a setting and looks at the
-    /// snapshot shall see it. In frame mode that state comes with an update, and the answer does not wait for it.
-    fn owes(&self, kind: Option<Kind>, at: Revision, slot: &Arc<Slot>) -> bool {
-        let Some(Kind::Change(id)) = kind.filter(|_| self.inbox.is_none()) else { return false };
-        let Some(cell) = self.seats.get(&id) else { return false };
+    /// Puts an answer off until the state it speaks of can be read: who has changed a setting and looks at the snapshot
+    /// shall see it. In frame mode that state comes with an update, and the answer does not wait for it. What need not be
+    /// put off is given back.
+    fn owe(&self, kind: Option<Kind>, at: Revision, slot: &Arc<Slot>, outcome: Outcome) -> Option<Outcome> {
+        let Some(Kind::Change(id)) = kind.filter(|_| self.inbox.is_none()) else { return Some(outcome) };
+        let Some(cell) = self.seats.get(&id) else { return Some(outcome) };
         let mut seat = cell.lock();
-        let early = seat.snapshot.revision < at && seat.ended.is_none();
-        if early {
-            seat.owed.push((at, Arc::clone(slot)));
+        if seat.snapshot.revision >= at || seat.ended.is_some() {
+            return Some(outcome);
         }
-        early
+        seat.owed.push((at, Arc::clone(slot), outcome));
+        None
     }
 
     fn claim(&mut self, this: &Arc<Core>, id: SeatId) -> Option<SeatClaim> {

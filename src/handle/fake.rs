@@ -129,6 +129,12 @@ impl Fake {
             | Command::Unban { request, .. }
             | Command::Say { request, .. }
             | Command::Leave { request: Some(request), .. }
+            | Command::SetStatus { request, .. }
+            | Command::Register { request, .. }
+            | Command::SetRole { request, .. }
+            | Command::SetTurn { request, .. }
+            | Command::Reserve { request, .. }
+            | Command::ChangeReservation { request, .. }
             | Command::Destroy { request, .. }
             | Command::Diagnose { request }
             | Command::Close { request } => Some(request),
@@ -152,6 +158,7 @@ impl Fake {
             host_addresses: vec![IpAddr::from([192, 168, 0, 7]), IpAddr::from([10, 0, 0, 7])],
             control_port: 4_000,
             snapshot: Arc::clone(&snapshot),
+            reservation: None,
         })));
         snapshot
     }

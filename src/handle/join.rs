@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::proto::io::{JoinCommand, JoinTarget};
 use crate::proto::limits;
 use crate::types::{
-    Attributes, Error, Found, Invite, JoinLink, Password, Result, RoomCode, SessionId, SessionSettings, UiTarget,
-    Value, Visibility,
+    AccountId, Attributes, Error, Found, Invite, JoinLink, MemberStatus, Password, Result, Role, RoomCode, SessionId,
+    SessionSettings, UiTarget, Value, Visibility,
 };
 
 /// Which session to join, and what to show at its door. Made from an entry of a list, an id, a room code, a link, an
@@ -29,6 +29,9 @@ pub struct JoinRequest {
     ticket: Vec<u8>,
     attributes: Attributes,
     timeout: Duration,
+    role: Option<String>,
+    status: MemberStatus,
+    reserve_for: Vec<AccountId>,
     problem: Option<Error>,
 }
 
@@ -41,6 +44,9 @@ impl JoinRequest {
             ticket: Vec::new(),
             attributes: Attributes::new(),
             timeout: Duration::from_secs(5),
+            role: None,
+            status: MemberStatus::Active,
+            reserve_for: Vec::new(),
             problem: None,
         }
     }
@@ -83,8 +89,49 @@ impl JoinRequest {
         self
     }
 
-    pub(super) fn into_command(self) -> Result<JoinCommand> {
-        let Self { target, local_name, password, ticket, attributes, timeout, problem } = self;
+    /// The role or team that the new seat gets; `RoleFull` where it has no room, `Refused` naming the session's roles where
+    /// there is none of that name.
+    ///
+    /// ```
+    /// use lansession::{JoinRequest, MemberStatus, SessionId};
+    /// let request = JoinRequest::from(SessionId::from_name("arena-7")).role("healer").status(MemberStatus::Ready);
+    /// assert!(format!("{request:?}").contains("healer"));
+    /// ```
+    #[must_use]
+    pub fn role(mut self, name: impl Into<String>) -> Self {
+        self.role = Some(name.into());
+        self
+    }
+
+    /// The state of the new seat; `Active` unless said.
+    #[must_use]
+    pub fn status(mut self, status: MemberStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Takes the seat as reserved: it counts as taken, and is free again after
+    /// [`MemberTimeouts::reserved`](crate::MemberTimeouts) unless [`Session::register`](crate::Session::register) makes it
+    /// active before.
+    #[must_use]
+    pub fn reserved(self, reserved: bool) -> Self {
+        self.status(if reserved { MemberStatus::Reserved } else { MemberStatus::Active })
+    }
+
+    /// A party: with one's own seat, in the same revision, a seat is reserved for each of these accounts, at most 15. All or
+    /// none. Each claims its seat by a join of its own;
+    /// [`Session::reservation`](crate::Session::reservation) names what holds them.
+    #[must_use]
+    #[doc(alias = "party beacon")]
+    pub fn reserve_for(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        self.reserve_for.extend(accounts);
+        self
+    }
+
+    /// With the other local users of one join.
+    pub(super) fn into_command(self, party: Vec<AccountId>) -> Result<JoinCommand> {
+        let Self { target, local_name, password, ticket, attributes, timeout, role, status, reserve_for, problem } =
+            self;
         if let Some(problem) = problem {
             return Err(problem);
         }
@@ -104,7 +151,23 @@ impl JoinRequest {
             }
         }
         attributes.check()?;
-        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout })
+        if let Some(role) = &role {
+            crate::types::check_name("the role's name", role, Role::MAX_NAME)?;
+        }
+        check_party(&party, &reserve_for)?;
+        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout, role, status, party, reserve_for })
+    }
+}
+
+fn check_party(party: &[AccountId], reserve_for: &[AccountId]) -> Result<()> {
+    let all: Vec<_> = party.iter().chain(reserve_for).collect();
+    if all.len() > limits::PARTY {
+        let why = format!("{} accounts come with the join, at most {} can", all.len(), limits::PARTY);
+        return Err(Error::invalid(why));
+    }
+    match all.iter().enumerate().find(|(at, account)| all.iter().take(*at).any(|other| other == *account)) {
+        Some((_, twice)) => Err(Error::invalid(format!("account {twice:?} is in the party twice"))),
+        None => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ mod join;
 mod lan;
 mod links;
 mod pending;
+mod places;
 mod policy;
 mod queue;
 mod seat;

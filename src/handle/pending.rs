@@ -11,17 +11,31 @@ use super::core::Core;
 use super::events::turn_until;
 use super::seat::SeatClaim;
 use crate::proto::io::RequestId;
-use crate::types::{Diagnosis, Error, ErrorKind, Found, InviteId, Result, Revision};
+use crate::types::{Diagnosis, Error, ErrorKind, Found, InviteId, Reservation, Result, Revision};
 
 /// What the engine answered, with the seat already held.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Unit,
     Seat(SeatClaim),
+    /// Of a join of several users, in their order.
+    Seats(Vec<SeatClaim>),
+    Reservation(Revision, Reservation),
     Found(Vec<Found>),
     Revision(Revision),
     Diagnosis(Diagnosis),
     Invites(Vec<InviteId>),
+}
+
+impl Outcome {
+    /// The seats that it holds.
+    pub(super) fn seats(&self) -> &[SeatClaim] {
+        match self {
+            Self::Seat(claim) => std::slice::from_ref(claim),
+            Self::Seats(claims) => claims,
+            _ => &[],
+        }
+    }
 }
 
 /// Where one answer is put.
@@ -122,8 +136,8 @@ enum State<T> {
         ticket: Ticket,
         finish: Finish<T>,
     },
-    /// With the seat that the answer holds, where it holds one: `detach` must be able to keep it.
-    Ready(Result<T>, Option<SeatClaim>),
+    /// With the seats that the answer holds: `detach` must be able to keep them.
+    Ready(Result<T>, Vec<SeatClaim>),
     Taken,
 }
 
@@ -136,7 +150,7 @@ impl<T> Pending<T> {
     }
 
     pub(super) fn ready_with(result: Result<T>) -> Self {
-        Self { state: State::Ready(result, None) }
+        Self { state: State::Ready(result, Vec::new()) }
     }
 
     /// The answer, if it is there; it stays. Never blocks.
@@ -187,8 +201,8 @@ impl<T> Pending<T> {
     pub fn detach(self) {
         match self.state {
             State::Waiting { ticket, .. } => ticket.core.detach(ticket.request, || ticket.slot.take()),
-            State::Ready(_, Some(seat)) => seat.keep(),
-            State::Ready(_, None) | State::Taken => {}
+            State::Ready(_, seats) => seats.iter().for_each(SeatClaim::keep),
+            State::Taken => {}
         }
     }
 
@@ -201,12 +215,9 @@ impl<T> Pending<T> {
     }
 
     fn finish(&mut self, outcome: Result<Outcome>) {
-        let seat = match &outcome {
-            Ok(Outcome::Seat(claim)) => Some(claim.clone()),
-            _ => None,
-        };
+        let seats = outcome.as_ref().map(Outcome::seats).unwrap_or_default().to_vec();
         if let State::Waiting { finish, .. } = std::mem::replace(&mut self.state, State::Taken) {
-            self.state = State::Ready(outcome.and_then(finish), seat);
+            self.state = State::Ready(outcome.and_then(finish), seats);
         }
     }
 }

@@ -9,8 +9,8 @@ use super::queue::Queue;
 use super::watch::Cell;
 use crate::proto::io::{SeatId, SeatOpened};
 use crate::types::{
-    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, Revision, Secret, SessionEvent,
-    SessionSnapshot, Source, Sources,
+    AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, ReservationId, Revision, Secret,
+    SessionEvent, SessionSnapshot, Source, Sources,
 };
 
 /// What is known of a seat.
@@ -25,6 +25,8 @@ pub(super) struct Seat {
     /// At the host, whom it keeps out.
     pub(super) bans: Vec<AccountId>,
     pub(super) snapshot: Arc<SessionSnapshot>,
+    /// What its join reserved for others.
+    pub(super) reservation: Option<ReservationId>,
     /// Claims in the hands of users; 1 for the answer that is still on its way.
     pub(super) claims: usize,
     pub(super) unclaimed: bool,
@@ -40,14 +42,15 @@ pub(super) struct Seat {
     /// The engine's first events have come.
     pub(super) heard: bool,
     /// Answers that wait for the state they speak of.
-    pub(super) owed: Vec<(Revision, Arc<Slot>)>,
+    pub(super) owed: Vec<(Revision, Arc<Slot>, Outcome)>,
     pub(super) events: Vec<Weak<Queue<SessionEvent>>>,
     pub(super) watches: Vec<Weak<Cell<SessionSnapshot>>>,
 }
 
 impl Seat {
     pub(super) fn new(opened: SeatOpened) -> Self {
-        let SeatOpened { seat: _, user, local_name, is_host, host_addresses, control_port, snapshot } = opened;
+        let SeatOpened { seat: _, user, local_name, is_host, host_addresses, control_port, snapshot, reservation } =
+            opened;
         Self {
             user,
             local_name,
@@ -57,6 +60,7 @@ impl Seat {
             keys: Vec::new(),
             bans: Vec::new(),
             snapshot,
+            reservation,
             claims: 1,
             unclaimed: true,
             keep: false,
@@ -78,11 +82,11 @@ impl Seat {
     /// Answers those who wait for a state that is there now, or can come no more.
     pub(super) fn settle(&mut self, after: &mut After, ended: bool) {
         let now = self.snapshot.revision;
-        let (due, owed) = std::mem::take(&mut self.owed).into_iter().partition(|(at, _)| ended || *at <= now);
+        let (due, owed) = std::mem::take(&mut self.owed).into_iter().partition(|(at, ..)| ended || *at <= now);
         self.owed = owed;
-        let due: Vec<(Revision, Arc<Slot>)> = due;
-        for (at, slot) in due {
-            after.wakers.extend(slot.fill(Ok(Outcome::Revision(at))));
+        let due: Vec<(Revision, Arc<Slot>, Outcome)> = due;
+        for (_, slot, outcome) in due {
+            after.wakers.extend(slot.fill(Ok(outcome)));
             after.slots.push(slot);
         }
     }

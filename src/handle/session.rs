@@ -187,8 +187,11 @@ impl Session {
 
     /// Lobby, in progress, ended; host only.
     ///
+    /// With the [ready gate](crate::SessionSettings::ready_gate) on, the match starts only when all active and connected
+    /// members are ready. The host's own seat counts like any other; a dedicated host has none.
+    ///
     /// # Errors
-    /// `NotOwner`, `Ended`, `Stopped`.
+    /// `InvalidState` naming who is not ready, `NotOwner`, `Ended`, `Stopped`.
     #[doc(alias = "StartSession")]
     #[doc(alias = "EndSession")]
     pub fn set_phase(&self, phase: Phase) -> Pending<Revision> {
@@ -479,7 +482,7 @@ impl Session {
         }
     }
 
-    fn change(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Revision> {
+    pub(super) fn change(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Revision> {
         self.claim.core().request(Kind::Change(self.claim.id()), command, |outcome| match outcome {
             Outcome::Revision(revision) => Ok(revision),
             other => Err(unfit(&other)),

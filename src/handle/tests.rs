@@ -640,6 +640,7 @@ fn a_verdict_goes_out_with_a_reason_that_fits() {
         name: "Bob".into(),
         external: None,
         ticket: Vec::new(),
+        party: Vec::new(),
         binding: [0; 32],
         deadline: LONG,
     };

@@ -11,7 +11,7 @@ use super::lan::{Lan, unit};
 use super::pending::{Outcome, Pending, unfit};
 use super::seat::Seat;
 use super::session::Session;
-use crate::proto::io::{Command, RequestId};
+use crate::proto::io::{Command, JoinCommand, RequestId};
 use crate::types::{AccountId, Error, ErrorKind, Found, HostRequest, Result, SessionId, SessionQuery, UserEvent};
 
 /// A local user, from [`Lan::sign_in`]. Cheap to clone; sessions and browsers keep it. When the last of these handles is
@@ -133,9 +133,69 @@ impl User {
         self.join_as(request.into())
     }
 
+    /// Joins with other local users of the same [`Lan`], all or none: their seats are given in one revision, each user then
+    /// has its own link and its own [`Session`], this user's first. Role, state, attributes and password of the request are
+    /// for all of them; one refusal is for all, and if one of them cannot take its seat up, all leave.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join), each user being checked; `InvalidArgument` where one is named twice, is of another `Lan`, or
+    /// there are more than 15 others.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{Lan, Preset, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let five = Duration::from_secs(5);
+    /// # let room = lan.sign_in("Ada")?.host(SessionSettings::new("room").max_members(3)).wait(five)?;
+    /// let (bob, cem) = (lan.sign_in("Bob")?, lan.sign_in("Cem")?);
+    /// let seats = bob.join_with(&[&cem], room.code()).wait(five)?;
+    /// assert_eq!(seats[1].user().id(), cem.id());
+    /// assert_eq!(room.snapshot().members.len(), 3);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    pub fn join_with(&self, others: &[&User], request: impl Into<JoinRequest>) -> Pending<Vec<Session>> {
+        self.join_with_as(others, request.into())
+    }
+
+    fn join_with_as(&self, others: &[&User], request: JoinRequest) -> Pending<Vec<Session>> {
+        let what = match self.party_command(others, request) {
+            Ok(what) => what,
+            Err(error) => return Pending::ready_with(Err(error)),
+        };
+        let account = self.id();
+        let mut users = vec![self.clone()];
+        users.extend(others.iter().map(|other| (*other).clone()));
+        let command = |request| Command::Join { request, account, what: Box::new(what) };
+        self.lan().core().request(Kind::Opening, command, move |outcome| match outcome {
+            Outcome::Seat(claim) => Ok(vec![Session::new(claim, users.swap_remove(0))]),
+            Outcome::Seats(claims) => {
+                Ok(claims.into_iter().zip(users).map(|(claim, user)| Session::new(claim, user)).collect())
+            }
+            other => Err(unfit(&other)),
+        })
+    }
+
+    fn party_command(&self, others: &[&User], request: JoinRequest) -> Result<JoinCommand> {
+        if let Some(other) = others.iter().find(|other| !Arc::ptr_eq(other.lan().core(), self.lan().core())) {
+            let why = format!("{} is a user of another Lan; it joins by itself", other.name());
+            return Err(Error::invalid(why));
+        }
+        let party: Vec<_> = others.iter().map(|other| other.id()).collect();
+        if party.contains(&self.id()) {
+            return Err(Error::invalid(format!("{} leads the party and is in it once", self.name())));
+        }
+        let what = request.into_command(party)?;
+        std::iter::once(&self).chain(others).try_for_each(|user| user.check_seat_name(&what.local_name))?;
+        if what.reserve_for.contains(&self.id()) {
+            return Err(Error::invalid("a seat of one's own is not reserved for oneself"));
+        }
+        Ok(what)
+    }
+
     fn join_as(&self, request: JoinRequest) -> Pending<Session> {
-        let command = request.into_command();
-        match command.and_then(|what| self.check_seat_name(&what.local_name).map(|()| what)) {
+        let command = self.party_command(&[], request);
+        match command {
             Err(error) => Pending::ready_with(Err(error)),
             Ok(what) => {
                 let account = self.id();

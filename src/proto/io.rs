@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use crate::types::{
     AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, Invite,
-    InviteId, InviteRequest, InvitesFrom, LanEvent, MemberUpdate, Password, PathKind, Phase, PublicKey, Reason,
-    Revision, RoomCode, Secret, SessionEvent, SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate,
-    UserEvent, Verdict,
+    InviteId, InviteRequest, InvitesFrom, LanEvent, MemberStatus, MemberUpdate, Password, PathKind, Phase, PublicKey,
+    Reason, Reservation, ReservationChange, ReservationId, ReserveRequest, Revision, RoomCode, Secret, SessionEvent,
+    SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
 };
 
 // ---------------------------------------------------------------------------------------------------- datagrams
@@ -273,6 +273,12 @@ pub(crate) struct JoinCommand {
     pub(crate) ticket: Vec<u8>,
     pub(crate) attributes: crate::types::Attributes,
     pub(crate) timeout: std::time::Duration,
+    /// The role, and the state of the new seat.
+    pub(crate) role: Option<String>,
+    pub(crate) status: MemberStatus,
+    /// Other local users to seat with this one, and accounts to reserve seats for: all or none.
+    pub(crate) party: Vec<AccountId>,
+    pub(crate) reserve_for: Vec<AccountId>,
 }
 
 /// What users ask for. Everything was checked for its own bounds before.
@@ -373,6 +379,40 @@ pub(crate) enum Command {
         seat: SeatId,
         data: Arc<[u8]>,
     },
+    // States, roles, turns, reservations.
+    SetStatus {
+        request: RequestId,
+        seat: SeatId,
+        status: MemberStatus,
+    },
+    Register {
+        request: RequestId,
+        seat: SeatId,
+    },
+    /// Without an account one's own.
+    SetRole {
+        request: RequestId,
+        seat: SeatId,
+        account: Option<AccountId>,
+        role: Option<String>,
+    },
+    SetTurn {
+        request: RequestId,
+        seat: SeatId,
+        accounts: Vec<AccountId>,
+    },
+    Reserve {
+        request: RequestId,
+        seat: SeatId,
+        what: Box<ReserveRequest>,
+    },
+    ChangeReservation {
+        request: RequestId,
+        seat: SeatId,
+        id: ReservationId,
+        expected: Option<u32>,
+        change: ReservationChange,
+    },
     /// Without a request where the last handle was dropped.
     Leave {
         request: Option<RequestId>,
@@ -415,6 +455,9 @@ pub(crate) enum Command {
 pub(crate) enum Answer {
     Unit,
     Seat(SeatId),
+    /// A join of several local users: in their order.
+    Seats(Vec<SeatId>),
+    Reservation(Revision, Reservation),
     Found(Vec<Found>),
     Revision(Revision),
     Diagnosis(Diagnosis),
@@ -432,6 +475,8 @@ pub(crate) struct SeatOpened {
     pub(crate) host_addresses: Vec<IpAddr>,
     pub(crate) control_port: u16,
     pub(crate) snapshot: Arc<SessionSnapshot>,
+    /// The reservation that its join made for others.
+    pub(crate) reservation: Option<ReservationId>,
 }
 
 /// What users get.

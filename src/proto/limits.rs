@@ -54,6 +54,12 @@ pub(crate) const INVITES: usize = 64;
 pub(crate) const EXPIRED_INVITES: usize = 64;
 /// Leavers a locked session takes back.
 pub(crate) const LEAVERS: usize = 32;
+/// Accounts that one join brings along.
+pub(crate) const PARTY: usize = crate::wire::frame::MAX_PARTY;
+/// Reservations of one session; about 700 bytes each, without its seats.
+pub(crate) const RESERVATIONS: usize = 32;
+/// Seats that one account holds for others in one session.
+pub(crate) const RESERVED_SEATS: usize = 16;
 /// Sessions hosted by one process.
 pub(crate) const HOSTED: usize = 64;
 /// Finds and browsers of one process.

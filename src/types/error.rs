@@ -121,6 +121,16 @@ impl Error {
         Self(Arc::new(Inner { kind, message, refusal: Some(refusal), current: None, retry_after }))
     }
 
+    /// A refusal with more words than its own.
+    pub(crate) fn refused_because(refusal: Refusal, message: impl Into<String>) -> Self {
+        let mut inner = match Arc::try_unwrap(Self::refused(refusal).0) {
+            Ok(inner) => inner,
+            Err(shared) => return Self(shared),
+        };
+        inner.message = message.into();
+        Self(Arc::new(inner))
+    }
+
     pub(crate) fn stale(current: Arc<SessionSnapshot>) -> Self {
         let message = format!("the settings have changed since: the state is now {}", current.revision);
         Self(Arc::new(Inner {

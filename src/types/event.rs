@@ -201,6 +201,9 @@ pub struct JoinAsk {
     /// The game's own bytes, at most 1,024.
     #[cfg_attr(feature = "serde", serde(with = "super::serde::hex"))]
     pub ticket: Vec<u8>,
+    /// The other local users of its process that are to be seated with it; they come under its ticket.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub party: Vec<AccountId>,
     /// 32 bytes that only this connection has: what a ticket may be bound to.
     #[cfg_attr(feature = "serde", serde(with = "super::serde::hex"))]
     pub binding: [u8; 32],

@@ -132,6 +132,11 @@ id16! {
     InviteId
 }
 
+id16! {
+    /// A reservation's id: 16 bytes, drawn by the host, or derived from the join that made it.
+    ReservationId
+}
+
 impl SessionId {
     /// An id from a name of one's own, for services whose ids are strings: SHA-256 of the name, cut to 16 bytes.
     /// It is unique only together with the founder's key, because anybody may use the same name.

@@ -109,6 +109,29 @@ impl Refusal {
         }
     }
 
+    /// The refusal of this code, where the code says all of it.
+    pub(crate) fn of_code(code: u16) -> Option<Self> {
+        let plain = [
+            Self::Full,
+            Self::RoleFull,
+            Self::Closed,
+            Self::Locked,
+            Self::InProgress,
+            Self::AlreadyMember,
+            Self::NotInvited,
+            Self::InviteExpired,
+            Self::NotFriend,
+            Self::BadPassword,
+            Self::Banned,
+            Self::NotFound,
+            Self::Ambiguous,
+            Self::HostUnreachable { tried: Vec::new() },
+            Self::TimedOut,
+            Self::Cancelled,
+        ];
+        plain.into_iter().find(|refusal| refusal.code() == code)
+    }
+
     /// The localisation key, `join.full`.
     #[must_use]
     pub fn id(&self) -> &'static str {

@@ -22,7 +22,7 @@ use super::error::Error;
 use super::facts::PublicFacts;
 use super::filter::{Field, Filter, check_field};
 use super::found::{Found, FoundAddress, Sources};
-use super::id::{InviteId, RoomCode, SessionId, base32};
+use super::id::{InviteId, ReservationId, RoomCode, SessionId, base32};
 use super::identity::External;
 use super::key::{AccountId, HostKey, PublicKey};
 use super::order::OrderBy;
@@ -65,6 +65,7 @@ macro_rules! as_text {
 as_text! {
     SessionId: "a session id as text",
     InviteId: "an invite id as text",
+    ReservationId: "a reservation id as text",
     AccountId: "an account id as text",
     HostKey: "a host key as text",
     RoomCode: "a room code",

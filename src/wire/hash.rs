@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 
-use crate::types::{AccountId, HostKey, SessionId, SessionKey};
+use crate::types::{AccountId, HostKey, ReservationId, SessionId, SessionKey};
 
 use super::datagram::GameTag;
 
@@ -29,6 +29,20 @@ pub(crate) fn hash<const N: usize>(context: &str, parts: &[&[u8]]) -> [u8; N] {
         *to = *from;
     }
     out
+}
+
+/// SHA-256 of these bytes alone.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (to, from) in out.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+/// The id of the reservation that a join made for the accounts that its leader brings along.
+pub(crate) fn party_id(leaders_nonce: &[u8; 16]) -> ReservationId {
+    ReservationId::from_bytes(hash("lansession party", &[leaders_nonce]))
 }
 
 /// The tag of a game id, at the start of every datagram.

@@ -17,6 +17,8 @@ pub(crate) enum Context {
     Seat,
     /// A host's account over a channel.
     Account,
+    /// A further local user's word that it takes part in a join.
+    SeatUser,
     /// A question where an account is.
     Locate,
     /// An inviter's pointer to a session.
@@ -27,8 +29,17 @@ pub(crate) enum Context {
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Advert, Self::Alive, Self::Goodbye, Self::Seat, Self::Account, Self::Locate, Self::Invite, Self::Knock];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Advert,
+        Self::Alive,
+        Self::Goodbye,
+        Self::Seat,
+        Self::Account,
+        Self::SeatUser,
+        Self::Locate,
+        Self::Invite,
+        Self::Knock,
+    ];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -37,6 +48,7 @@ impl Context {
             Self::Goodbye => "lansession goodbye",
             Self::Seat => "lansession seat",
             Self::Account => "lansession account",
+            Self::SeatUser => "lansession seat-user",
             Self::Locate => "lansession locate",
             Self::Invite => "lansession invite",
             Self::Knock => "lansession knock",

@@ -275,6 +275,7 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("external id", External::MAX_ID),
         ("reason text", Reason::MAX_TEXT),
         ("failure text", frame::MAX_TEXT),
+        ("accounts of a reservation", crate::types::Reservation::MAX_ACCOUNTS),
     ];
     let found: Vec<_> = table("limits").into_iter().map(|row| (row[0].clone(), row[1].replace(',', ""))).collect();
     let expected: Vec<_> = expected.iter().map(|(what, limit)| ((*what).to_owned(), limit.to_string())).collect();

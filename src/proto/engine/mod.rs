@@ -502,6 +502,12 @@ impl Engine {
             | Command::Kick { request, .. }
             | Command::Unban { request, .. }
             | Command::Say { request, .. }
+            | Command::SetStatus { request, .. }
+            | Command::Register { request, .. }
+            | Command::SetRole { request, .. }
+            | Command::SetTurn { request, .. }
+            | Command::Reserve { request, .. }
+            | Command::ChangeReservation { request, .. }
             | Command::Invite { request, .. }
             | Command::Revoke { request, .. }
             | Command::Destroy { request, .. }

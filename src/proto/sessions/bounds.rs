@@ -2,8 +2,8 @@
 
 use crate::proto::limits;
 use crate::types::{
-    AccountId, Attribute, Attributes, Error, ErrorKind, MemberUpdate, Profile, SessionSnapshot, Value, Visibility,
-    check_name,
+    AccountId, Attribute, Attributes, Error, ErrorKind, MemberStatus, MemberUpdate, Profile, Reason, Refusal,
+    SessionSnapshot, Value, Visibility, check_name,
 };
 
 /// What one member's attributes may weigh, so that a snapshot of a full session still fits one message.
@@ -64,6 +64,31 @@ pub(super) fn check_member_update(
         return Err(Error::invalid(format!("the member's attributes are {over} bytes over this session's bound")));
     }
     Ok(())
+}
+
+/// Whether a member may change its seat's state so.
+pub(super) fn check_status(state: &SessionSnapshot, account: AccountId, status: MemberStatus) -> Result<(), Error> {
+    let member = state.member(account);
+    let member = member.ok_or_else(|| Error::new(ErrorKind::InvalidState, "a dedicated host has no seat"))?;
+    if status == MemberStatus::Reserved && member.status != MemberStatus::Reserved {
+        let why = "a member that has registered is never reserved again; leave and join as reserved";
+        return Err(Error::new(ErrorKind::InvalidState, why));
+    }
+    Ok(())
+}
+
+/// Whether the session has this role.
+pub(super) fn check_role(state: &SessionSnapshot, name: &str) -> Result<(), Refusal> {
+    if state.roles.iter().any(|role| role.name == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = state.roles.iter().map(|role| role.name.as_str()).collect();
+    let have = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let mut why = format!("no role {name:?} here, there is: {have}");
+    while why.len() > Reason::MAX_TEXT {
+        why.pop();
+    }
+    Err(Refusal::Refused(Reason::from(why)))
 }
 
 /// Whether a lobby message is short enough.

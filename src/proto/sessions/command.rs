@@ -1,11 +1,13 @@
 //! What users ask of the seats they hold.
 
+use std::time::Duration;
+
 use super::Sessions;
 use super::core::{Core, Owner};
-use super::host::HostAuthority;
+use super::host::{Amendment, HostAuthority};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, Command, RequestId, SeatId};
-use crate::types::{Error, ErrorKind, Left, SessionKey};
+use crate::types::{Error, ErrorKind, Left, MemberUpdate, ReserveRequest, SessionKey};
 use crate::wire::frame::Request;
 
 impl Sessions {
@@ -45,6 +47,38 @@ impl Sessions {
                     self.at_host(request, seat, |host, core| host.say(core, request, &data));
                 }
             }
+            // States, roles, turns, reservations.
+            Command::SetStatus { request, seat, status } => {
+                let run = |host: &mut HostAuthority, core: &mut Core| host.set_status(core, request, status);
+                self.at_either(request, seat, Request::SetStatus(status), run);
+            }
+            // A host that has a seat was registered with it.
+            Command::Register { request, seat } => self.at_either(request, seat, Request::Register, |host, core| {
+                host.update_me(core, request, MemberUpdate::new());
+            }),
+            Command::SetRole { request, seat, account: None, role } => {
+                let body = Request::SetRole(role.clone());
+                self.at_either(request, seat, body, |host, core| host.set_role(core, request, None, role));
+            }
+            Command::SetRole { request, seat, account, role } => {
+                self.at_host(request, seat, |host, core| host.set_role(core, request, account, role));
+            }
+            Command::SetTurn { request, seat, accounts } => {
+                self.at_host(request, seat, |host, core| host.set_turn(core, request, accounts));
+            }
+            Command::Reserve { request, seat, what } => {
+                let millis = |ttl: Duration| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX);
+                let ReserveRequest { accounts, role, ttl } = (*what).clone();
+                let body = Request::Reserve { accounts, role, ttl: ttl.map(millis) };
+                self.at_either(request, seat, body, |host, core| host.reserve_here(core, request, &what));
+            }
+            Command::ChangeReservation { request, seat, id, expected, change } => {
+                let amendment = Amendment { id, expected, change };
+                let Amendment { change, .. } = amendment.clone();
+                let body = Request::ChangeReservation { id, expected, change };
+                let run = |host: &mut HostAuthority, core: &mut Core| host.amend_here(core, request, &amendment);
+                self.at_either(request, seat, body, run);
+            }
             Command::SetFriends { .. } | Command::Invite { .. } | Command::Revoke { .. } => self.social(command),
             Command::Leave { request, seat } => self.leave(request, seat),
             Command::Destroy { request, seat } => {
@@ -61,6 +95,20 @@ impl Sessions {
         }
     }
 
+    /// A member asks its host, a host does it.
+    fn at_either(
+        &mut self,
+        request: RequestId,
+        seat: SeatId,
+        body: Request,
+        run: impl FnOnce(&mut HostAuthority, &mut Core),
+    ) {
+        match self.members.get_mut(&seat) {
+            Some(member) => member.request(&mut self.core, request, body),
+            None => self.at_host(request, seat, run),
+        }
+    }
+
     /// Only the host may; a seat that is no host's or none at all is told so.
     pub(super) fn at_host(
         &mut self,
@@ -69,6 +117,7 @@ impl Sessions {
         run: impl FnOnce(&mut HostAuthority, &mut Core),
     ) {
         if let Some(host) = self.hosts.values_mut().find(|host| host.seat == seat) {
+            host.expire(&mut self.core);
             run(host, &mut self.core);
         } else if self.members.contains_key(&seat) {
             let why = "only the session's host may do this";

@@ -50,6 +50,7 @@ pub(super) struct Core {
     next_link: u64,
     next_seat: u64,
     next_derivation: u64,
+    next_attach: u64,
 }
 
 impl Core {
@@ -69,6 +70,7 @@ impl Core {
             next_link: 2,
             next_seat: 1,
             next_derivation: 1,
+            next_attach: u64::MAX,
         }
     }
 
@@ -76,6 +78,12 @@ impl Core {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         bytes
+    }
+
+    /// A join of a companion, which nobody asked for by itself: from the top, where the handles' own never come.
+    pub(super) fn attach_id(&mut self) -> RequestId {
+        self.next_attach -= 1;
+        RequestId(self.next_attach)
     }
 
     pub(super) fn seat_id(&mut self) -> SeatId {

@@ -83,6 +83,19 @@ impl Document {
                     events.joined.push(SessionEvent::MemberJoined { member, present_before: false, revision });
                 }
             }
+            Change::MemberClaimed(member) => {
+                let Some(at) = self.position(member.account) else { return };
+                let Some(held) = self.state.members.get_mut(at).filter(|held| held.number == member.number) else {
+                    return;
+                };
+                let before = std::mem::replace(held, member.clone());
+                if before.link != member.link && member.link == LinkState::Connected {
+                    events.links.push(SessionEvent::MemberBack { account: member.account, revision });
+                }
+                if *member != before {
+                    events.updated.entry(member.account).or_insert(before);
+                }
+            }
             Change::MemberAway(account) => {
                 if self.set_link(*account, LinkState::Away) {
                     events.links.push(SessionEvent::MemberAway { account: *account, revision });

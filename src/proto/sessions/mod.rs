@@ -14,6 +14,7 @@ mod host;
 mod join;
 
 mod member;
+mod party;
 mod publication;
 mod social;
 
@@ -25,8 +26,9 @@ pub(crate) use self::publication::{Publication, SessionsEvent};
 
 use self::core::{Core, Derivation, Owner};
 use self::host::HostAuthority;
-use self::join::{JoinAttempt, JoinSpec, Outcome};
+use self::join::{JoinAttempt, JoinSpec};
 use self::member::MemberSeat;
+use self::party::Party;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, Answer, JoinCommand, LinkEvent, LinkId, LocalUser, Output, RequestId, SeatId};
 use crate::proto::limits;
@@ -43,6 +45,8 @@ pub(crate) struct Sessions {
     hosts: BTreeMap<SessionKey, HostAuthority>,
     members: BTreeMap<SeatId, MemberSeat>,
     joins: BTreeMap<RequestId, JoinAttempt>,
+    /// Joins of several local users whose leader has its seat.
+    parties: BTreeMap<RequestId, Party>,
     /// The host's own addresses, best first.
     addresses: Vec<IpAddr>,
     last_incarnation: u64,
@@ -57,6 +61,7 @@ impl Sessions {
             hosts: BTreeMap::new(),
             members: BTreeMap::new(),
             joins: BTreeMap::new(),
+            parties: BTreeMap::new(),
             addresses: Vec::new(),
             last_incarnation: 0,
         }
@@ -95,8 +100,9 @@ impl Sessions {
 
     fn end_all(&mut self, account: Option<AccountId>, why: &Left) {
         let ours = |other: AccountId| account.is_none() || account == Some(other);
+        self.end_parties(&ours);
         let joins: Vec<_> =
-            self.joins.iter().filter(|(_, join)| ours(join.spec.account())).map(|(&request, _)| request).collect();
+            self.joins.iter().filter(|(_, join)| join.spec.accounts().any(ours)).map(|(&request, _)| request).collect();
         joins.into_iter().for_each(|request| self.cancel_now(request));
         let members: Vec<_> = self.members.iter().filter(|(_, m)| ours(m.account())).map(|(&seat, _)| seat).collect();
         for seat in members {
@@ -163,7 +169,7 @@ impl Sessions {
         let hosted = self.hosts.values().any(|host| host.uses_name(account, local_name));
         let member = self.members.values().any(|m| m.account() == account && m.local_name == local_name);
         let join = self.joins.values().any(|j| j.spec.account() == account && j.local_name == local_name);
-        if hosted || member || join {
+        if hosted || member || join || self.party_uses(account, local_name) {
             let why = format!("this user has a session named {local_name:?}; give this one another local name");
             return Err(Error::new(ErrorKind::AlreadyExists, why));
         }
@@ -253,6 +259,10 @@ impl Sessions {
             invite: what.target.invite(),
             password_key: None,
             rounds: self.core.tuning.password_rounds,
+            role: what.role,
+            status: what.status,
+            party: self.companions(&what.party, &what.local_name)?,
+            reserve_for: what.reserve_for.into_iter().map(|account| (account, self.core.random())).collect(),
         };
         JoinAttempt::new(&mut self.core, request, what.local_name, spec, what.password, to)
     }
@@ -272,6 +282,7 @@ impl Sessions {
             join.give_up(&mut self.core);
             self.core.done(request, Err(Error::refused(Refusal::Cancelled)));
         }
+        self.end_party(request, Error::refused(Refusal::Cancelled));
     }
 
     /// What happened on a link.
@@ -328,24 +339,10 @@ impl Sessions {
         }
     }
 
-    fn join_ended(&mut self, request: RequestId, outcome: Option<Outcome>) {
-        let Some(outcome) = outcome else { return };
-        let Some(join) = self.joins.remove(&request) else { return };
-        match outcome {
-            Outcome::Failed(error) => self.core.done(request, Err(error)),
-            Outcome::Said => self.core.done(request, Ok(Answer::Unit)),
-            Outcome::Seated(seated) => {
-                let seat = self.core.seat_id();
-                self.core.owners.insert(seated.link.id, Owner::Member(seat));
-                let member = MemberSeat::new(&mut self.core, seat, request, join.local_name, join.spec, *seated);
-                self.members.insert(seat, member);
-            }
-        }
-    }
-
     fn member_ended(&mut self, seat: SeatId, ended: Option<Left>) {
         let Some(why) = ended else { return };
         if let Some(member) = self.members.remove(&seat) {
+            self.party_lost(seat, &why);
             member.end(&mut self.core, why);
         }
     }
@@ -390,8 +387,10 @@ impl Sessions {
         for link in self.core.doorman.expired(now) {
             self.evict(link);
         }
-        for host in self.hosts.values_mut() {
-            host.handle_timeout(&mut self.core);
+        for key in self.hosts.keys().copied().collect::<Vec<_>>() {
+            if self.hosts.get_mut(&key).is_some_and(|host| !host.handle_timeout(&mut self.core)) {
+                self.destroy(key, Left::Destroyed);
+            }
         }
         for seat in self.members.keys().copied().collect::<Vec<_>>() {
             let ended = self.members.get_mut(&seat).and_then(|member| member.handle_timeout(&mut self.core));

@@ -4,7 +4,7 @@ use super::Sessions;
 use super::join::{JoinAttempt, JoinSpec, Resolved};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Command, RequestId};
-use crate::types::{AccountId, Attributes, Error, Invite, InviteId, InviteState, SessionKey};
+use crate::types::{AccountId, Attributes, Error, Invite, InviteId, InviteState, MemberStatus, SessionKey};
 use crate::wire::frame::Request;
 
 impl Sessions {
@@ -89,6 +89,10 @@ impl Sessions {
             invite: Some(invite.id),
             password_key: None,
             rounds: self.core.tuning.password_rounds,
+            role: None,
+            status: MemberStatus::Active,
+            party: Vec::new(),
+            reserve_for: Vec::new(),
         };
         let join = JoinAttempt::new(&mut self.core, request, String::new(), spec, None, to)?;
         Ok(join.rejecting(invite.id))

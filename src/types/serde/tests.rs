@@ -252,6 +252,7 @@ fn reasons_refusals_and_ends() {
         name: "Bob".into(),
         external: None,
         ticket: vec![1, 2],
+        party: Vec::new(),
         binding: [3; 32],
         deadline: Duration::from_secs(3),
     };

@@ -33,6 +33,7 @@ impl Encode for Change {
             Self::Phase(phase) => (6_u32, phase).encode(to),
             Self::Turn(accounts) => (7_u32, accounts).encode(to),
             Self::Role { account, role } => (8_u32, account, role).encode(to),
+            Self::MemberClaimed(member) => (9_u32, member).encode(to),
         }
     }
 }
@@ -53,6 +54,7 @@ impl<C> Decode<C> for Change {
             6 => Self::Phase(Decode::decode(from)?),
             7 => Self::Turn(values::turn(from)?),
             8 => Self::Role { account: Decode::decode(from)?, role: values::role(from)? },
+            9 => Self::MemberClaimed(Decode::decode(from)?),
             // A change that cannot be applied leaves a state that nobody has.
             _ => return Err(DecodeError::Other("unknown change")),
         })
@@ -144,25 +146,7 @@ impl<C> Decode<C> for Refusal {
     fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
         let code = u16::decode(from)?;
         let bytes = codec::bytes::<MAX_DETAILS, _>(from)?;
-        let plain = [
-            Self::Full,
-            Self::RoleFull,
-            Self::Closed,
-            Self::Locked,
-            Self::InProgress,
-            Self::AlreadyMember,
-            Self::NotInvited,
-            Self::InviteExpired,
-            Self::NotFriend,
-            Self::BadPassword,
-            Self::Banned,
-            Self::NotFound,
-            Self::Ambiguous,
-            Self::HostUnreachable { tried: Vec::new() },
-            Self::TimedOut,
-            Self::Cancelled,
-        ];
-        if let Some(refusal) = plain.into_iter().find(|refusal| refusal.code() == code) {
+        if let Some(refusal) = Self::of_code(code) {
             return Ok(refusal);
         }
         if code == (Self::Incompatible { ours: 0, theirs: 0 }).code() {

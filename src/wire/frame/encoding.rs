@@ -7,7 +7,7 @@ use bincode::error::{DecodeError, EncodeError};
 use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
 use super::social::{invite_bytes, invite_ids};
 use super::users::Rows;
-use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET};
+use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET, reservations};
 use crate::types::{AccountId, InviteId, InviteState, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
@@ -57,6 +57,10 @@ impl Encode for Request {
             Self::UpdateMe(update) => (0_u32, update).encode(to),
             Self::Say(data) => (1_u32, data).encode(to),
             Self::Register => 2_u32.encode(to),
+            Self::SetStatus(status) => (3_u32, status).encode(to),
+            Self::SetRole(role) => (4_u32, role).encode(to),
+            Self::Reserve { accounts, role, ttl } => (5_u32, accounts, role, ttl).encode(to),
+            Self::ChangeReservation { id, expected, change } => (6_u32, id, expected, change).encode(to),
             Self::Invite(request) => (7_u32, request).encode(to),
             Self::Revoke { invite, hold_only } => (8_u32, invite.to_bytes(), hold_only).encode(to),
         }
@@ -69,6 +73,18 @@ impl<C> Decode<C> for Request {
             0 => Decode::decode(from).map(Self::UpdateMe),
             1 => codec::bytes::<MAX_SAY, _>(from).map(Self::Say),
             2 => Ok(Self::Register),
+            3 => Decode::decode(from).map(Self::SetStatus),
+            4 => values::role(from).map(Self::SetRole),
+            5 => Ok(Self::Reserve {
+                accounts: reservations::accounts(from)?,
+                role: values::role(from)?,
+                ttl: Decode::decode(from)?,
+            }),
+            6 => Ok(Self::ChangeReservation {
+                id: Decode::decode(from)?,
+                expected: Decode::decode(from)?,
+                change: Decode::decode(from)?,
+            }),
             7 => Decode::decode(from).map(Self::Invite),
             8 => Ok(Self::Revoke {
                 invite: Decode::decode(from).map(InviteId::from_bytes)?,
@@ -87,6 +103,7 @@ impl Encode for DoneResult {
             Self::Failed { code, text, retry_after_ms } => {
                 (1_u32, code, codec::clip(text, MAX_TEXT), retry_after_ms).encode(to)
             }
+            Self::Reserved(revision, reservation) => (3_u32, revision, reservation).encode(to),
         }
     }
 }
@@ -100,6 +117,7 @@ impl<C> Decode<C> for DoneResult {
                 text: codec::text::<MAX_TEXT, _>(from)?,
                 retry_after_ms: Decode::decode(from)?,
             }),
+            3 => Ok(Self::Reserved(Decode::decode(from)?, Decode::decode(from)?)),
             2 => Ok(Self::Invited(Decode::decode(from)?, invite_ids(from)?)),
             _ => Err(DecodeError::Other("unknown result")),
         }

@@ -2,7 +2,8 @@
 
 use crate::types::{
     AccountId, AccountRow, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus,
-    MemberUpdate, Refusal, Revision, SessionId, SessionKey, SessionSnapshot,
+    MemberUpdate, Refusal, Reservation, ReservationChange, ReservationId, Revision, SessionId, SessionKey,
+    SessionSnapshot,
 };
 
 use super::social::VouchAsk;
@@ -156,6 +157,23 @@ pub(crate) enum Request {
     Say(Vec<u8>),
     /// `reserved` becomes `active`; a second one is a success.
     Register,
+    // States, roles, reservations.
+    /// The own seat's state; never back to `reserved`.
+    SetStatus(MemberStatus),
+    /// The own seat's role.
+    SetRole(Option<String>),
+    Reserve {
+        accounts: Vec<AccountId>,
+        role: Option<String>,
+        /// Milliseconds; `None`: as long as the session's timeouts say.
+        ttl: Option<u32>,
+    },
+    ChangeReservation {
+        id: ReservationId,
+        /// Only if this is its version.
+        expected: Option<u32>,
+        change: ReservationChange,
+    },
     /// Rows for these accounts.
     Invite(InviteRequest),
     /// Takes an invite back, or gives up only the seat that it holds.
@@ -184,4 +202,5 @@ pub(crate) enum DoneResult {
         text: String,
         retry_after_ms: u32,
     },
+    Reserved(Revision, Reservation),
 }

@@ -8,6 +8,7 @@ mod encoding;
 mod message;
 mod parts;
 mod proof;
+mod reservations;
 mod social;
 mod state;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
-pub(crate) use message::{Accept, Cause, DoneResult, Frame, Grant, Join, Proof, Request};
+pub(crate) use message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use social::{VouchAsk, knock};

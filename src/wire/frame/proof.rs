@@ -1,7 +1,7 @@
 //! What is signed inside the channel, digests and sizes (protocol.md, "Proofs").
 
 use super::MAX_PRE_SEAT;
-use super::message::{Frame, Grant, Join, Proof};
+use super::message::{Companion, Frame, Grant, Join, Proof};
 use crate::types::{AccountId, HostKey, Identity, Revision, SessionId, SessionKey, SessionSnapshot};
 use crate::wire::bytes::Writer;
 use crate::wire::sign::{self, Context};
@@ -58,6 +58,48 @@ impl Proof {
     fn statement(binding: &[u8; 32], host: HostKey, session: SessionId) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes(binding).bytes(host.as_bytes()).bytes(session.as_bytes());
+        writer.into_bytes()
+    }
+}
+
+impl Companion {
+    /// A further local user's word for one join: it counts on this channel only, at this host, for this session and for
+    /// the leader's very attempt.
+    pub(crate) fn prove(
+        user: &Identity,
+        binding: &[u8; 32],
+        session: SessionId,
+        host: HostKey,
+        leaders_nonce: &[u8; 16],
+    ) -> [u8; 64] {
+        let statement = Self::statement(user.account(), binding, session, host, leaders_nonce);
+        sign::sign(Context::SeatUser, user, &statement)
+    }
+
+    /// Whether this account signed for this channel, session, host and attempt.
+    #[must_use]
+    pub(crate) fn verify(
+        &self,
+        proof: &[u8; 64],
+        binding: &[u8; 32],
+        session: SessionId,
+        host: HostKey,
+        leaders_nonce: &[u8; 16],
+    ) -> bool {
+        let statement = Self::statement(self.account, binding, session, host, leaders_nonce);
+        sign::verify(Context::SeatUser, self.account.public_key(), &statement, proof)
+    }
+
+    fn statement(
+        account: AccountId,
+        binding: &[u8; 32],
+        session: SessionId,
+        host: HostKey,
+        leaders_nonce: &[u8; 16],
+    ) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let nonce = hash::sha256(leaders_nonce);
+        writer.bytes(binding).bytes(session.as_bytes()).bytes(host.as_bytes()).bytes(account.as_bytes()).bytes(&nonce);
         writer.into_bytes()
     }
 }

@@ -20,15 +20,27 @@ pub(crate) struct Delta {
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
-    MemberLeft { account: AccountId, why: Left },
+    MemberLeft {
+        account: AccountId,
+        why: Left,
+    },
     MemberJoined(Member),
     MemberAway(AccountId),
     MemberBack(AccountId),
-    MemberUpdated { account: AccountId, update: MemberUpdate, status: Option<MemberStatus> },
+    MemberUpdated {
+        account: AccountId,
+        update: MemberUpdate,
+        status: Option<MemberStatus>,
+    },
     Setting(SettingChange),
     Phase(Phase),
     Turn(Vec<AccountId>),
-    Role { account: AccountId, role: Option<String> },
+    Role {
+        account: AccountId,
+        role: Option<String>,
+    },
+    /// A reserved seat's account has come: the member as it is from now on.
+    MemberClaimed(Member),
 }
 
 /// One setting's new value.

@@ -5,7 +5,8 @@ use super::*;
 use crate::types::{
     AccountId, AccountRow, Attribute, Attributes, External, HostKey, Identity, InviteId, InviteRequest, InviteState,
     JoinPolicy, Left, LinkState, Member, MemberStatus, MemberTimeouts, MemberUpdate, Phase, PublicFacts, Reason,
-    Refusal, Revision, Role, SessionId, SessionKey, SessionSnapshot, Value, Visibility,
+    Refusal, Reservation, ReservationChange, ReservationId, Revision, Role, SessionId, SessionKey, SessionSnapshot,
+    Value, Visibility,
 };
 use crate::wire::{WireError, codec, fuzz, golden};
 
@@ -184,6 +185,45 @@ fn delta() -> Delta {
     }
 }
 
+/// Turns, roles and claimed seats.
+fn delta_of_places() -> Delta {
+    Delta {
+        cause: None,
+        changes: vec![
+            Change::Turn(vec![account(12), account(11)]),
+            Change::Role { account: account(12), role: Some("healer".into()) },
+            Change::Role { account: account(11), role: None },
+            Change::MemberClaimed(member(1, 12)),
+            Change::Setting(SettingChange::Roles(vec![Role::new("tank").max(2)])),
+            Change::Setting(SettingChange::Timeouts(MemberTimeouts::new())),
+            Change::Setting(SettingChange::ReadyGate(true)),
+        ],
+        digest: None,
+        ..delta()
+    }
+}
+
+/// Requests for states, roles and reservations, and their answer.
+fn places() -> Vec<(&'static str, Frame)> {
+    let (id, accounts) = (ReservationId::from_bytes([13; 16]), vec![account(11), account(12)]);
+    let request = |body| Frame::Request { number: 4, body };
+    let reservation =
+        Reservation { id, version: 2, accounts: accounts.clone(), expires_in: Some(Duration::from_secs(30)) };
+    let change = |change| request(Request::ChangeReservation { id, expected: None, change });
+    let extend = ReservationChange::Extend(accounts.clone());
+    vec![
+        ("request-status", request(Request::SetStatus(MemberStatus::Inactive))),
+        ("request-role", request(Request::SetRole(Some("tank".into())))),
+        ("request-reserve", request(Request::Reserve { accounts, role: Some("tank".into()), ttl: Some(60_000) })),
+        ("request-extend", request(Request::ChangeReservation { id, expected: Some(1), change: extend })),
+        ("request-shrink", change(ReservationChange::Shrink(vec![account(11)]))),
+        ("request-renew", change(ReservationChange::Renew)),
+        ("request-cancel", change(ReservationChange::Cancel)),
+        ("done-reserved", Frame::Done { number: 4, result: DoneResult::Reserved(revision(70_003), reservation) }),
+        ("delta-places", Frame::Delta(delta_of_places())),
+    ]
+}
+
 fn failed(code: u16, text: &str) -> DoneResult {
     DoneResult::Failed { code, text: text.into(), retry_after_ms: 250 }
 }
@@ -254,6 +294,12 @@ fn a_pointer_counts_as_it_was_signed_and_bounds_are_kept() {
 
 /// Every golden frame with its name.
 fn all() -> Vec<(&'static str, Frame)> {
+    let mut all = first();
+    all.extend(places());
+    all
+}
+
+fn first() -> Vec<(&'static str, Frame)> {
     let update = MemberUpdate::new().ready(true);
     let id = InviteId::from_bytes([10; 16]);
     let invite = InviteRequest::from([account(11), account(12)]).ttl(Duration::from_secs(60)).passes_password(true);

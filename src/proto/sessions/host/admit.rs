@@ -9,7 +9,7 @@ use super::super::bounds::{attribute_bytes, member_budget, members_own};
 use super::super::core::Core;
 use super::super::document::member_update;
 use super::super::doorman::Stage;
-use super::seat::{Applied, Seat};
+use super::seat::Applied;
 use super::vouch::Round;
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
@@ -17,8 +17,8 @@ use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, InviteState, JoinAsk, Left, LinkState, Member, Phase, PublicKey, Reason, Refusal, SessionEvent,
-    SessionId, Verdict, Visibility, WIRE_MAJOR,
+    AccountId, InviteState, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId,
+    Verdict, Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
 use crate::wire::hash;
@@ -185,7 +185,7 @@ impl HostAuthority {
         if self.doc.state().host == Some(account) {
             return Judgement::Refuse(Refusal::AlreadyMember);
         }
-        if let Some(seat) = self.seats.get(&account) {
+        if let Some(seat) = self.seats.get(&account).filter(|seat| !seat.held) {
             let again = seat.nonce == join.nonce || seat.link.is_none();
             return if again { Judgement::Back } else { Judgement::Challenge };
         }
@@ -197,16 +197,18 @@ impl HostAuthority {
             Some(refusal) => return Judgement::Refuse(refusal),
             None => {}
         }
-        let over = attribute_bytes(&join.attributes).saturating_sub(member_budget(self.doc.state().max_members));
-        if over > 0 {
-            let text = format!("the member's attributes are {over} bytes over this session's bound");
-            return Judgement::Refuse(Refusal::Refused(Reason::from(text)));
-        }
         if self.admission { Judgement::Ask } else { Judgement::Seat }
     }
 
-    /// Policy, phase and switches, seat: what is checked again after the game's word.
+    /// Policy, phase and switches, role, seat: what is checked again after the game's word. Who has a reserved seat is
+    /// judged by that: it only claims it.
     fn newcomer_refusal(&self, core: &Core, guest: &Guest, join: &Join) -> Option<Refusal> {
+        let held = self.is_held(guest.account());
+        let refusal = if held { None } else { self.entry_refusal(core, guest, join) };
+        refusal.or_else(|| self.place_refusal(core.now, guest.account(), &guest.link.binding, join))
+    }
+
+    fn entry_refusal(&self, core: &Core, guest: &Guest, join: &Join) -> Option<Refusal> {
         let (state, account) = (self.doc.state(), guest.account());
         if let Some(refusal) = self.policy_refusal(core, guest, join) {
             return Some(refusal);
@@ -220,12 +222,13 @@ impl HostAuthority {
         if state.locked && !self.leavers.contains(&account) {
             return Some(Refusal::Locked);
         }
-        self.is_full_for(account, core.now).then_some(Refusal::Full)
+        None
     }
 
     /// Its invite stands for it, or did when it took the seat that it holds.
     fn needs_no_password(&self, account: AccountId, now: Moment) -> bool {
-        self.seats.get(&account).is_some_and(|seat| !seat.proved) || self.invites.pass_password(account, now)
+        self.seats.get(&account).is_some_and(|seat| !seat.held && !seat.proved)
+            || self.invites.pass_password(account, now)
     }
 
     pub(super) fn wait(&mut self, id: LinkId, waiting: Waiting) {
@@ -297,6 +300,7 @@ impl HostAuthority {
             name: join.name.clone(),
             external: join.external.clone(),
             ticket: join.ticket.clone(),
+            party: join.party.iter().filter(|user| user.proof.is_some()).map(|user| user.account).collect(),
             binding: hash::bound(&guest.link.binding, "ticket", self.key.id),
             deadline: core.tuning.admission,
         });
@@ -312,10 +316,11 @@ impl HostAuthority {
             _ => None,
         });
         let Some((id, account, join)) = asked else { return };
+        let seated = self.seats.contains_key(&account) && !self.is_held(account);
         match verdict {
             Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
             Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
-            Verdict::Admit if self.seats.contains_key(&account) => self.refuse(core, id, Refusal::AlreadyMember),
+            Verdict::Admit if seated => self.refuse(core, id, Refusal::AlreadyMember),
             Verdict::Admit => {
                 let Some(guest) = self.guests.get(&id) else { return };
                 match self.newcomer_refusal(core, guest, &join) {
@@ -355,30 +360,15 @@ impl HostAuthority {
         let Some(guest) = self.guests.remove(&id) else { return };
         let account = guest.account();
         core.doorman.remove(id);
-        // They are in the order of their numbers: the first that is not its place leaves it free.
-        let taken = self.doc.state().members.iter().zip(0_u16..).take_while(|(member, at)| member.number == *at);
-        let number = u16::try_from(taken.count()).unwrap_or(u16::MAX);
-        let member = Member {
-            account,
-            name: join.name.clone(),
-            external: join.external.clone(),
-            number,
-            status: join.status,
-            link: LinkState::Connected,
-            ready: false,
-            is_host: false,
-            role: None,
-            attributes: members_own(&join.attributes),
-            joined_revision: self.doc.revision().number + 1,
-        };
         self.seat_of.insert(id, account);
-        let mut seat = Seat::new(core.now, self.key.id, guest.link, join.nonce, join.peer_incarnation);
-        seat.proved = join.password_proof.is_some();
-        self.seats.insert(account, seat);
+        let changes = self.place(core, account, guest.link, join);
         self.leavers.retain(|leaver| *leaver != account);
         self.tell_keys(core);
-        let used = self.invites.of(account);
-        self.commit(core, &[Change::MemberJoined(member)], None, Reply::Nobody);
+        // They take their seats in this very commit. Who has none but a reserved one has not come yet.
+        let companions = join.party.iter().filter(|companion| companion.proof.is_some());
+        let mut used = self.invites.of(account);
+        companions.for_each(|companion| used.extend(self.invites.of(companion.account)));
+        self.commit(core, &changes, None, Reply::Nobody);
         self.tell_inviters(core, &used, InviteState::Accepted);
         self.send_accept(core, account);
     }
@@ -390,12 +380,12 @@ impl HostAuthority {
         core.doorman.remove(id);
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let restarted = seat.nonce != join.nonce;
-        let was_away = seat.link.is_none();
+        let was_away = self.doc.state().member(account).is_some_and(|member| member.link == LinkState::Away);
         let former = seat.attach(core.now, self.key.id, guest.link);
+        seat.peer_incarnation = join.peer_incarnation;
         seat.proved |= join.password_proof.is_some();
         if restarted {
             seat.nonce = join.nonce;
-            seat.peer_incarnation = join.peer_incarnation;
             seat.applied = Applied::default();
             seat.invited.clear();
         }
@@ -470,7 +460,7 @@ impl HostAuthority {
         let Some(account) = self.guests.get(&id).map(Guest::account) else { return };
         if self.bans.contains(&account) {
             self.refuse(core, id, Refusal::Banned);
-        } else if self.seats.contains_key(&account) {
+        } else if self.seats.contains_key(&account) && !self.is_held(account) {
             self.give_back(core, id, &join);
         } else {
             self.judge_and_answer(core, id, join);

@@ -6,6 +6,7 @@ use super::super::bounds::{attribute_bytes, check_member_update, check_message, 
 use super::super::core::Core;
 use super::super::document::setting_changes;
 use super::super::publication::check_budget;
+use super::roles::check_caps;
 use super::seated::take_token;
 use super::{HostAuthority, Reply};
 use crate::proto::io::{Answer, Output, RequestId};
@@ -60,6 +61,7 @@ impl HostAuthority {
             let why = format!("max_members is {}: the attributes of {member} are too large", settings.max_members);
             return Err(Error::invalid(why));
         }
+        check_caps(&state)?;
         check_budget(&state)?;
         Ok((settings, state))
     }
@@ -73,6 +75,10 @@ impl HostAuthority {
     }
 
     pub(in super::super) fn set_phase(&mut self, core: &mut Core, request: RequestId, phase: Phase) {
+        if let Err(error) = self.check_gate(phase) {
+            core.done(request, Err(error));
+            return;
+        }
         let change = (self.doc.state().phase != phase).then_some(Change::Phase(phase));
         self.commit_settings(core, request, change.as_slice());
     }

@@ -3,7 +3,7 @@
 //! An invite is no token: whoever presents it has proved its account in TLS, and the row says which account it is for.
 //! Its time is the host's, and is over exactly when it is, whatever comes in that moment.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -282,11 +282,12 @@ impl HostAuthority {
         usize::from(state.max_members).saturating_sub(state.members.len())
     }
 
-    /// Whether no seat is left for this account. Seats that are held are for whom they are held; reserved slots are for
-    /// the invited.
-    pub(super) fn is_full_for(&self, account: AccountId, now: Moment) -> bool {
-        let public = self.doc.state().open_slots() == 0 && !self.invites.names(account, now);
-        public || self.free_seats() <= self.invites.held(Some(account), now)
+    /// Whether too few seats are left for a joiner and whom it brings; `needed` are those of them that have none yet. Seats
+    /// that are held are for whom they are held; reserved slots are for the invited, and for whom they bring.
+    pub(super) fn is_full_for(&self, account: AccountId, needed: &BTreeSet<AccountId>, now: Moment) -> bool {
+        let public = needed.len() > usize::from(self.doc.state().open_slots()) && !self.invites.names(account, now);
+        let held = |row: &&Row| row.holds(now) && !needed.contains(&row.invitee);
+        public || self.free_seats() < needed.len() + self.invites.rows.iter().filter(held).count()
     }
 
     /// Public seats, without those that are held.

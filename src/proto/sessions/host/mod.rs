@@ -4,8 +4,13 @@
 mod admit;
 mod command;
 mod invites;
+mod party;
+mod requests;
+mod reservations;
+mod roles;
 mod seat;
 mod seated;
+mod states;
 mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,7 +20,10 @@ use std::sync::Arc;
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
 use self::invites::Invites;
+pub(super) use self::reservations::Amendment;
+use self::reservations::Reservations;
 use self::seat::Seat;
+use self::states::Deadlines;
 use self::vouch::Vouching;
 use super::core::{Core, Derivation};
 use super::document::Document;
@@ -26,8 +34,8 @@ use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, encode};
 use crate::types::{
     AccountId, AccountRow, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus,
-    Password, Phase, PublicFacts, Revision, Secret, SessionEvent, SessionKey, SessionSettings, SessionSnapshot,
-    Visibility,
+    Password, Phase, PublicFacts, ReservationId, Revision, Secret, SessionEvent, SessionKey, SessionSettings,
+    SessionSnapshot, Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -39,6 +47,7 @@ enum Reply {
     Nobody,
     Unit(RequestId),
     Revision(RequestId),
+    Reservation(RequestId, ReservationId),
 }
 
 #[derive(Debug)]
@@ -77,6 +86,8 @@ pub(super) struct HostAuthority {
     leavers: VecDeque<AccountId>,
     /// How seats ended whose holders may not know it: a member that dials back learns it instead of being seated again.
     gone: VecDeque<([u8; 16], Left)>,
+    deadlines: Deadlines,
+    reservations: Reservations,
     log: VecDeque<(u64, Encoded)>,
     log_bytes: usize,
     next_ask: u64,
@@ -132,6 +143,8 @@ impl HostAuthority {
             vouching: Vouching::new(core.now),
             leavers: VecDeque::new(),
             gone: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            reservations: Reservations::default(),
             log: VecDeque::new(),
             log_bytes: 0,
             next_ask: 1,
@@ -175,9 +188,11 @@ impl HostAuthority {
             host_addresses: addresses.to_vec(),
             control_port: port,
             snapshot: snapshot.clone(),
+            reservation: None,
         })));
         core.done(request, Ok(Answer::Seat(self.seat)));
         core.tell(self.seat, super::first_events(&snapshot, self.user.identity.account()), Some(snapshot));
+        self.opened(core.now);
         self.publish(core);
     }
 
@@ -196,6 +211,7 @@ impl HostAuthority {
     }
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
+        self.expire(core);
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
             || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
         // Expired is expired, whatever comes at that very moment.
@@ -242,11 +258,8 @@ impl HostAuthority {
         for seat in self.seats.values_mut() {
             seat.deliver(core, &message);
         }
-        match reply {
-            Reply::Nobody => {}
-            Reply::Unit(request) => core.done(request, Ok(Answer::Unit)),
-            Reply::Revision(request) => core.done(request, Ok(Answer::Revision(revision))),
-        }
+        self.follow(core.now, changes);
+        self.answer_reply(core, reply, revision);
         core.tell(self.seat, events, Some(Arc::new(self.doc.state().clone())));
         self.publish(core);
         revision
@@ -318,22 +331,27 @@ impl HostAuthority {
         core.tell(self.seat, vec![SessionEvent::Left { why: own }], None);
     }
 
-    pub(super) fn handle_timeout(&mut self, core: &mut Core) {
+    /// Whether the session lives on.
+    #[must_use]
+    pub(super) fn handle_timeout(&mut self, core: &mut Core) -> bool {
         if self.wake.flatten().is_some_and(|at| at > core.now) {
-            return;
+            return true;
         }
         self.wake = None;
         // What is promised until now counts until now: before anybody waits for it.
+        self.expire(core);
         self.expire_invites(core);
         self.time_out_guests(core);
         self.time_out_seats(core);
+        !self.is_abandoned(core.now)
     }
 
     pub(super) fn poll_timeout(&mut self, core: &Core) -> Option<Moment> {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
-            self.wake = Some(guests.chain(seats).chain(self.invites.deadline()).min());
+            let promises = [self.deadlines.next(), self.invites.deadline()].into_iter().flatten();
+            self.wake = Some(guests.chain(seats).chain(promises).min());
         }
         self.wake.flatten()
     }

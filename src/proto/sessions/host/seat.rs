@@ -8,7 +8,7 @@ use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, Link};
 use crate::proto::tuning::Tuning;
-use crate::types::{InviteId, Revision, SessionId};
+use crate::types::{AccountId, InviteId, Revision, SessionId};
 use crate::wire::frame::{Frame, MAX_MESSAGE};
 use crate::wire::hash;
 
@@ -36,6 +36,10 @@ pub(super) struct Seat {
     pub(super) updates: Bucket,
     /// The queue was full: deltas are dropped, a snapshot follows once it has drained.
     collapsed: bool,
+    /// Reserved for its account, which has not come for it yet.
+    pub(super) held: bool,
+    /// Who took it for its account in a join of several, until that account's own link is there.
+    pub(super) leader: Option<AccountId>,
     last_resync: Option<Moment>,
     resync: Option<Revision>,
 }
@@ -45,10 +49,19 @@ impl Seat {
         Self {
             game_key: hash::bound(&link.binding, "game", session),
             link: Some(link),
+            peer_incarnation,
+            ..Self::without_link(now, nonce)
+        }
+    }
+
+    fn without_link(now: Moment, nonce: [u8; 16]) -> Self {
+        Self {
+            link: None,
             receiving: false,
             nonce,
-            peer_incarnation,
+            peer_incarnation: 0,
             confirmed: false,
+            game_key: [0; 32],
             proved: false,
             invited: VecDeque::new(),
             accepted: now,
@@ -57,9 +70,21 @@ impl Seat {
             says: Bucket::new(now),
             updates: Bucket::new(now),
             collapsed: false,
+            held: false,
+            leader: None,
             last_resync: None,
             resync: None,
         }
+    }
+
+    /// For an account that is not there.
+    pub(super) fn held(now: Moment, nonce: [u8; 16]) -> Self {
+        Self { held: true, ..Self::without_link(now, nonce) }
+    }
+
+    /// For another local user of a joiner: its link is on the way.
+    pub(super) fn awaited(now: Moment, nonce: [u8; 16], until: Moment, leader: AccountId) -> Self {
+        Self { away_until: Some(until), leader: Some(leader), ..Self::without_link(now, nonce) }
     }
 
     /// Another connection takes the seat over; the former link, if there was one.
@@ -70,6 +95,7 @@ impl Seat {
         self.resync = None;
         self.accepted = now;
         self.away_until = None;
+        self.leader = None;
         self.link.replace(link)
     }
 

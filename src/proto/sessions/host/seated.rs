@@ -8,9 +8,7 @@ use super::{HostAuthority, Reply};
 use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::encode;
-use crate::types::{
-    AccountId, Error, InviteState, Left, Member, MemberStatus, MemberUpdate, Revision, SessionEvent, Visibility,
-};
+use crate::types::{AccountId, Error, InviteState, Left, Member, MemberUpdate, Revision, SessionEvent, Visibility};
 use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
 
 impl HostAuthority {
@@ -50,13 +48,12 @@ impl HostAuthority {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         if seat.applied.contains(number) {
             let invited = seat.invited.iter().find(|(of, _)| *of == number).map(|(_, ids)| ids.clone());
-            let revision = self.doc.revision();
             match invited {
                 Some(ids) => {
-                    let result = DoneResult::Invited(revision, ids);
+                    let result = DoneResult::Invited(self.doc.revision(), ids);
                     self.insist(core, account, &Frame::Done { number, result });
                 }
-                None => self.reply(core, account, number, Ok(revision)),
+                None => self.repeated(core, account, number, &body),
             }
             return;
         }
@@ -65,15 +62,6 @@ impl HostAuthority {
             Request::UpdateMe(update) => {
                 let result = self.update_member(core, account, update, cause);
                 self.reply(core, account, number, result);
-            }
-            Request::Register => {
-                let reserved = self.doc.state().member(account).is_some_and(|m| m.status == MemberStatus::Reserved);
-                let change =
-                    Change::MemberUpdated { account, update: MemberUpdate::new(), status: Some(MemberStatus::Active) };
-                self.note_applied(account, number);
-                let revision =
-                    if reserved { self.commit(core, &[change], cause, Reply::Nobody) } else { self.doc.revision() };
-                self.reply(core, account, number, Ok(revision));
             }
             Request::Invite(_) | Request::Revoke { .. } => self.invite_request(core, account, number, body),
             Request::Say(data) => {
@@ -87,6 +75,8 @@ impl HostAuthority {
                     self.spread(core, Some(account), &data.into());
                 }
             }
+            // States, roles, reservations.
+            body => self.place_request(core, account, number, body),
         }
     }
 
@@ -126,7 +116,7 @@ impl HostAuthority {
         }
     }
 
-    fn note_applied(&mut self, account: AccountId, number: u32) {
+    pub(super) fn note_applied(&mut self, account: AccountId, number: u32) {
         if let Some(seat) = self.seats.get_mut(&account) {
             seat.applied.insert(number);
         }
@@ -174,7 +164,7 @@ impl HostAuthority {
     }
 
     /// After the delta it caused, so a requester is up to date when it is answered.
-    fn reply(&mut self, core: &mut Core, account: AccountId, number: u32, result: Result<Revision, Error>) {
+    pub(super) fn reply(&mut self, core: &mut Core, account: AccountId, number: u32, result: Result<Revision, Error>) {
         let result = match result {
             Ok(revision) => DoneResult::Ok(revision),
             Err(error) => DoneResult::Failed {
@@ -266,9 +256,36 @@ impl HostAuthority {
 
     /// The seat is free again; its link has been ended before.
     pub(super) fn free(&mut self, core: &mut Core, account: AccountId, why: Left, reply: Reply) {
-        let Some(seat) = self.seats.remove(&account) else { return };
+        if self.seats.contains_key(&account) {
+            self.vacate(core, &[account], &why, Vec::new(), None, reply);
+        }
+    }
+
+    /// Frees these seats and those that go with them, in one revision with what else is to change.
+    pub(super) fn vacate(
+        &mut self,
+        core: &mut Core,
+        gone: &[AccountId],
+        why: &Left,
+        mut changes: Vec<Change>,
+        cause: Option<Cause>,
+        reply: Reply,
+    ) -> Revision {
+        let removed = matches!(why, Left::Kicked(_) | Left::Banned(_));
+        for &account in gone {
+            changes.extend(self.forget_seat(account, why));
+            for follower in self.followers(account, removed) {
+                changes.extend(self.forget_seat(follower, &Left::Left));
+            }
+        }
+        self.tell_keys(core);
+        self.commit_some(core, &changes, cause, reply)
+    }
+
+    fn forget_seat(&mut self, account: AccountId, why: &Left) -> Option<Change> {
+        let seat = self.seats.remove(&account)?;
         // One that never said a word may have lost the link on which its end was told, too.
-        if !matches!(why, Left::Left) {
+        if !matches!(why, Left::Left) && !seat.held {
             self.gone.push_back((seat.nonce, why.clone()));
             if self.gone.len() > limits::GONE {
                 self.gone.pop_front();
@@ -280,8 +297,7 @@ impl HostAuthority {
                 self.leavers.pop_front();
             }
         }
-        self.tell_keys(core);
-        self.commit(core, &[Change::MemberLeft { account, why }], None, reply);
+        Some(Change::MemberLeft { account, why: why.clone() })
     }
 
     pub(super) fn time_out_seats(&mut self, core: &mut Core) {
@@ -325,6 +341,6 @@ pub(super) fn take_token(core: &Core, bucket: &mut super::Bucket) -> Result<(), 
     bucket.take(core.now, core.tuning.message_interval, limits::MESSAGE_BURST).map_err(too_many)
 }
 
-fn too_many(after: std::time::Duration) -> Error {
+pub(super) fn too_many(after: std::time::Duration) -> Error {
     Error::refused(crate::types::Refusal::TooManyRequests { after })
 }

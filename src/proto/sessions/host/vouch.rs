@@ -40,7 +40,10 @@ impl Vouching {
     /// Others are there to be asked now.
     pub(super) fn roster_changed(&mut self, changes: &[Change]) {
         let roster = |change: &Change| {
-            matches!(change, Change::MemberJoined(_) | Change::MemberLeft { .. } | Change::MemberBack(_))
+            matches!(
+                change,
+                Change::MemberJoined(_) | Change::MemberClaimed(_) | Change::MemberLeft { .. } | Change::MemberBack(_)
+            )
         };
         if changes.iter().any(roster) {
             self.no.clear();

@@ -39,6 +39,8 @@ pub(super) struct Seated {
     pub(super) accept: Box<Accept>,
     /// The address it was reached at first, then the others.
     pub(super) addresses: Vec<SocketAddr>,
+    /// When the whole join has taken too long.
+    pub(super) deadline: Moment,
 }
 
 /// How a join ended.
@@ -95,7 +97,8 @@ impl JoinAttempt {
         }
         let over = spec.bytes_over();
         if over > 0 {
-            let why = format!("the join's attributes and ticket are {over} bytes over what a host reads of a joiner");
+            let why =
+                format!("the join's attributes, ticket and party are {over} bytes over what a host reads of a joiner");
             return Err(Error::invalid(why));
         }
         let deriving = password.is_some();
@@ -234,7 +237,7 @@ impl JoinAttempt {
                 link.send(core.now, &mut core.actions, &Frame::Ack);
                 let mut addresses = vec![link.remote];
                 addresses.extend(self.candidates.iter().filter(|&&other| other != link.remote));
-                Some(Outcome::Seated(Box::new(Seated { link, accept, addresses })))
+                Some(Outcome::Seated(Box::new(Seated { link, accept, addresses, deadline: self.deadline })))
             }
             Frame::Refuse { refusal, sticky } => {
                 self.hang_up(core);

@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 
 use crate::proto::io::LocalUser;
 use crate::types::{
-    AccountId, Attributes, HostKey, InviteId, MemberStatus, PublicKey, Secret, SessionKey, SessionSettings,
+    AccountId, Attributes, HostKey, InviteId, MemberStatus, PublicKey, ReservationId, Secret, SessionKey,
+    SessionSettings,
 };
-use crate::wire::frame::{Accept, Join, join_fits, knock};
+use crate::wire::frame::{Accept, Companion, Join, join_fits, knock};
 use crate::wire::hash;
 
 use super::super::host::ANY_SESSION;
@@ -26,11 +27,22 @@ pub(in super::super) struct JoinSpec {
     pub(in super::super) invite: Option<InviteId>,
     pub(in super::super) password_key: Option<Secret>,
     pub(in super::super) rounds: NonZeroU32,
+    pub(in super::super) role: Option<String>,
+    pub(in super::super) status: MemberStatus,
+    /// The other local users of this join, each with the nonce of its own seat.
+    pub(in super::super) party: Vec<(LocalUser, [u8; 16])>,
+    /// The accounts for which seats are to be reserved.
+    pub(in super::super) reserve_for: Vec<(AccountId, [u8; 16])>,
 }
 
 impl JoinSpec {
     pub(in super::super) fn account(&self) -> AccountId {
         self.user.identity.account()
+    }
+
+    /// Its own and the other local users'.
+    pub(in super::super) fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        std::iter::once(self.account()).chain(self.party.iter().map(|(user, _)| user.identity.account()))
     }
 
     pub(in super::super) fn frame(&self, version: u32, host: PublicKey, binding: &[u8; 32]) -> Join {
@@ -56,10 +68,52 @@ impl JoinSpec {
             // Always: the policy may be another one than was advertised by the time the host reads this.
             knock: Some(knock(&self.user.identity, session, host, incarnation, peer)),
             invite: self.invite.map(InviteId::to_bytes),
-            role: None,
-            status: MemberStatus::Active,
-            party: Vec::new(),
+            role: self.role.clone(),
+            status: self.status,
+            party: self.companions(host, binding),
         }
+    }
+
+    fn companions(&self, host: HostKey, binding: &[u8; 32]) -> Vec<Companion> {
+        let session = self.key.map_or(ANY_SESSION, |key| key.id);
+        let users = self.party.iter().map(|(user, nonce)| Companion {
+            account: user.identity.account(),
+            name: user.name.clone(),
+            external: user.external.clone(),
+            attributes: self.attributes.clone(),
+            nonce: *nonce,
+            role: self.role.clone(),
+            proof: Some(Companion::prove(&user.identity, binding, session, host, &self.nonce)),
+        });
+        let others = self.reserve_for.iter().map(|&(account, nonce)| Companion {
+            account,
+            name: format!("{account:?}"),
+            external: None,
+            attributes: Attributes::new(),
+            nonce,
+            role: self.role.clone(),
+            proof: None,
+        });
+        users.chain(others).collect()
+    }
+
+    /// What a companion says on its own link: that it is the one whose seat this is.
+    pub(in super::super) fn of_companion(&self, user: LocalUser, nonce: [u8; 16], peer_incarnation: u64) -> Self {
+        Self {
+            user,
+            nonce,
+            peer_incarnation,
+            ticket: Vec::new(),
+            invite: None,
+            party: Vec::new(),
+            reserve_for: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The reservation that this join makes.
+    pub(in super::super) fn reservation(&self) -> Option<ReservationId> {
+        (!self.reserve_for.is_empty()).then(|| hash::party_id(&self.nonce))
     }
 
     /// By how much the join is larger than what a host reads of a peer without a seat.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::seek::Seek;
 use self::social::Social;
-use super::bounds::{check_member_update, check_message};
+use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;
 use super::document::Document;
 use super::join::{JoinSpec, Seated};
@@ -20,8 +20,8 @@ use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened}
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, AccountRow, Error, ErrorKind, Left, Refusal, Revision, SessionEvent, SessionKey, SessionSettings,
-    SessionSnapshot,
+    AccountId, AccountRow, Error, ErrorKind, Left, Reason, Refusal, Revision, SessionEvent, SessionKey,
+    SessionSettings, SessionSnapshot,
 };
 use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
 use crate::wire::hash;
@@ -60,37 +60,23 @@ pub(super) struct MemberSeat {
     next_number: u32,
     /// A resync was asked for; when to ask again.
     resync: Option<Moment>,
+    /// Its user has been told of it: not before all users of one join have their seats.
+    told: bool,
     social: Social,
 }
 
 impl MemberSeat {
-    /// Takes the seat that a join brought, and tells its user: the seat, the answer, then the first events.
-    pub(super) fn new(
-        core: &mut Core,
-        seat: SeatId,
-        request: RequestId,
-        local_name: String,
-        mut spec: JoinSpec,
-        seated: Seated,
-    ) -> Self {
-        let Seated { link, accept, addresses } = seated;
-        let snapshot = Arc::new(accept.snapshot.clone());
-        spec.key = Some(snapshot.key);
-        spec.host_key = Some(snapshot.host_key);
-        let account = spec.account();
-        core.outputs.push_back(Output::SeatOpened(Box::new(SeatOpened {
-            seat,
-            user: account,
-            local_name: local_name.clone(),
-            is_host: false,
-            host_addresses: ips(&addresses),
-            control_port: link.remote.port(),
-            snapshot: snapshot.clone(),
-        })));
-        let mut this = Self {
+    /// Takes the seat that a join brought. Its user sees nothing of it before [`open`](Self::open).
+    pub(super) fn new(now: Moment, seat: SeatId, local_name: String, mut spec: JoinSpec, seated: Seated) -> Self {
+        let Seated { link, accept, addresses, .. } = seated;
+        spec.key = Some(accept.snapshot.key);
+        spec.host_key = Some(accept.snapshot.host_key);
+        // They have theirs now: who comes back to its seat brings nobody.
+        spec.party.clear();
+        Self {
             seat,
             local_name,
-            key: snapshot.key,
+            key: accept.snapshot.key,
             spec,
             addresses,
             silence: Duration::from_millis(accept.host_silence.clamp(*SILENCE.start(), *SILENCE.end()).into()),
@@ -100,12 +86,47 @@ impl MemberSeat {
             open: BTreeMap::new(),
             next_number: 1,
             resync: None,
-            social: Social::new(core.now),
+            told: false,
+            social: Social::new(now),
+        }
+    }
+
+    /// Shows the seat to its user: the seat and its key. The answer comes next, then [`begin`](Self::begin).
+    pub(super) fn open(&mut self, core: &mut Core) {
+        self.told = true;
+        let port = match &self.side {
+            Side::Linked(link) => Some(link.remote.port()),
+            Side::Seeking(_) => self.addresses.first().map(SocketAddr::port),
         };
-        this.tell_key(core);
-        core.done(request, Ok(Answer::Seat(seat)));
-        core.tell(seat, super::first_events(&snapshot, account), Some(snapshot));
-        this
+        core.outputs.push_back(Output::SeatOpened(Box::new(SeatOpened {
+            seat: self.seat,
+            user: self.account(),
+            local_name: self.local_name.clone(),
+            is_host: false,
+            host_addresses: ips(&self.addresses),
+            control_port: port.unwrap_or_default(),
+            snapshot: Arc::new(self.view.state().clone()),
+            reservation: self.spec.reservation(),
+        })));
+        self.tell_key(core);
+    }
+
+    /// Its first events.
+    pub(super) fn begin(&mut self, core: &mut Core) {
+        // Said in each Join; the host has made it.
+        self.spec.reserve_for.clear();
+        let snapshot = Arc::new(self.view.state().clone());
+        let mut events = super::first_events(&snapshot, self.account());
+        if self.is_seeking() {
+            events.push(SessionEvent::Reconnecting);
+        }
+        core.tell(self.seat, events, Some(snapshot));
+    }
+
+    fn tell(&self, core: &mut Core, events: Vec<SessionEvent>, snapshot: Option<Arc<SessionSnapshot>>) {
+        if self.told {
+            core.tell(self.seat, events, snapshot);
+        }
     }
 
     pub(super) fn account(&self) -> AccountId {
@@ -114,6 +135,9 @@ impl MemberSeat {
 
     fn tell_key(&mut self, core: &mut Core) {
         let Side::Linked(link) = &self.side else { return };
+        if !self.told {
+            return;
+        }
         let keys = vec![(self.account(), hash::bound(&link.binding, "game", self.key.id).into())];
         core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys });
     }
@@ -152,7 +176,7 @@ impl MemberSeat {
             Frame::Snapshot(snapshot) => self.snapshot(core, *snapshot, None),
             Frame::Done { number, result } => self.answered(core, number, result),
             Frame::Message { from, data } => {
-                core.tell(self.seat, vec![SessionEvent::Message { from, data: data.into() }], None);
+                self.tell(core, vec![SessionEvent::Message { from, data: data.into() }], None);
             }
             Frame::VouchAsk(question) => self.vouch(core, &question),
             Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
@@ -174,11 +198,14 @@ impl MemberSeat {
         let events = self.view.apply(delta.revision, &delta.changes);
         self.resync = None;
         if let Some(Cause { account, number }) = delta.cause {
-            if account == self.account() {
+            // Its reservation comes with Done.
+            let body = self.open.get(&number).map(|open| &open.body);
+            let reserves = matches!(body, Some(Request::Reserve { .. } | Request::ChangeReservation { .. }));
+            if account == self.account() && !reserves {
                 self.settle(core, number, Ok(delta.revision));
             }
         }
-        core.tell(self.seat, events, Some(Arc::new(self.view.state().clone())));
+        self.tell(core, events, Some(Arc::new(self.view.state().clone())));
         if delta.digest.is_some_and(|digest| digest != view_digest(self.view.state())) {
             // No revision to go on from: the whole state is wanted.
             self.ask_resync(core, Revision { number: 0, ..have });
@@ -195,7 +222,7 @@ impl MemberSeat {
             self.resync = None;
             events.extend(self.view.adopt(snapshot));
         }
-        core.tell(self.seat, events, Some(Arc::new(self.view.state().clone())));
+        self.tell(core, events, Some(Arc::new(self.view.state().clone())));
     }
 
     fn ask_resync(&mut self, core: &mut Core, have: Revision) {
@@ -221,7 +248,15 @@ impl MemberSeat {
         let checked = match &body {
             Request::UpdateMe(update) => check_member_update(self.view.state(), self.account(), update),
             Request::Say(data) => check_message(data),
-            Request::Register | Request::Revoke { .. } => Ok(()),
+            Request::Register
+            | Request::Revoke { .. }
+            | Request::Reserve { .. }
+            | Request::ChangeReservation { .. } => Ok(()),
+            Request::SetStatus(status) => check_status(self.view.state(), self.account(), *status),
+            Request::SetRole(role) => {
+                let known = role.as_ref().map_or(Ok(()), |role| check_role(self.view.state(), role));
+                known.map_err(Error::refused)
+            }
             Request::Invite(request) => request.check(),
         };
         if let Err(error) = checked {
@@ -240,6 +275,12 @@ impl MemberSeat {
     fn answered(&mut self, core: &mut Core, number: u32, result: DoneResult) {
         let result = match result {
             DoneResult::Ok(revision) => Ok(revision),
+            DoneResult::Reserved(revision, reservation) => {
+                if let Some(open) = self.open.remove(&number) {
+                    core.done(open.request, Ok(Answer::Reservation(revision, reservation)));
+                }
+                return;
+            }
             DoneResult::Invited(revision, ids) => {
                 let asked = self.open.get(&number).map(|open| &open.body);
                 if !matches!(asked, Some(Request::Invite(_))) {
@@ -257,13 +298,18 @@ impl MemberSeat {
 
     fn settle(&mut self, core: &mut Core, number: u32, result: Result<Revision, Error>) {
         let Some(open) = self.open.remove(&number) else { return };
-        let answer = |revision| match open.body {
-            Request::Say(_) | Request::Revoke { .. } => Answer::Unit,
+        let result = result.and_then(|revision| match open.body {
+            Request::Say(_) | Request::Revoke { .. } => Ok(Answer::Unit),
+            Request::UpdateMe(_) | Request::Register | Request::SetStatus(_) | Request::SetRole(_) => {
+                Ok(Answer::Revision(revision))
+            }
             // No host of ours answers so.
-            Request::Invite(_) => Answer::Invites(Vec::new()),
-            Request::UpdateMe(_) | Request::Register => Answer::Revision(revision),
-        };
-        core.done(open.request, result.map(answer));
+            Request::Invite(_) => Ok(Answer::Invites(Vec::new())),
+            Request::Reserve { .. } | Request::ChangeReservation { .. } => {
+                Err(Error::new(ErrorKind::NotFound, "the reservation is over"))
+            }
+        });
+        core.done(open.request, result);
     }
 
     #[must_use]
@@ -312,8 +358,10 @@ impl MemberSeat {
     /// The link is lost, the seat is not: the host is looked for where it was.
     fn link_lost(&mut self, core: &mut Core) {
         self.resync = None;
-        core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys: Vec::new() });
-        core.tell(self.seat, vec![SessionEvent::Reconnecting], None);
+        if self.told {
+            core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys: Vec::new() });
+        }
+        self.tell(core, vec![SessionEvent::Reconnecting], None);
         core.events.push_back(SessionsEvent::HostSuspect { key: self.key });
         self.side = Side::Seeking(Seek::new(core.now, core.now + self.grace + core.tuning.give_up));
         self.seek_round(core);
@@ -343,7 +391,7 @@ impl MemberSeat {
         for open in std::mem::take(&mut self.open).into_values() {
             core.done(open.request, Err(Error::new(ErrorKind::Ended, format!("the seat has ended: {why}"))));
         }
-        core.tell(self.seat, vec![SessionEvent::Left { why }], None);
+        self.tell(core, vec![SessionEvent::Left { why }], None);
     }
 
     /// What this seat is to those who ask for the account.
@@ -386,7 +434,16 @@ fn error_of(code: u16, text: String, retry_after_ms: u32) -> Error {
         4 => ErrorKind::AlreadyExists,
         5 => ErrorKind::NotOwner,
         6 => ErrorKind::Forbidden,
+        11 => ErrorKind::Stale,
         code if code == too_many.code() => return Error::refused(too_many),
+        code if code == Refusal::Refused(Reason::default()).code() => {
+            let said = text.strip_prefix("the host refused: ").unwrap_or(&text).to_owned();
+            return Error::refused_because(Refusal::Refused(Reason::from(said)), text);
+        }
+        code if Refusal::of_code(code).is_some() => {
+            return Refusal::of_code(code)
+                .map_or_else(|| Error::invalid(&*text), |r| Error::refused_because(r, &*text));
+        }
         _ => ErrorKind::Refused,
     };
     Error::new(kind, text)

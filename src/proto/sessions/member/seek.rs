@@ -179,8 +179,10 @@ impl MemberSeat {
         if self.addresses.first() != Some(&remote) {
             self.addresses.retain(|address| *address != remote);
             self.addresses.insert(0, remote);
-            let addresses = ips(&self.addresses);
-            core.outputs.push_back(Output::SeatAddresses { seat: self.seat, addresses });
+            if self.told {
+                let addresses = ips(&self.addresses);
+                core.outputs.push_back(Output::SeatAddresses { seat: self.seat, addresses });
+            }
         }
         self.side = Side::Linked(link);
         self.tell_key(core);

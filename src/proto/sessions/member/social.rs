@@ -120,14 +120,14 @@ impl MemberSeat {
         if state.is_final() {
             self.social.forget(invite);
         }
-        core.tell(self.seat, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
+        self.tell(core, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
     }
 
     /// The word of this machine on one of them. A seat that is held for who cannot be told of it is given up.
     pub(in super::super) fn invite_delivery(&mut self, core: &mut Core, invite: InviteId, state: InviteState) {
         let made = self.social.invites.iter().find(|(id, _)| *id == invite);
         let Some(&(_, account)) = made else { return };
-        core.tell(self.seat, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
+        self.tell(core, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
         if let (InviteState::Unreachable, Side::Linked(link)) = (state, &mut self.side) {
             let (number, body) = (self.next_number, Request::Revoke { invite, hold_only: true });
             self.next_number += 1;

@@ -5,8 +5,11 @@ mod hostile;
 mod invites;
 mod life;
 mod order;
+mod parties;
 mod random;
 mod refusals;
+mod roles;
+mod states;
 mod trouble;
 mod vouch;
 
@@ -203,6 +206,10 @@ impl Net {
             ticket: Vec::new(),
             attributes: Attributes::new(),
             timeout: Duration::from_secs(5),
+            role: None,
+            status: MemberStatus::Active,
+            party: Vec::new(),
+            reserve_for: Vec::new(),
         }
     }
 

@@ -1,0 +1,205 @@
+//! How long a member stays in each state (protocol.md, "Member states").
+//!
+//! One deadline a member, set when it enters a state and cancelled when it leaves it. These are promises to members, not
+//! guesses about links: a deadline that is due comes before whatever else happens at its moment, and a host that slept
+//! puts none off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::bounds::check_status;
+use super::super::core::Core;
+use super::{HostAuthority, Reply};
+use crate::proto::clock::Moment;
+use crate::proto::io::{Answer, RequestId};
+use crate::types::{AccountId, Error, Left, MemberStatus, MemberUpdate, Revision};
+use crate::wire::frame::{Cause, Change, SettingChange};
+
+/// When members' states end by themselves.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    of: BTreeMap<AccountId, Moment>,
+    order: BTreeSet<(Moment, AccountId)>,
+    /// When the session ends for want of members.
+    empty: Option<Moment>,
+}
+
+impl Deadlines {
+    pub(super) fn set(&mut self, account: AccountId, at: Option<Moment>) {
+        if let Some(former) = self.of.remove(&account) {
+            self.order.remove(&(former, account));
+        }
+        if let Some(at) = at {
+            self.of.insert(account, at);
+            self.order.insert((at, account));
+        }
+    }
+
+    pub(super) fn get(&self, account: AccountId) -> Option<Moment> {
+        self.of.get(&account).copied()
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.order.first().map(|(at, _)| *at).into_iter().chain(self.empty).min()
+    }
+
+    fn due(&self, now: Moment) -> Vec<AccountId> {
+        self.order.iter().take_while(|(at, _)| *at <= now).map(|(_, account)| *account).collect()
+    }
+}
+
+impl HostAuthority {
+    /// Follows a commit: who entered a state has its time, who left one has none.
+    pub(super) fn follow(&mut self, now: Moment, changes: &[Change]) {
+        let gone = changes.iter().filter_map(|change| match change {
+            Change::MemberLeft { account, .. } => Some(*account),
+            Change::MemberClaimed(member) => Some(member.account),
+            _ => None,
+        });
+        self.reservations.release(&gone.collect::<BTreeSet<_>>());
+        for change in changes {
+            match change {
+                Change::MemberJoined(member) => self.arm(now, member.account),
+                Change::MemberUpdated { account, status: Some(_), .. } => self.arm(now, *account),
+                // A claim that stays reserved goes on with the time it has.
+                Change::MemberClaimed(member) if member.status != MemberStatus::Reserved => {
+                    self.arm(now, member.account);
+                }
+                Change::MemberLeft { account, .. } => self.deadlines.set(*account, None),
+                Change::Setting(SettingChange::Timeouts(_)) => self.arm_all(now),
+                _ => {}
+            }
+        }
+        if !self.doc.state().members.is_empty() {
+            self.deadlines.empty = None;
+        } else if self.deadlines.empty.is_none() {
+            self.deadlines.empty = self.doc.state().timeouts.empty.map(|after| now + after);
+        }
+    }
+
+    /// The session is open. One without members waits for its first as long as it may be empty; only where that is no time
+    /// at all it waits without end, or it could never have one.
+    pub(super) fn opened(&mut self, now: Moment) {
+        let waits = self.doc.state().timeouts.empty.filter(|after| !after.is_zero());
+        self.deadlines.empty = waits.filter(|_| self.doc.state().members.is_empty()).map(|after| now + after);
+        self.wake = None;
+    }
+
+    fn arm(&mut self, now: Moment, account: AccountId) {
+        let Some(member) = self.doc.state().member(account) else { return };
+        let timeouts = self.doc.state().timeouts;
+        let after = match member.status {
+            MemberStatus::Active => None,
+            MemberStatus::Ready => timeouts.ready,
+            // The host's own seat is never free before its session ends.
+            _ if member.is_host => None,
+            MemberStatus::Inactive => timeouts.inactive,
+            MemberStatus::Reserved => return self.arm_reserved(now, account, timeouts.reserved),
+        };
+        self.deadlines.set(account, after.map(|after| now + after));
+    }
+
+    /// All seats of one reservation end together.
+    fn arm_reserved(&mut self, now: Moment, account: AccountId, timeout: Option<Duration>) {
+        let together = self.reservations.beside(account).find_map(|other| self.deadlines.get(other));
+        let after = self.reservations.ttl_of(account).or(timeout);
+        self.deadlines.set(account, together.or_else(|| after.map(|after| now + after)));
+    }
+
+    /// Other timeouts: they count from now on. A reservation with a time of its own keeps it.
+    fn arm_all(&mut self, now: Moment) {
+        let own_time = |account| self.reservations.ttl_of(account).is_some();
+        let members = self.doc.state().members.iter().map(|member| member.account);
+        let members: Vec<_> = members.filter(|account| !own_time(*account)).collect();
+        for account in &members {
+            self.deadlines.set(*account, None);
+        }
+        for account in members {
+            self.arm(now, account);
+        }
+        self.deadlines.empty = None;
+    }
+
+    /// Ends the states whose time is up; all that end at one moment do so in one revision.
+    pub(in super::super) fn expire(&mut self, core: &mut Core) {
+        // `ready` may become `inactive` and that end at once; nothing goes further.
+        for _ in 0..3 {
+            let due = self.deadlines.due(core.now);
+            if due.is_empty() {
+                return;
+            }
+            let (mut gone, mut changes) = (Vec::new(), Vec::new());
+            for account in due {
+                match self.doc.state().member(account).map(|member| member.status) {
+                    Some(MemberStatus::Ready) => changes.push(status_change(account, MemberStatus::Inactive)),
+                    Some(MemberStatus::Reserved | MemberStatus::Inactive) => gone.push(account),
+                    Some(MemberStatus::Active) | None => self.deadlines.set(account, None),
+                }
+            }
+            for account in &gone {
+                self.end_link(core, *account, Some(Left::Expired));
+            }
+            self.vacate(core, &gone, &Left::Expired, changes, None, Reply::Nobody);
+        }
+    }
+
+    /// Whether nobody has been in it for as long as it may be empty.
+    pub(super) fn is_abandoned(&self, now: Moment) -> bool {
+        self.deadlines.empty.is_some_and(|at| at <= now)
+    }
+
+    /// A member's own word on its state; one without effect makes no revision.
+    pub(super) fn change_status(
+        &mut self,
+        core: &mut Core,
+        account: AccountId,
+        status: MemberStatus,
+        cause: Option<Cause>,
+        reply: Reply,
+    ) -> Result<Revision, Error> {
+        check_status(self.doc.state(), account, status)?;
+        let same = self.doc.state().member(account).is_some_and(|member| member.status == status);
+        let change = (!same).then(|| status_change(account, status));
+        Ok(self.commit_some(core, change.as_slice(), cause, reply))
+    }
+
+    pub(in super::super) fn set_status(&mut self, core: &mut Core, request: RequestId, status: MemberStatus) {
+        let account = self.user.identity.account();
+        if let Err(error) = self.change_status(core, account, status, None, Reply::Revision(request)) {
+            core.done(request, Err(error));
+        }
+    }
+
+    /// Commits what there is to commit; nothing is a success at the present revision.
+    pub(super) fn commit_some(
+        &mut self,
+        core: &mut Core,
+        changes: &[Change],
+        cause: Option<Cause>,
+        reply: Reply,
+    ) -> Revision {
+        if !changes.is_empty() {
+            return self.commit(core, changes, cause, reply);
+        }
+        let revision = self.doc.revision();
+        self.answer_reply(core, reply, revision);
+        revision
+    }
+
+    /// Answers whoever waits here for a commit.
+    pub(super) fn answer_reply(&self, core: &mut Core, reply: Reply, revision: Revision) {
+        match reply {
+            Reply::Nobody => {}
+            Reply::Unit(request) => core.done(request, Ok(Answer::Unit)),
+            Reply::Revision(request) => core.done(request, Ok(Answer::Revision(revision))),
+            Reply::Reservation(request, id) => {
+                let reservation = self.reservation(core.now, id);
+                core.done(request, Ok(Answer::Reservation(revision, reservation)));
+            }
+        }
+    }
+}
+
+fn status_change(account: AccountId, status: MemberStatus) -> Change {
+    Change::MemberUpdated { account, update: MemberUpdate::new(), status: Some(status) }
+}
