@@ -8,6 +8,7 @@ mod browser;
 mod builder;
 pub(crate) mod core;
 mod deliver;
+mod dump;
 mod events;
 mod inbox;
 mod join;

@@ -24,6 +24,8 @@ pub(crate) mod announcer;
 pub(crate) mod clock;
 pub(crate) mod directory;
 pub(crate) mod discovery;
+#[cfg(any(feature = "net", feature = "testing", test))]
+pub(crate) mod disturb;
 pub(crate) mod engine;
 pub(crate) mod finder;
 pub(crate) mod io;

@@ -35,6 +35,7 @@ mod machine;
 mod paths;
 mod scaffold;
 mod seats;
+mod stops;
 mod tools;
 
 /// The game of all these tests.
