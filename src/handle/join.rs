@@ -181,7 +181,19 @@ impl JoinRequest {
             crate::types::check_name("the role's name", role, Role::MAX_NAME)?;
         }
         check_party(&party, &reserve_for)?;
-        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout, role, status, party, reserve_for })
+        Ok(JoinCommand {
+            target,
+            local_name,
+            password,
+            ticket,
+            attributes,
+            timeout,
+            role,
+            status,
+            party,
+            reserve_for,
+            patient: true,
+        })
     }
 }
 

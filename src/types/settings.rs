@@ -354,6 +354,8 @@ pub struct HostRequest {
     pub(crate) show_account: bool,
     pub(crate) control_port: u16,
     pub(crate) admission: bool,
+    /// Made by matchmaking, and mobile until it is settled.
+    pub(crate) matchmaking: bool,
 }
 
 impl HostRequest {
@@ -372,6 +374,7 @@ impl HostRequest {
             show_account: false,
             control_port: 0,
             admission: false,
+            matchmaking: false,
         }
     }
 

@@ -37,6 +37,7 @@ mod paths;
 mod scaffold;
 mod seats;
 mod social;
+mod stops;
 mod tools;
 
 /// The game of all these tests.
