@@ -27,7 +27,7 @@ browse: until a signal or the line `quit`; `refresh` asks again, `diagnose` says
      with --receive-links, links of other processes are shown
 open: hands the link to the process of this game that receives links and ends with 0; where there is none it is that
      process: shows the link, joins it at the line `yes`, and receives others; `quit` ends it
-join: until a signal or the line `leave`; `say TEXT`, `ready on|off`, `friend ACCOUNT`, `invite ACCOUNT`,
+join: until a signal or the line `leave`; `say TEXT`, `ready on|off`, `friend ACCOUNT`, `invite ACCOUNT [SECONDS]`,
      `revoke INVITE`, `presence on|off`; `--invite FILE` is an invite that was printed with --json
      0 left, 1 nothing found, 3 refused, 4 ended by the host, 5 host lost
 match: joins the best session there is, or makes one and waits for others; then as join

@@ -24,7 +24,7 @@ exit: 0 the session was ended here, 1 it could not be hosted, 2 bad words";
 const COMMANDS: &str =
     "commands: set K=V | unset K | max N | open | close | lock | unlock | start | end | lobby | jip on|off
      kick MEMBER [REASON] | ban MEMBER [REASON] | say TEXT | members | quit
-     policy public|friends_only|invite_only | friend ACCOUNT | invite ACCOUNT | revoke INVITE | presence on|off
+     policy public|friends_only|invite_only | friend ACCOUNT | invite ACCOUNT [SECONDS] | revoke INVITE | presence on|off
      a MEMBER is the start of an account, or a player's name";
 
 #[tokio::main(flavor = "current_thread")]

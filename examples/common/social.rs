@@ -1,7 +1,10 @@
 //! Friends, invites and presence on the command line: the flags, the lines and the events of all programs.
 
+use std::time::Duration;
+
 use lansession::{
-    AccountId, Error, Invite, InviteId, InvitesFrom, JoinPolicy, Session, SettingsUpdate, UiTarget, User, UserEvent,
+    AccountId, Error, Invite, InviteId, InviteRequest, InvitesFrom, JoinPolicy, Session, SettingsUpdate, UiTarget,
+    User, UserEvent,
 };
 use serde_json::{Value as Json, json};
 
@@ -13,7 +16,7 @@ use super::output::Output;
 pub(crate) const FLAGS: &str = "[--friend ACCOUNT]... [--invites friends|anyone] [--presence]";
 
 /// What a session's lines can say beside their own.
-pub(crate) const LINES: &str = "friend ACCOUNT | invite ACCOUNT | revoke INVITE | presence on|off";
+pub(crate) const LINES: &str = "friend ACCOUNT | invite ACCOUNT [SECONDS] | revoke INVITE | presence on|off";
 
 /// What the flags say.
 #[derive(Default)]
@@ -93,9 +96,15 @@ fn befriend(user: &User, text: &str) -> Result<(), Failure> {
     Ok(user.set_friends(friends)?)
 }
 
+/// `ACCOUNT [SECONDS]`.
 async fn invite(session: &Session, output: &Output, text: &str) -> Result<(), Failure> {
-    let invitee = account(text)?;
-    for id in session.invite(invitee).await? {
+    let (whom, life) = text.split_once(' ').unwrap_or((text, ""));
+    let invitee = account(whom)?;
+    let mut request = InviteRequest::from(invitee);
+    if !life.is_empty() {
+        request = request.ttl(Duration::from_secs(life.parse()?));
+    }
+    for id in session.invite(request).await? {
         let fields = json!({ "invite": id.to_string(), "account": invitee.to_string() });
         output.event("invited", &format!("invited  {invitee} ({id})"), fields);
     }
