@@ -101,18 +101,18 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
             browse(&lan, user.as_ref(), query, &output, &mut stop).await?
         }
         "account" => {
-            social.begin(&lan.sign_in(profile)?, &output)?;
+            social::who(&lan.sign_in(profile)?, &output);
             0
         }
         "where" => {
             let user = lan.sign_in(profile)?;
-            social.begin(&user, &output)?;
+            social.begin(&user)?;
             let account = asked.unwrap_or_else(|| user.id());
             found(&lan, user.find(query.accounts([account])).await?, &output).await?
         }
         "match" => {
             let user = lan.sign_in(profile)?;
-            social.begin(&user, &output)?;
+            social.begin(&user)?;
             let settings = SessionSettings::new(format!("{}'s match", user.name())).max_members(max_members);
             let session = matched(&user, Matchmaking::new(query, settings), &output, &mut stop).await?;
             match session {
@@ -122,12 +122,13 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
         }
         "wait" => {
             let user = lan.sign_in(profile)?;
-            social.begin(&user, &output)?;
+            social.begin(&user)?;
+            social::who(&user, &output);
             wait(&user, &social, &output, &mut stop).await?
         }
         _ => {
             let user = lan.sign_in(profile)?;
-            social.begin(&user, &output)?;
+            social.begin(&user)?;
             // Whoever names an address wants it asked, whatever else is known of the session.
             let target = if at.is_empty() { target } else { target.or_find() };
             let target = invite.map_or(target, |invite| Target::Invite(Box::new(invite)));

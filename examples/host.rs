@@ -51,7 +51,7 @@ async fn run(mut output: Output) -> Result<(), Failure> {
     let mut stop = common::Stop::new();
     let lan = lan.start()?;
     let user = lan.sign_in(profile)?;
-    social.begin(&user, &output)?;
+    social.begin(&user)?;
     let session = user.host(request).await?;
     social.seated(&session)?;
     let mut events = session.events();

@@ -41,12 +41,10 @@ impl Social {
         Ok(social)
     }
 
-    /// Tells the library who the friends are and whose invites are welcome, and prints who this is.
-    pub(crate) fn begin(&self, user: &User, output: &Output) -> Result<(), Failure> {
+    /// Tells the library who the friends are and whose invites are welcome.
+    pub(crate) fn begin(&self, user: &User) -> Result<(), Failure> {
         user.set_friends(self.friends.iter().copied())?;
         user.receive_invites(self.invites)?;
-        let account = user.id().to_string();
-        output.event("account", &format!("account  {account}"), json!({ "account": account }));
         Ok(())
     }
 
@@ -57,6 +55,12 @@ impl Social {
         }
         Ok(())
     }
+}
+
+/// Prints who this is: what others put behind `--friend` and `invite`.
+pub(crate) fn who(user: &User, output: &Output) {
+    let account = user.id().to_string();
+    output.event("account", &format!("account  {account}"), json!({ "account": account }));
 }
 
 fn account(text: &str) -> Result<AccountId, Failure> {
