@@ -364,7 +364,6 @@ impl HostAuthority {
         self.seat_of.insert(id, account);
         let changes = self.place(core, account, guest.link, join);
         self.leavers.retain(|leaver| *leaver != account);
-        self.merge.claimed(account);
         self.tell_keys(core);
         // They take their seats in this very commit. Who has none but a reserved one has not come yet.
         let companions = join.party.iter().filter(|companion| companion.proof.is_some());

@@ -170,7 +170,9 @@ impl HostAuthority {
         if others.any(|row| row.inviter == inviter) {
             return Err(Error::new(ErrorKind::InvalidState, "this member holds a seat by another invite already"));
         }
-        let (free, held) = (self.free_seats(), self.invites.held(what.invitees.first().copied(), now));
+        let invitees = what.invitees.iter().copied().collect();
+        let free = self.free_seats().saturating_sub(self.merge.held(&invitees, now));
+        let held = self.invites.held(what.invitees.first().copied(), now);
         if (held + 1) * 2 > free {
             let why = format!("{held} of {free} open seats are held; invites hold at most half of them");
             return Err(Error::new(ErrorKind::InvalidState, why));
@@ -283,11 +285,17 @@ impl HostAuthority {
     }
 
     /// Whether too few seats are left for a joiner and whom it brings; `needed` are those of them that have none yet. Seats
-    /// that are held are for whom they are held; reserved slots are for the invited, and for whom they bring.
+    /// that are held are for whom they are held, by an invite or by a grant; reserved slots are for the invited, and for
+    /// whom they bring.
     pub(super) fn is_full_for(&self, account: AccountId, needed: &BTreeSet<AccountId>, now: Moment) -> bool {
-        let public = needed.len() > usize::from(self.doc.state().open_slots()) && !self.invites.names(account, now);
+        if needed.is_empty() {
+            return false;
+        }
+        let granted = self.merge.held(needed, now);
+        let promised = self.invites.names(account, now) || self.merge.are_granted(needed, now);
+        let public = !promised && needed.len() + granted > usize::from(self.doc.state().open_slots());
         let held = |row: &&Row| row.holds(now) && !needed.contains(&row.invitee);
-        public || self.free_seats() < needed.len() + self.invites.rows.iter().filter(held).count()
+        public || self.free_seats() < needed.len() + granted + self.invites.rows.iter().filter(held).count()
     }
 
     /// Public seats, without those that are held.

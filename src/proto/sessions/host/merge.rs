@@ -73,6 +73,11 @@ impl Merge {
         self.grants.iter().filter(|(other, until)| !accounts.contains(other) && **until > now).count()
     }
 
+    /// Whether a seat is held for each of these accounts.
+    pub(super) fn are_granted(&self, accounts: &BTreeSet<AccountId>, now: Moment) -> bool {
+        accounts.iter().all(|account| self.grants.get(account).is_some_and(|until| *until > now))
+    }
+
     /// The account has its seat.
     pub(super) fn claimed(&mut self, account: AccountId) {
         self.grants.remove(&account);
@@ -316,12 +321,6 @@ impl HostAuthority {
         }
         self.wake = None;
         seats
-    }
-
-    /// Whether the seats that these accounts need are held for members of other sessions.
-    pub(super) fn is_granted_away(&self, needed: &BTreeSet<AccountId>, now: Moment) -> bool {
-        let held = self.merge.held(needed, now);
-        held > 0 && !needed.is_empty() && usize::from(self.public_seats(now)) < needed.len() + held
     }
 
     // -------------------------------------------------------------------------------------------------- both

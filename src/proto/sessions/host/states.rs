@@ -59,7 +59,10 @@ impl HostAuthority {
         self.reservations.release(&gone.collect::<BTreeSet<_>>());
         for change in changes {
             match change {
-                Change::MemberJoined(member) => self.arm(now, member.account),
+                Change::MemberJoined(member) => {
+                    self.merge.claimed(member.account);
+                    self.arm(now, member.account);
+                }
                 Change::MemberUpdated { account, status: Some(_), .. } => self.arm(now, *account),
                 // A claim that stays reserved goes on with the time it has.
                 Change::MemberClaimed(member) if member.status != MemberStatus::Reserved => {

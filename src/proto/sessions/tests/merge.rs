@@ -239,3 +239,70 @@ fn one_that_stays_settles_the_session_for_all() {
     merge(&mut net, a, seat, other);
     assert_eq!(outcomes(&mut net, a), [Merging::Busy]);
 }
+
+/// Somebody whose account is that of [`identity`].
+fn known(net: &mut Net, number: u8) -> usize {
+    let node = net.node();
+    net.nodes[node].users.clear();
+    net.user_with(node, "known", [number; 32]);
+    node
+}
+
+fn reserve_one(net: &mut Net, node: usize, seat: SeatId, number: u8) -> Result<Answer, Error> {
+    let what = Box::new(crate::types::ReserveRequest::from(identity(number).account()));
+    let request = net.command(node, |request| Command::Reserve { request, seat, what });
+    net.settle();
+    net.answer(node, request)
+}
+
+fn hold_one(net: &mut Net, node: usize, seat: SeatId, number: u8) -> Result<Answer, Error> {
+    let what = Box::new(crate::types::InviteRequest::from(identity(number).account()).hold(true));
+    let request = net.command(node, |request| Command::Invite { request, seat, what });
+    net.settle();
+    net.answer(node, request)
+}
+
+#[test]
+fn a_seat_held_by_an_invite_and_one_that_is_granted_are_two() {
+    for reserved_slots in [0, 1] {
+        let mut net = Net::new(10);
+        let a = net.node();
+        let mut what = mobile(3);
+        what.settings = what.settings.reserved_slots(reserved_slots);
+        let (seat, key) = net.host(a, what);
+        hold_one(&mut net, a, seat, 50).unwrap();
+        let (own, ask) = stranger(key, 40, &[51, 52]);
+        assert_eq!(knock(&mut net, a, key, own, &ask), Some(MergeAnswer::Granted(1)));
+        let (invited, granted, late) = (known(&mut net, 50), known(&mut net, 51), net.node());
+        let asked = net.ask_join(late, key);
+        net.settle();
+        net.join(invited, key);
+        net.join(granted, key);
+        assert_eq!(net.view(a, seat).members.len(), 3);
+        assert_eq!(net.refusal(late, asked), Refusal::Full);
+    }
+}
+
+#[test]
+fn what_is_granted_is_not_held_once_more_by_an_invite() {
+    let mut net = Net::new(11);
+    let a = net.node();
+    let (seat, key) = net.host(a, mobile(3));
+    let (own, ask) = stranger(key, 40, &[51, 52]);
+    assert_eq!(knock(&mut net, a, key, own, &ask), Some(MergeAnswer::Granted(2)));
+    assert_eq!(hold_one(&mut net, a, seat, 50).unwrap_err().kind(), ErrorKind::InvalidState);
+    let granted = [known(&mut net, 51), known(&mut net, 52)];
+    granted.map(|node| net.join(node, key));
+}
+
+#[test]
+fn a_grant_is_used_by_a_seat_however_it_comes() {
+    let mut net = Net::new(12);
+    let a = net.node();
+    let (seat, key) = net.host(a, mobile(3));
+    let (own, ask) = stranger(key, 40, &[51]);
+    assert_eq!(knock(&mut net, a, key, own, &ask), Some(MergeAnswer::Granted(1)));
+    reserve_one(&mut net, a, seat, 51).unwrap();
+    let b = net.node();
+    net.join(b, key);
+}
