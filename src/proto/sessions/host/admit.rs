@@ -204,16 +204,20 @@ impl HostAuthority {
     /// Policy, phase and switches, role, seat: what is checked again after the game's word. Who has a reserved seat is
     /// judged by that: it only claims it.
     fn newcomer_refusal(&self, core: &Core, guest: &Guest, join: &Join) -> Option<Refusal> {
-        let held = self.is_held(guest.account());
-        let refusal = if held { None } else { self.entry_refusal(core, guest, join) };
-        refusal.or_else(|| self.place_refusal(core.now, guest.account(), &guest.link.binding, join))
+        let account = guest.account();
+        let refusal = if !self.is_held(account) {
+            self.policy_refusal(core, guest, join).or_else(|| self.switch_refusal(core, account))
+        } else if join.party.iter().all(|companion| self.is_held(companion.account)) {
+            None
+        } else {
+            // Whom it brings has no seat yet.
+            self.switch_refusal(core, account)
+        };
+        refusal.or_else(|| self.place_refusal(core.now, account, &guest.link.binding, join))
     }
 
-    fn entry_refusal(&self, core: &Core, guest: &Guest, join: &Join) -> Option<Refusal> {
-        let (state, account) = (self.doc.state(), guest.account());
-        if let Some(refusal) = self.policy_refusal(core, guest, join) {
-            return Some(refusal);
-        }
+    fn switch_refusal(&self, core: &Core, account: AccountId) -> Option<Refusal> {
+        let state = self.doc.state();
         if state.phase != Phase::Lobby && !(state.phase == Phase::InProgress && state.join_in_progress) {
             return Some(Refusal::InProgress);
         }
@@ -223,6 +227,11 @@ impl HostAuthority {
         if state.locked && !self.leavers.contains(&account) {
             return Some(Refusal::Locked);
         }
+        self.frozen_refusal(core)
+    }
+
+    /// A session on its way into another one gives no seat, neither to a joiner nor to a reservation.
+    pub(super) fn frozen_refusal(&self, core: &Core) -> Option<Refusal> {
         self.merge.is_frozen().then_some(Refusal::Migrating { after: core.tuning.mm_migrating })
     }
 

@@ -92,6 +92,18 @@ impl Reservations {
         None
     }
 
+    #[cfg(test)]
+    pub(super) fn has(&self, account: AccountId) -> bool {
+        let rows = self.rows.values().filter(|row| row.accounts.contains(&account)).count();
+        assert!(rows <= 1, "{account:?} is in {rows} reservations");
+        rows == 1
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_leader(&self, account: AccountId, members: &BTreeSet<AccountId>) -> bool {
+        self.row_of(account).is_some_and(|row| members.contains(&row.leader))
+    }
+
     pub(super) fn insert(&mut self, id: ReservationId, leader: AccountId, what: &ReserveRequest, by: Option<Cause>) {
         self.rows.retain(|_, row| !row.accounts.is_empty());
         let ReserveRequest { accounts, role, ttl } = what.clone();
@@ -112,7 +124,7 @@ impl HostAuthority {
         if let Some(refusal) = self.reservations.limit(leader, what.accounts.len(), true) {
             return Err(Error::refused(refusal));
         }
-        self.check_held(core.now, &what.accounts, what.role.as_deref())?;
+        self.check_held(core, &what.accounts, what.role.as_deref())?;
         let id = ReservationId::from_bytes(core.random());
         self.reservations.insert(id, leader, what, cause);
         let changes = self.hold(core, &what.accounts, what.role.as_deref());
@@ -120,8 +132,8 @@ impl HostAuthority {
     }
 
     /// Whether a seat can be held for each of these.
-    fn check_held(&self, now: Moment, accounts: &[AccountId], role: Option<&str>) -> Result<(), Error> {
-        let state = self.doc.state();
+    fn check_held(&self, core: &Core, accounts: &[AccountId], role: Option<&str>) -> Result<(), Error> {
+        let (state, now) = (self.doc.state(), core.now);
         if let Some(account) = accounts.iter().find(|account| self.bans.contains(account)) {
             return Err(Error::refused_because(Refusal::Banned, format!("account {account:?} is banned")));
         }
@@ -130,6 +142,7 @@ impl HostAuthority {
             return Err(Error::refused_because(Refusal::AlreadyMember, why));
         }
         state.joinable().map_err(Error::refused)?;
+        self.frozen_refusal(core).map_or(Ok(()), |why| Err(Error::refused(why)))?;
         let wanted: Vec<_> = accounts.iter().map(|account| (*account, role)).collect();
         if let Some(refusal) = self.roles_refusal(&wanted) {
             return Err(Error::refused(refusal));
@@ -210,7 +223,7 @@ impl HostAuthority {
             return Err(Error::refused(refusal));
         }
         let role = self.reservations.rows.get(&id).and_then(|row| row.role.clone());
-        self.check_held(core.now, more, role.as_deref())?;
+        self.check_held(core, more, role.as_deref())?;
         self.touch(id);
         if let Some(row) = self.reservations.rows.get_mut(&id) {
             row.accounts.extend_from_slice(more);

@@ -306,3 +306,18 @@ fn a_grant_is_used_by_a_seat_however_it_comes() {
     let b = net.node();
     net.join(b, key);
 }
+
+#[test]
+fn a_session_on_its_way_holds_no_more_seats_either() {
+    let mut net = Net::new(13);
+    let (a, b, c) = (net.node(), net.node(), net.node());
+    let (_, better) = net.host(a, mobile(8));
+    net.join(b, better);
+    let (worse, _) = net.host(c, mobile(8));
+    merge(&mut net, c, worse, better);
+    let refused = reserve_one(&mut net, c, worse, 50).unwrap_err();
+    assert!(matches!(refused.refusal(), Some(Refusal::Migrating { .. })), "{refused}");
+    assert_eq!(net.view(c, worse).members.len(), 1);
+    net.run(3 * SECOND);
+    reserve_one(&mut net, c, worse, 50).unwrap();
+}

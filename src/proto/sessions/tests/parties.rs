@@ -639,3 +639,30 @@ fn reserved_users_and_a_leader_with_a_reserved_seat_join_together() {
     assert!(view.members.iter().all(|m| m.status == MemberStatus::Active && m.link == LinkState::Connected));
     assert_eq!(view.members.len(), 4);
 }
+
+#[test]
+fn a_claim_that_brings_others_is_judged_by_the_switches() {
+    let mut net = Net::new(40);
+    let a = net.node();
+    let (host, key) = net.host(a, room(8));
+    let (b, [ada, bob, _]) = trio(&mut net);
+    reserve(&mut net, a, host, ada).unwrap();
+    let expected = [
+        (SettingsUpdate::new().locked(true), Refusal::Locked),
+        (SettingsUpdate::new().locked(false).closed(true), Refusal::Closed),
+    ];
+    for (update, expected) in expected {
+        net.update(a, host, update, None);
+        let request = ask_party(&mut net, b, key, with(&[bob]));
+        net.settle();
+        assert_eq!(refusal_of(net.answer(b, request)), expected);
+        assert_eq!(net.view(a, host).members.len(), 2);
+    }
+    // Those who are awaited come all the same.
+    net.update(a, host, SettingsUpdate::new().closed(false), None);
+    reserve(&mut net, a, host, bob).unwrap();
+    net.update(a, host, SettingsUpdate::new().closed(true), None);
+    let request = ask_party(&mut net, b, key, with(&[bob]));
+    net.settle();
+    assert_eq!(seats_of(&net, b, request).len(), 2);
+}
