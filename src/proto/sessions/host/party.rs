@@ -91,6 +91,10 @@ impl HostAuthority {
             if let Some(refusal) = self.reservations.limit(account, held, true) {
                 return Some(refusal);
             }
+            // Its id is the joiner's choice: another's seats would be nobody's.
+            if !self.reservations.seats_of(hash::party_id(&join.nonce)).is_empty() {
+                return refused("the session has a reservation of this join".to_owned());
+            }
         }
         let all = std::iter::once(&join.attributes).chain(join.party.iter().map(|companion| &companion.attributes));
         let over = all.map(|attributes| attribute_bytes(attributes).saturating_sub(member_budget(state.max_members)));

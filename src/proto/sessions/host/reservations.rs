@@ -60,6 +60,16 @@ impl Reservations {
         self.row_of(account).and_then(|row| row.ttl)
     }
 
+    /// Who holds this account's seat.
+    pub(super) fn leader_of(&self, account: AccountId) -> Option<AccountId> {
+        self.row_of(account).map(|row| row.leader)
+    }
+
+    /// The seats of one reservation.
+    pub(super) fn seats_of(&self, id: ReservationId) -> &[AccountId] {
+        self.rows.get(&id).map_or(&[], |row| &row.accounts)
+    }
+
     /// These accounts' seats are held no more: claimed, or free.
     pub(super) fn release(&mut self, gone: &BTreeSet<AccountId>) {
         for row in self.rows.values_mut() {
@@ -99,13 +109,10 @@ impl Reservations {
         rows == 1
     }
 
-    #[cfg(test)]
-    pub(super) fn has_leader(&self, account: AccountId, members: &BTreeSet<AccountId>) -> bool {
-        self.row_of(account).is_some_and(|row| members.contains(&row.leader))
-    }
-
     pub(super) fn insert(&mut self, id: ReservationId, leader: AccountId, what: &ReserveRequest, by: Option<Cause>) {
         self.rows.retain(|_, row| !row.accounts.is_empty());
+        // The numbers of a restarted member's requests begin anew.
+        self.rows.values_mut().filter(|row| by.is_some() && row.made_by == by).for_each(|row| row.made_by = None);
         let ReserveRequest { accounts, role, ttl } = what.clone();
         self.rows.insert(id, Row { leader, version: 1, accounts, role, ttl, made_by: by });
     }

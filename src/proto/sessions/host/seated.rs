@@ -10,6 +10,7 @@ use crate::proto::limits;
 use crate::proto::links::encode;
 use crate::types::{AccountId, Error, InviteState, Left, Member, MemberUpdate, Revision, SessionEvent, Visibility};
 use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT, Request};
+use crate::wire::hash;
 
 impl HostAuthority {
     pub(super) fn seat_frame(&mut self, core: &mut Core, account: AccountId, kind: u8, more: bool, payload: Vec<u8>) {
@@ -236,7 +237,16 @@ impl HostAuthority {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let Some(link) = seat.link.take() else { return };
         self.seat_of.remove(&link.id);
-        if !seat.confirmed || self.merge.has_sent(account) {
+        if !seat.confirmed {
+            // It never learned that it was in, nor what it holds: its next attempt begins anew, with the same company.
+            let party = hash::party_id(&seat.nonce);
+            let mut gone = vec![account];
+            let own = |seat: &AccountId| self.reservations.leader_of(*seat) == Some(account);
+            gone.extend(self.reservations.seats_of(party).iter().copied().filter(own));
+            self.vacate(core, &gone, &Left::Left, Vec::new(), None, Reply::Nobody);
+            return;
+        }
+        if self.merge.has_sent(account) {
             self.free(core, account, Left::Left, Reply::Nobody);
             return;
         }

@@ -147,6 +147,16 @@ fn raw_join(
     leader: u8,
     companions: impl FnOnce(&[u8; 32]) -> Vec<Companion>,
 ) -> LinkId {
+    raw_join_as(net, key, leader, leader, companions)
+}
+
+fn raw_join_as(
+    net: &mut Net,
+    key: SessionKey,
+    leader: u8,
+    nonce: u8,
+    companions: impl FnOnce(&[u8; 32]) -> Vec<Companion>,
+) -> LinkId {
     let (host, _, _) = net.listeners[&net.address(key)];
     let (link, binding) = (LinkId(net.nodes[host].next_incoming), [leader; 32]);
     net.nodes[host].next_incoming += 2;
@@ -155,7 +165,7 @@ fn raw_join(
     let join = Join {
         session: key,
         incarnation: 0,
-        nonce: [leader; 16],
+        nonce: [nonce; 16],
         peer_incarnation: 1,
         version: VERSION,
         name: "eve".into(),
@@ -665,4 +675,37 @@ fn a_claim_that_brings_others_is_judged_by_the_switches() {
     let request = ask_party(&mut net, b, key, with(&[bob]));
     net.settle();
     assert_eq!(seats_of(&net, b, request).len(), 2);
+}
+
+#[test]
+fn a_leader_that_never_said_a_word_leaves_no_reserved_seat_behind() {
+    let mut net = Net::new(41);
+    let a = net.node();
+    let (host, key) = net.host(a, room(4));
+    for _ in 0..2 {
+        let link = raw_join(&mut net, key, 70, |_| vec![companion(61, None), companion(62, None)]);
+        net.drain();
+        assert_eq!(net.view(a, host).members.len(), 4);
+        let (now, why) = (net.now, Closed::Broken);
+        net.nodes[a].sessions.handle_link(now, LinkEvent::Closed { link, why });
+        net.drain();
+        assert_eq!(net.view(a, host).members.len(), 1);
+    }
+}
+
+#[test]
+fn a_party_of_the_same_id_takes_no_other_partys_seats() {
+    let mut net = Net::new(43);
+    let a = net.node();
+    let (host, key) = net.host(a, room(8).timeouts(MemberTimeouts::new().reserved(None)));
+    // Seats of one that stays a member, under the id that a second leader chooses too.
+    let first = raw_join_as(&mut net, key, 70, 9, |_| vec![companion(61, None)]);
+    net.drain();
+    let second = raw_join_as(&mut net, key, 71, 9, |_| vec![companion(62, None)]);
+    assert!(matches!(last_frame(&mut net, a, second), Some(Frame::Refuse { refusal: Refusal::Refused(_), .. })));
+    assert_eq!(net.view(a, host).members.len(), 3);
+    let (now, why) = (net.now, Closed::Broken);
+    net.nodes[a].sessions.handle_link(now, LinkEvent::Closed { link: first, why });
+    net.drain();
+    assert_eq!(net.view(a, host).members.len(), 1);
 }
