@@ -22,6 +22,8 @@ pub(super) struct Deadlines {
     order: BTreeSet<(Moment, AccountId)>,
     /// When the session ends for want of members.
     empty: Option<Moment>,
+    /// It was opened without members, and none has come yet.
+    fresh: bool,
 }
 
 impl Deadlines {
@@ -37,6 +39,12 @@ impl Deadlines {
 
     pub(super) fn get(&self, account: AccountId) -> Option<Moment> {
         self.of.get(&account).copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        assert_eq!(self.of.len(), self.order.len(), "one deadline a member");
+        self.of.keys().copied()
     }
 
     pub(super) fn next(&self) -> Option<Moment> {
@@ -74,18 +82,27 @@ impl HostAuthority {
             }
         }
         if !self.doc.state().members.is_empty() {
-            self.deadlines.empty = None;
+            (self.deadlines.empty, self.deadlines.fresh) = (None, false);
         } else if self.deadlines.empty.is_none() {
-            self.deadlines.empty = self.doc.state().timeouts.empty.map(|after| now + after);
+            self.arm_empty(now);
         }
     }
 
-    /// The session is open. One without members waits for its first as long as it may be empty; only where that is no time
-    /// at all it waits without end, or it could never have one.
+    /// The session is open.
     pub(super) fn opened(&mut self, now: Moment) {
-        let waits = self.doc.state().timeouts.empty.filter(|after| !after.is_zero());
-        self.deadlines.empty = waits.filter(|_| self.doc.state().members.is_empty()).map(|after| now + after);
+        self.deadlines.fresh = self.doc.state().members.is_empty();
+        if self.deadlines.fresh {
+            self.arm_empty(now);
+        }
         self.wake = None;
+    }
+
+    /// One without members waits for its first as long as it may be empty; only where that is no time at all it waits
+    /// without end, or it could never have one.
+    fn arm_empty(&mut self, now: Moment) {
+        let endless = |after: &Duration| self.deadlines.fresh && after.is_zero();
+        let after = self.doc.state().timeouts.empty.filter(|after| !endless(after));
+        self.deadlines.empty = after.map(|after| now + after);
     }
 
     fn arm(&mut self, now: Moment, account: AccountId) {
@@ -109,11 +126,16 @@ impl HostAuthority {
         self.deadlines.set(account, together.or_else(|| after.map(|after| now + after)));
     }
 
-    /// Other timeouts: they count from now on. A reservation with a time of its own keeps it.
+    /// Other timeouts: they count from now on. A reservation with a time of its own keeps it, and so does one whose leader
+    /// has left where there is no other: nobody could end it.
     fn arm_all(&mut self, now: Moment) {
-        let own_time = |account| self.reservations.ttl_of(account).is_some();
-        let members = self.doc.state().members.iter().map(|member| member.account);
-        let members: Vec<_> = members.filter(|account| !own_time(*account)).collect();
+        let state = self.doc.state();
+        let left = |leader| !self.owns(leader) && state.member(leader).is_none();
+        let orphan =
+            |account| state.timeouts.reserved.is_none() && self.reservations.leader_of(account).is_some_and(left);
+        let keeps = |account| self.reservations.ttl_of(account).is_some() || orphan(account);
+        let members = state.members.iter().map(|member| member.account);
+        let members: Vec<_> = members.filter(|account| !keeps(*account)).collect();
         for account in &members {
             self.deadlines.set(*account, None);
         }

@@ -694,6 +694,21 @@ fn a_leader_that_never_said_a_word_leaves_no_reserved_seat_behind() {
 }
 
 #[test]
+fn seats_of_a_leader_that_has_left_end_whatever_the_timeouts_become() {
+    let mut net = Net::new(42);
+    let (a, b) = (net.node(), net.node());
+    let timeouts = |reserved| MemberTimeouts::new().reserved(reserved);
+    let (host, key) = net.host(a, room(8).timeouts(timeouts(Some(30 * SECOND))));
+    let seat = net.join(b, key);
+    reserve(&mut net, b, seat, account(61)).unwrap();
+    net.leave(b, seat);
+    net.settle();
+    net.update(a, host, SettingsUpdate::new().timeouts(timeouts(None)), None);
+    net.run(31 * SECOND);
+    assert_eq!(net.view(a, host).members.len(), 1);
+}
+
+#[test]
 fn a_party_of_the_same_id_takes_no_other_partys_seats() {
     let mut net = Net::new(43);
     let a = net.node();

@@ -238,3 +238,19 @@ fn the_hosts_own_seat_becomes_inactive_and_stays() {
     net.run(60 * SECOND);
     assert_eq!(status(&net, host, host.0), Some(MemberStatus::Inactive));
 }
+
+#[test]
+fn a_session_that_waits_for_its_first_member_may_be_changed_meanwhile() {
+    let mut net = Net::new(20);
+    let (a, b) = (net.node(), net.node());
+    let zero = Some(Duration::ZERO);
+    let (seat, key) = net.host(a, HostRequest::new(room(4).timeouts(never().empty(zero))).dedicated(true));
+    net.update(a, seat, SettingsUpdate::new().name("soon"), None);
+    net.update(a, seat, SettingsUpdate::new().timeouts(never().ready(Some(SECOND)).empty(zero)), None);
+    net.run(61 * SECOND);
+    assert_eq!(net.seat(a, seat).left, None);
+    let member = net.join(b, key);
+    net.leave(b, member);
+    net.settle();
+    assert_eq!(net.seat(a, seat).left, Some(Left::Destroyed));
+}
