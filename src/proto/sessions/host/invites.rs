@@ -86,6 +86,11 @@ impl Invites {
         self.take(|row| row.invitee == account)
     }
 
+    /// A seat is this account's, or reserved for it: none is held for it beside that.
+    pub(super) fn seated(&mut self, account: AccountId) {
+        self.rows.iter_mut().filter(|row| row.invitee == account).for_each(|row| row.hold = None);
+    }
+
     fn take(&mut self, which: impl Fn(&Row) -> bool) -> Vec<Row> {
         let (taken, left) = std::mem::take(&mut self.rows).into_iter().partition(|row| which(row));
         self.rows = left;

@@ -305,17 +305,17 @@ impl HostAuthority {
     /// Holds seats for the first that fit; how many.
     fn grant(&mut self, core: &Core, accounts: &[AccountId]) -> u16 {
         let state = self.doc.state();
-        let others = self.merge.grants.keys().filter(|account| !accounts.contains(account)).count();
-        let room = usize::from(self.public_seats(core.now)).min(limits::GRANTS).saturating_sub(others);
-        let (mut seats, mut held) = (0, 0);
+        let room = usize::from(self.public_seats(core.now)).min(limits::GRANTS);
+        let mut seats = 0;
         for &account in accounts {
             let seated = state.member(account).is_some();
-            if self.bans.contains(&account) || (!seated && held >= room) {
+            // One that is held already goes on being held, whoever asks: nobody takes it by naming others first.
+            let needs = !seated && !self.merge.grants.contains_key(&account);
+            if self.bans.contains(&account) || (needs && self.merge.grants.len() >= room) {
                 break;
             }
             seats += 1;
             if !seated {
-                held += 1;
                 self.merge.grants.insert(account, core.now + core.tuning.mm_grant);
             }
         }

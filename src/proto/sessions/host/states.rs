@@ -69,6 +69,7 @@ impl HostAuthority {
             match change {
                 Change::MemberJoined(member) => {
                     self.merge.claimed(member.account);
+                    self.invites.seated(member.account);
                     self.arm(now, member.account);
                 }
                 Change::MemberUpdated { account, status: Some(_), .. } => self.arm(now, *account),

@@ -323,3 +323,33 @@ fn a_session_on_its_way_holds_no_more_seats_either() {
     net.run(3 * SECOND);
     reserve_one(&mut net, c, worse, 50).unwrap();
 }
+
+#[test]
+fn an_invites_held_seat_is_the_reserved_one_of_its_invitee() {
+    let mut net = Net::new(14);
+    let (a, b) = (net.node(), net.node());
+    let (seat, key) = net.host(a, mobile(4));
+    hold_one(&mut net, a, seat, 50).unwrap();
+    let what = JoinCommand { reserve_for: vec![identity(50).account()], ..Net::join_command(None) };
+    let to = net.resolved(key);
+    net.ask_join_with(b, what, to);
+    net.settle();
+    assert_eq!(net.view(a, seat).members.len(), 3);
+    let c = net.node();
+    net.join(c, key);
+}
+
+#[test]
+fn asking_again_for_others_first_grants_no_more_seats_than_there_are() {
+    let mut net = Net::new(15);
+    let a = net.node();
+    let (_, key) = net.host(a, mobile(3));
+    let (own, ask) = stranger(key, 40, &[51, 52]);
+    assert_eq!(knock(&mut net, a, key, own, &ask), Some(MergeAnswer::Granted(2)));
+    let (own, ask) = stranger(key, 40, &[51, 53, 52]);
+    assert_eq!(knock(&mut net, a, key, own, &ask), Some(MergeAnswer::Granted(1)));
+    for number in [51, 52] {
+        let node = known(&mut net, number);
+        net.join(node, key);
+    }
+}
