@@ -231,9 +231,10 @@ impl Engine {
         if known && !listed {
             return self.sessions.settle(now, seat);
         }
-        let key = to.session;
-        starter.moved = Some((to, !listed));
-        starter.machine.ask_move(seat, key);
+        // One that is under way stays as it was told: another word of the host's changes nothing of it.
+        if starter.machine.ask_move(seat, to.session) {
+            starter.moved = Some((to, !listed));
+        }
     }
 
     /// Holds back what hidden seats say; what is for users goes on.

@@ -208,15 +208,17 @@ impl Matchmaker {
     }
 
     /// The host says that a seat is held there; whether it goes. One that is on the way already stays on it.
-    pub(crate) fn ask_move(&mut self, seat: SeatId, to: SessionKey) {
-        let State::Seated(seated) = &mut self.state else { return };
+    #[must_use]
+    pub(crate) fn ask_move(&mut self, seat: SeatId, to: SessionKey) -> bool {
+        let State::Seated(seated) = &mut self.state else { return false };
         if seated.seat != seat || seated.roster.is_host || seated.merge.is_some() || seated.roster.key == to {
-            return;
+            return false;
         }
         seated.merge = Some(Merge::Joining { to });
         let from = seated.roster.key.id;
         self.tell(Progress::Moving { from, to: to.id });
         self.orders.push_back(Order::Join { to });
+        true
     }
 
     /// How the join of another session went.

@@ -215,15 +215,15 @@ fn a_merge_that_fails_leaves_things_as_they_were() {
 #[test]
 fn a_member_goes_where_its_host_sends_it_and_only_then_leaves() {
     let mut run = Run::member(Wish::default());
-    run.machine.ask_move(SeatId(1), key(4));
+    assert!(run.machine.ask_move(SeatId(1), key(4)));
     assert_eq!(run.orders(), [Order::Join { to: key(4) }]);
     // Once is enough.
-    run.machine.ask_move(SeatId(1), key(3));
+    assert!(!run.machine.ask_move(SeatId(1), key(3)));
     assert_eq!(run.orders(), []);
     run.joined(Ok((SeatId(2), roster(4, false, 3))));
     assert_eq!(run.orders(), [Order::Leave(SeatId(1))]);
     // Where it is not let in, it stays and says so.
-    run.machine.ask_move(SeatId(2), key(3));
+    assert!(run.machine.ask_move(SeatId(2), key(3)));
     run.orders();
     run.joined(Err(Error::refused(Refusal::Banned)));
     assert_eq!(run.orders(), [Order::Stay(SeatId(2))]);
@@ -232,7 +232,7 @@ fn a_member_goes_where_its_host_sends_it_and_only_then_leaves() {
 #[test]
 fn a_session_that_ends_on_the_way_leaves_the_way() {
     let mut run = Run::member(Wish::default());
-    run.machine.ask_move(SeatId(1), key(4));
+    assert!(run.machine.ask_move(SeatId(1), key(4)));
     run.orders();
     run.machine.ended(run.now, &run.tuning, SeatId(1));
     run.joined(Ok((SeatId(2), roster(4, false, 3))));
