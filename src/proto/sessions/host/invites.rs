@@ -86,6 +86,11 @@ impl Invites {
         self.take(|row| row.invitee == account)
     }
 
+    #[cfg(test)]
+    pub(super) fn held_for(&self, now: Moment) -> impl Iterator<Item = AccountId> + '_ {
+        self.rows.iter().filter(move |row| row.holds(now)).map(|row| row.invitee)
+    }
+
     /// A seat is this account's, or reserved for it: none is held for it beside that.
     pub(super) fn seated(&mut self, account: AccountId) {
         self.rows.iter_mut().filter(|row| row.invitee == account).for_each(|row| row.hold = None);

@@ -73,6 +73,11 @@ impl Merge {
         self.grants.iter().filter(|(other, until)| !accounts.contains(other) && **until > now).count()
     }
 
+    #[cfg(test)]
+    pub(super) fn granted(&self, now: Moment) -> impl Iterator<Item = AccountId> + '_ {
+        self.grants.iter().filter(move |(_, until)| **until > now).map(|(account, _)| *account)
+    }
+
     /// Whether a seat is held for each of these accounts.
     pub(super) fn are_granted(&self, accounts: &BTreeSet<AccountId>, now: Moment) -> bool {
         accounts.iter().all(|account| self.grants.get(account).is_some_and(|until| *until > now))

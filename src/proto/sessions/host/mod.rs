@@ -3,6 +3,8 @@
 
 mod admit;
 mod command;
+#[cfg(test)]
+mod invariants;
 mod invites;
 mod merge;
 mod party;

@@ -7,6 +7,7 @@ mod life;
 mod merge;
 mod order;
 mod parties;
+mod places;
 mod random;
 mod refusals;
 mod roles;

@@ -4,7 +4,7 @@ use super::*;
 use crate::types::Visibility;
 
 /// Folds a seat's events into the roster and settings it should show.
-fn check_events(watched: &Watched) {
+pub(super) fn check_events(watched: &Watched) {
     let mut members: BTreeMap<AccountId, crate::types::Member> = BTreeMap::new();
     let mut last = None;
     let mut first = true;

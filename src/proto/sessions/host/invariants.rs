@@ -1,0 +1,49 @@
+//! What must hold at a host between any two steps, for random tests.
+
+use std::collections::BTreeSet;
+
+use super::HostAuthority;
+use crate::proto::clock::Moment;
+use crate::types::MemberStatus;
+
+impl HostAuthority {
+    pub(in super::super) fn check_invariants(&self, now: Moment) {
+        let state = self.doc.state();
+        let members: BTreeSet<_> = state.members.iter().map(|member| member.account).collect();
+        assert_eq!(members.len(), state.members.len(), "one seat an account");
+        let max = usize::from(state.max_members);
+        assert!(members.len() <= max, "{} members of {max}", members.len());
+        let granted: BTreeSet<_> = self.merge.granted(now).collect();
+        assert!(granted.is_disjoint(&members), "a grant outlives its use");
+        let promised = members.iter().copied().chain(granted).chain(self.invites.held_for(now));
+        let promised = promised.collect::<BTreeSet<_>>().len();
+        assert!(promised <= max, "{promised} seats are promised of {max}");
+
+        let seated: BTreeSet<_> = self.seats.keys().copied().chain(state.host).collect();
+        assert_eq!(seated, members, "a seat each");
+        for member in &state.members {
+            let deadline = self.deadlines.get(member.account);
+            let timeouts = &state.timeouts;
+            let timed = match member.status {
+                MemberStatus::Active => Some(false),
+                MemberStatus::Ready => Some(timeouts.ready.is_some()),
+                MemberStatus::Inactive => Some(timeouts.inactive.is_some() && !member.is_host),
+                MemberStatus::Reserved => timeouts.reserved.map(|_| true),
+            };
+            assert!(timed.is_none_or(|timed| timed == deadline.is_some()), "{member:?}: {deadline:?}");
+            assert!(deadline.is_none_or(|at| at >= now), "{member:?} is late");
+            let held = self.is_held(member.account);
+            assert_eq!(held, self.reservations.has(member.account), "{member:?}: seats that are held have a row");
+            let forever = held
+                && deadline.is_none()
+                && !self.reservations.leader_of(member.account).is_some_and(|leader| members.contains(&leader));
+            assert!(!forever || state.dedicated, "{member:?}: nothing ever frees this seat");
+        }
+        assert!(self.deadlines.accounts().all(|account| members.contains(&account)), "a deadline of nobody");
+        for role in &state.roles {
+            let taken = state.members.iter().filter(|member| member.role.as_deref() == Some(&role.name)).count();
+            assert!(role.max.is_none_or(|max| taken <= usize::from(max)), "{taken} have the role {role:?}");
+        }
+        assert!(state.turn.iter().all(|account| members.contains(account)), "the turn of nobody");
+    }
+}
