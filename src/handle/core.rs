@@ -69,6 +69,8 @@ pub(super) struct Waiter {
     /// `None` where the request was detached.
     pub(super) slot: Option<Arc<Slot>>,
     pub(super) kind: Kind,
+    /// Whom it is to seat: once detached it needs them signed in, though no handle of theirs is left.
+    pub(super) seats: Vec<AccountId>,
 }
 
 /// What a request is, as far as its end goes.
@@ -176,14 +178,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Signs a user out whose last handle is gone, once no kept seat needs it.
+    /// Signs a user out whose last handle is gone, once no kept seat needs it and no detached request is to make one.
     pub(super) fn sign_out_orphan(&mut self, after: &mut After, account: AccountId) {
         let Some(user) = self.users.get(&account) else { return };
         let kept = |cell: &Arc<SeatCell>| {
             let seat = cell.lock();
             seat.user == account && seat.keep && seat.ended.is_none()
         };
-        if !user.orphan || self.seats.values().any(kept) {
+        let to_keep = |waiter: &Waiter| waiter.slot.is_none() && waiter.seats.contains(&account);
+        if !user.orphan || self.seats.values().any(kept) || self.requests.values().any(to_keep) {
             return;
         }
         if !user.leaving {
@@ -199,6 +202,15 @@ impl Inner {
         if let Some(user) = self.users.remove(&account) {
             self.departing.entry(account).or_default().push_back(user.events);
         }
+    }
+}
+
+/// The users that a command asks seats for.
+fn seated_by(command: &Command) -> Vec<AccountId> {
+    match command {
+        Command::Host { account, .. } => vec![*account],
+        Command::Join { account, what, .. } => std::iter::once(account).chain(&what.party).copied().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -336,7 +348,9 @@ impl Core {
                 let _ = slot.fill(Ok(Outcome::Unit));
                 return Ok(Ticket { core: Arc::clone(self), request, slot });
             }
-            inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
+            let command = command(request);
+            let waiter = Waiter { slot: Some(Arc::clone(&slot)), kind, seats: seated_by(&command) };
+            inner.requests.insert(request, waiter);
             match kind {
                 Kind::Close => inner.begin_closing(after),
                 Kind::SignOut(account) => {
@@ -347,7 +361,7 @@ impl Core {
                 }
                 Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
             }
-            inner.command(after, command(request));
+            inner.command(after, command);
             Ok(Ticket { core: Arc::clone(self), request, slot })
         });
         match ticket {

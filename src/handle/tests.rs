@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::fake::{Fake, found, snapshot, take};
 use super::*;
-use crate::proto::io::{Answer, Command, Output, SeatId};
+use crate::proto::io::{Answer, Command, Output, SeatId, SeatOpened};
 use crate::types::*;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -210,6 +210,60 @@ fn a_detached_session_stays_and_a_detached_failure_is_told() {
     pending.detach();
     fake.say(Output::Done { request, result: Err(Error::refused(Refusal::Full)) });
     assert!(matches!(all(&mut events).as_slice(), [Event::Lan(LanEvent::Trouble(why))] if why.contains("full")));
+}
+
+#[test]
+fn what_a_user_found_is_forgotten_with_its_sign_in() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let (mut early, mut late) = (ada.find(SessionQuery::new()), ada.find(SessionQuery::new()));
+    fake.answer(fake.request(), Answer::Found(vec![found(1)]));
+    assert!(take(&mut early).is_ok() && lan.known(found(1).id()).is_some());
+    let second = fake.request();
+    ada.sign_out().detach();
+    fake.answer(fake.request(), Answer::Unit);
+    fake.say(Output::User { user: ada.id(), event: UserEvent::SignedOut });
+    // An answer that was on its way is still one, and nothing to remember.
+    fake.answer(second, Answer::Found(vec![found(2)]));
+    assert_eq!(take(&mut late).unwrap(), [found(2)]);
+    assert_eq!((lan.known(found(1).id()), lan.known(found(2).id())), (None, None));
+}
+
+#[test]
+fn a_detached_session_stays_though_nobody_holds_its_user() {
+    let (fake, lan) = Fake::start();
+    let mut events = lan.events();
+    let ada = lan.sign_in("Ada").unwrap();
+    let account = ada.id();
+    ada.host(SessionSettings::new("room")).detach();
+    let request = fake.request();
+    drop(ada);
+    assert_eq!(fake.commands(), [""; 0], "a sign-out would end what was asked for");
+    let bob = lan.sign_in("Bob").unwrap();
+    fake.commands();
+    let opened = SeatOpened {
+        seat: SeatId(1),
+        user: account,
+        local_name: "game".into(),
+        is_host: true,
+        host_addresses: Vec::new(),
+        control_port: 4_000,
+        snapshot: Arc::new(snapshot(1, &[&bob])),
+        reservation: None,
+    };
+    fake.say(Output::SeatOpened(Box::new(opened)));
+    fake.answer(request, Answer::Seat(SeatId(1)));
+    assert_eq!(fake.commands(), [""; 0]);
+    fake.happens(1, vec![SessionEvent::Left { why: Left::HostLost }], None);
+    assert_eq!(fake.commands(), ["SignOut"], "its last seat has ended");
+
+    // And where it comes to nothing, the user goes at once.
+    lan.sign_in("Cem").unwrap().join(SessionRequest::b()).detach();
+    let request = fake.request();
+    assert_eq!(fake.commands(), [""; 0]);
+    fake.say(Output::Done { request, result: Err(Error::refused(Refusal::Full)) });
+    assert_eq!(fake.commands(), ["SignOut"]);
+    assert!(all(&mut events).iter().any(|event| matches!(event, Event::Lan(LanEvent::Trouble(_)))));
 }
 
 #[test]
