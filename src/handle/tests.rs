@@ -574,6 +574,29 @@ fn a_slow_reader_lags_gets_the_state_again_and_hears_of_the_end() {
 }
 
 #[test]
+fn a_slow_reader_of_everything_hears_of_an_end_before_the_seat_that_came_after() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let mut slow = lan.events();
+    // In, out, and in again: one session, one user.
+    let _first = fake.hosted(&ada, 1);
+    fake.happens(1, vec![SessionEvent::Left { why: Left::HostLost }], None);
+    let _second = fake.hosted(&ada, 2);
+    for number in 2..2_002 {
+        fake.happens(2, vec![message("x")], Some(snapshot(number, &[&ada])));
+    }
+    let mut seated = Vec::new();
+    for event in all(&mut slow) {
+        match event {
+            Event::Session { what: SessionEvent::Joined { .. }, .. } => seated.push(true),
+            Event::Session { what: SessionEvent::Left { .. }, .. } => seated.push(false),
+            _ => {}
+        }
+    }
+    assert_eq!(seated, [false, true], "{seated:?}");
+}
+
+#[test]
 fn a_slow_list_reader_still_hears_of_each_loss_it_must_know() {
     let (fake, lan) = Fake::start();
     let browser = lan.browse(SessionQuery::new()).unwrap();
