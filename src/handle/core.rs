@@ -578,12 +578,15 @@ impl Core {
 
     /// Stopped, and nothing is left to be seen.
     pub(crate) fn is_over(&self) -> bool {
-        let inner = self.lock();
-        inner.stopped && inner.inbox.as_ref().is_none_or(Inbox::is_empty)
+        self.lock().is_over()
     }
 }
 
 impl Inner {
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped && self.inbox.as_ref().is_none_or(Inbox::is_empty)
+    }
+
     pub(super) fn trouble(&mut self, after: &mut After, error: &Error) {
         let text = format!("a request that nobody waited for failed: {error}");
         self.accept(after, Output::Lan(LanEvent::Trouble(text)));

@@ -61,7 +61,7 @@ impl Core {
                 }
             }
             let queue = Arc::new(Queue::new(first, EVENTS));
-            if inner.stopped && inner.inbox.is_none() {
+            if inner.is_over() {
                 let _ = queue.close();
             }
             inner.events.push(Arc::downgrade(&queue));
