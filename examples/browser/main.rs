@@ -106,6 +106,7 @@ fn run() -> Result<io::Result<()>, Failure> {
     let mut args = Args::from_env();
     let game = args.peek("--game")?;
     let builder = common::lan(&mut args)?;
+    let passing = args.peek("--identity").is_err();
     let profile = common::profile(&mut args, "player")?;
     let named = args.one("--saved")?.map(PathBuf::from);
     let forget = args.flag("--no-saved");
@@ -120,6 +121,7 @@ fn run() -> Result<io::Result<()>, Failure> {
 
     let saved = Saved::open(if forget { None } else { named.or_else(|| default_path(&game)) });
     let (mut live, mut model) = Live::start(builder, &game, profile, saved)?;
+    model.passing = passing;
     if let Some(link) = &link {
         model.offer(link);
     }
