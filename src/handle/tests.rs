@@ -278,6 +278,8 @@ fn bad_values_fail_at_the_call_and_send_nothing() {
     let errors = [
         (lan.find(SessionQuery::new().take(101)).wait(LONG).unwrap_err(), "take is 101"),
         (lan.browse(SessionQuery::new().enough(0)).unwrap_err(), "enough is 0"),
+        (lan.browse(SessionQuery::new().at("0.0.0.0:7".parse().unwrap())).unwrap_err(), "0.0.0.0:7"),
+        (lan.find(SessionQuery::new().at("[ff02::1]:7".parse().unwrap())).wait(LONG).unwrap_err(), "[ff02::1]:7"),
         (ada.host(SessionSettings::new("a").max_members(0)).wait(LONG).unwrap_err(), "max_members is 0"),
         (
             ada.host(HostRequest::new(SessionSettings::new("a")).password("")).wait(LONG).unwrap_err(),
@@ -301,6 +303,24 @@ fn bad_values_fail_at_the_call_and_send_nothing() {
         assert!(error.to_string().contains(words), "{error} lacks {words:?}");
     }
     assert_eq!(fake.commands(), [""; 0]);
+}
+
+#[test]
+fn an_address_to_ask_without_a_port_is_asked_at_the_beacon_port() {
+    let (fake, lan) = Fake::start();
+    let query = || SessionQuery::new().at("192.168.0.7:0".parse().unwrap()).at("192.168.0.8:9".parse().unwrap());
+    let browser = lan.browse(query()).unwrap();
+    browser.set_query(query()).unwrap();
+    let _find = lan.find(query());
+    for _ in 0..3 {
+        let (Command::OpenBrowser { query, .. } | Command::SetQuery { query, .. } | Command::Find { query, .. }) =
+            fake.command().unwrap()
+        else {
+            panic!("another command")
+        };
+        let ports: Vec<u16> = query.targets.iter().map(std::net::SocketAddr::port).collect();
+        assert_eq!(ports, [lan.beacon_port(), 9]);
+    }
 }
 
 #[test]

@@ -129,7 +129,8 @@ impl SessionQuery {
         self
     }
 
-    /// Asks this address as well: typed by a player, or a VPN peer that no broadcast reaches.
+    /// Asks this address as well: typed by a player, or a VPN peer that no broadcast reaches. Port 0 stands for the beacon
+    /// port.
     #[must_use]
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.targets.push(address);
@@ -266,6 +267,14 @@ impl SessionQuery {
         }
     }
 
+    /// Addresses without a port are asked at this one.
+    pub(crate) fn asked_at(mut self, beacon_port: u16) -> Self {
+        for target in self.targets.iter_mut().filter(|target| target.port() == 0) {
+            target.set_port(beacon_port);
+        }
+        self
+    }
+
     /// How many matches end a find early.
     pub(crate) fn enough_count(&self) -> Option<u16> {
         self.enough.or_else(|| (self.id.is_some() || self.code.is_some()).then_some(1))
@@ -287,6 +296,10 @@ impl SessionQuery {
         }
         if self.targets.len() > Self::MAX_TARGETS {
             return Err(Error::invalid(format!("{} addresses to ask, at most 16 fit", self.targets.len())));
+        }
+        let nobody = |at: &&SocketAddr| at.ip().is_unspecified() || at.ip().is_multicast();
+        if let Some(target) = self.targets.iter().find(nobody) {
+            return Err(Error::invalid(format!("{target} is no host's address, it cannot be asked")));
         }
         if self.order.len() > Self::MAX_ORDER {
             return Err(Error::invalid(format!("{} order keys, at most 4 fit", self.order.len())));
