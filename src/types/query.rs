@@ -141,8 +141,9 @@ impl SessionQuery {
     /// Each entry tells [which](crate::Found::matched). The entries of the first account come first, then those of the
     /// second, in the query's order within each; a session with two of them stands in both groups.
     ///
-    /// Users of this process are answered here and now. Any other account is asked for on the LAN, where only its own
-    /// process can tell, and does so for friends whose presence is on; there is no telling an account that does not answer
+    /// Users of this process are answered here and now. Any other account is asked for on the LAN in the name of the user
+    /// who [finds](crate::User::find) (by [`Lan::find`](crate::Lan::find) none is), where only its own process can tell, and
+    /// does so for friends while its presence is on; there is no telling an account that does not answer
     /// from one that does not exist. Such a find ends when all have answered, at the latest with the
     /// [`timeout`](Self::timeout). A browse takes no accounts.
     ///

@@ -123,10 +123,16 @@ impl Engine {
                 find.rows(account, rows);
             }
         }
-        if let Some(asker) = asker.filter(|_| !find.is_over(now)) {
-            for account in find.unanswered().collect::<Vec<_>>() {
-                self.ask_for(request, asker, account, find.deadline());
+        let elsewhere: Vec<AccountId> = find.unanswered().collect();
+        match asker {
+            Some(asker) if !find.is_over(now) => {
+                for account in elsewhere {
+                    self.ask_for(request, asker, account, find.deadline());
+                }
             }
+            Some(_) => {}
+            // Nobody is asked in nobody's name, so there is nothing to wait for.
+            None => elsewhere.into_iter().for_each(|account| find.rows(account, Vec::new())),
         }
         self.account_finds.insert(request, find);
         self.account_finds_due(now);
