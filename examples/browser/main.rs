@@ -75,6 +75,7 @@ use common::saved::{Saved, default_path};
 use common::{Failure, args::Args};
 use lansession::JoinLink;
 use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::terminal;
 
 const USAGE: &str = "browser --game ID [--player NAME] [--identity FILE] [--saved FILE | --no-saved] [--link URI]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N] [--no-mdns] [--no-beacon]
@@ -131,7 +132,8 @@ fn run() -> Result<io::Result<()>, Failure> {
 }
 
 fn show(live: &mut Live, model: &mut Model) -> io::Result<()> {
-    let mut terminal = ratatui::try_init()?;
+    // No escape sequences where there is no terminal; keys that are read one by one already are given back.
+    let mut terminal = ratatui::try_init().inspect_err(|_| drop(terminal::disable_raw_mode()))?;
     let shown = loop {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if !live.step(model, now) {
