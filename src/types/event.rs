@@ -54,7 +54,7 @@ pub enum Event {
 ///
 /// First [`Joined`](Self::Joined), then [`MemberJoined`](Self::MemberJoined) with `present_before` for each who was there,
 /// then changes in the order of the host's revisions, the same for all members; last [`Left`](Self::Left), and nothing
-/// after it. Inside one revision: left, joined, away and back, member updated, settings, phase.
+/// after it. Inside one revision: left, joined, away and back, member updated, settings, turn, phase.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SessionEvent {
@@ -275,6 +275,49 @@ pub enum UserEvent {
         id: InviteId,
         /// Why: accepted, rejected, expired; revoked also where a newer one or too many others took its place.
         state: InviteState,
+    },
+    /// How a [`User::matchmake`](crate::User::matchmake) goes.
+    #[non_exhaustive]
+    #[doc(alias = "OnMatchmakingProgress")]
+    Matchmaking {
+        /// Its local name: that of the session it will end in.
+        local_name: String,
+        /// What it does now.
+        progress: Progress,
+    },
+}
+
+/// What matchmaking does. Until it is settled its seats are not seen as sessions: one may be left for a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Looks for sessions.
+    Searching,
+    /// Asks the best one for a seat.
+    #[non_exhaustive]
+    Joining {
+        /// Which.
+        session: SessionId,
+    },
+    /// Made a session of its own, for there was none.
+    #[non_exhaustive]
+    Created {
+        /// Which.
+        session: SessionId,
+    },
+    /// Has a seat, in a session of so many members now.
+    #[non_exhaustive]
+    Waiting {
+        /// How many, itself included.
+        members: u16,
+    },
+    /// Two sessions become one: on the way from one to the other.
+    #[non_exhaustive]
+    Moving {
+        /// The one it leaves.
+        from: SessionId,
+        /// The one it goes to.
+        to: SessionId,
     },
 }
 

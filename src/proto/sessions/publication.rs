@@ -2,10 +2,25 @@
 
 use std::net::SocketAddr;
 
+use crate::proto::io::SeatId;
 use crate::types::{AccountId, AccountRow, Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
 use crate::wire::datagram::{GoodbyeReason, budget_check};
+use crate::wire::frame::Move;
 
-/// For discovery.
+/// How a merge goes, at the session that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merging {
+    /// The other one asks a third: again in a moment.
+    Busy,
+    /// The other one takes nobody of ours, or was not reached.
+    Refused,
+    /// Members were told to go; with `own` there is a seat for the host as well.
+    Granted { own: bool },
+    /// The time for it has passed, or the other one asked us and ours is the better.
+    Over,
+}
+
+/// For discovery, and for matchmaking.
 #[derive(Debug, Clone)]
 pub(crate) enum SessionsEvent {
     /// Advertise this session, or its new facts; only for listed sessions.
@@ -18,6 +33,10 @@ pub(crate) enum SessionsEvent {
     HostDead { key: SessionKey },
     /// A local user invites somebody and the host has its row: find the invitee's game and deliver it.
     InviteMade(Box<Invite>),
+    /// How it goes with the merge that this host's session asked for.
+    Merge { seat: SeatId, outcome: Merging },
+    /// The host says that a seat is held for this one there.
+    Move { seat: SeatId, to: Move },
 }
 
 /// All that an advert is made of, beside what discovery itself knows.
@@ -50,6 +69,7 @@ pub(super) fn row(
         term: state.revision.term,
         facts: PublicFacts::of(state),
         listed: state.listed,
+        shown: false,
         addresses,
         member: account,
         status: member.status,
