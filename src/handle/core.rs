@@ -78,8 +78,10 @@ pub(super) struct Waiter {
 pub(super) enum Kind {
     /// Runs on when its answer is dropped.
     Plain,
-    /// Is given up when its answer is dropped.
-    Opening,
+    /// Is given up when its answer is dropped. Its seats may be their users' presence.
+    Opening {
+        presence: bool,
+    },
     Find(Option<AccountId>),
     /// Is answered with a revision of this seat's state.
     Change(SeatId),
@@ -208,7 +210,7 @@ impl Inner {
 /// The users that a command asks seats for.
 fn seated_by(command: &Command) -> Vec<AccountId> {
     match command {
-        Command::Host { account, .. } => vec![*account],
+        Command::Host { account, .. } | Command::Matchmake { account, .. } => vec![*account],
         Command::Join { account, what, .. } => std::iter::once(account).chain(&what.party).copied().collect(),
         _ => Vec::new(),
     }
@@ -339,7 +341,7 @@ impl Core {
                 Kind::Close => {}
                 Kind::End => inner.admit_end()?,
                 Kind::Find(_) => inner.admit().and_then(|()| inner.admit_query())?,
-                Kind::Plain | Kind::Opening | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
+                Kind::Plain | Kind::Opening { .. } | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
             }
             let request = inner.draw_request();
             let slot = Arc::new(Slot::default());
@@ -359,7 +361,7 @@ impl Core {
                         after.doors.extend(user.door.take());
                     }
                 }
-                Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
+                Kind::Plain | Kind::Opening { .. } | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
             }
             inner.command(after, command);
             Ok(Ticket { core: Arc::clone(self), request, slot })
@@ -386,7 +388,7 @@ impl Core {
             if waiter.slot.is_none() {
                 return;
             }
-            let cancels = matches!(waiter.kind, Kind::Opening | Kind::Find(_));
+            let cancels = matches!(waiter.kind, Kind::Opening { .. } | Kind::Find(_));
             after.slots.extend(inner.requests.remove(&request).and_then(|waiter| waiter.slot));
             if cancels {
                 inner.command(after, Command::Cancel { request });

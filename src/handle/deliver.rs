@@ -180,7 +180,10 @@ impl Inner {
             (None, Ok(outcome)) => after.outcomes.push(outcome),
             (None, Err(_)) => {}
         }
-        for seat in opened {
+        for &seat in &opened {
+            if kind == Some(Kind::Opening { presence: true }) {
+                self.show_presence(after, seat);
+            }
             self.announce(after, seat);
         }
         // Users without a handle that only this request held here.

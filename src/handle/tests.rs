@@ -267,6 +267,44 @@ fn a_detached_session_stays_though_nobody_holds_its_user() {
 }
 
 #[test]
+fn a_seat_is_its_users_presence_from_its_first_moment_whoever_looks_at_the_answer() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let ask = |name: &str| HostRequest::new(SessionSettings::new("room")).local_name(name).presence(true);
+    let seat = |seat| {
+        let request = fake.request();
+        fake.open(&ada, seat, true);
+        fake.answer(request, Answer::Seat(SeatId(seat)));
+    };
+    ada.host(ask("a")).detach();
+    seat(1);
+    assert_eq!(fake.commands(), ["SetPresence"]);
+    assert!(ada.presence().is_some());
+    let pending = ada.host(ask("b"));
+    seat(2);
+    assert_eq!(fake.commands(), ["SetPresence"], "nobody has looked yet");
+    assert!(pending.wait(LONG).unwrap().is_presence());
+
+    let bob = lan.sign_in("Bob").unwrap();
+    let party = ada.join_with(&[&bob], SessionRequest::b().presence(true));
+    let request = fake.request();
+    fake.open(&ada, 3, false);
+    fake.open(&bob, 4, false);
+    fake.answer(request, Answer::Seats(vec![SeatId(3), SeatId(4)]));
+    assert!(party.wait(LONG).unwrap().iter().all(Session::is_presence));
+}
+
+#[test]
+fn matchmaking_asks_an_address_without_a_port_at_the_beacon_port_and_detached_keeps_its_user() {
+    let (fake, lan) = Fake::start();
+    let query = SessionQuery::new().at("192.168.0.7:0".parse().unwrap());
+    lan.sign_in("Ada").unwrap().matchmake((query, SessionSettings::new("duel"))).detach();
+    let commands: Vec<Command> = std::iter::from_fn(|| fake.command()).collect();
+    let [Command::SignIn { .. }, Command::Matchmake { what, .. }] = commands.as_slice() else { panic!("{commands:?}") };
+    assert_eq!(what.query.targets[0].port(), lan.beacon_port());
+}
+
+#[test]
 fn bad_values_fail_at_the_call_and_send_nothing() {
     let (fake, lan) = Fake::start();
     let ada = lan.sign_in("Ada").unwrap();
