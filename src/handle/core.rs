@@ -69,6 +69,8 @@ pub(super) struct Waiter {
     /// `None` where the request was detached.
     pub(super) slot: Option<Arc<Slot>>,
     pub(super) kind: Kind,
+    /// Whom it is to seat: once detached it needs them signed in, though no handle of theirs is left.
+    pub(super) seats: Vec<AccountId>,
 }
 
 /// What a request is, as far as its end goes.
@@ -76,8 +78,10 @@ pub(super) struct Waiter {
 pub(super) enum Kind {
     /// Runs on when its answer is dropped.
     Plain,
-    /// Is given up when its answer is dropped.
-    Opening,
+    /// Is given up when its answer is dropped. Its seats may be their users' presence.
+    Opening {
+        presence: bool,
+    },
     Find(Option<AccountId>),
     /// Is answered with a revision of this seat's state.
     Change(SeatId),
@@ -176,14 +180,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Signs a user out whose last handle is gone, once no kept seat needs it.
+    /// Signs a user out whose last handle is gone, once no kept seat needs it and no detached request is to make one.
     pub(super) fn sign_out_orphan(&mut self, after: &mut After, account: AccountId) {
         let Some(user) = self.users.get(&account) else { return };
         let kept = |cell: &Arc<SeatCell>| {
             let seat = cell.lock();
             seat.user == account && seat.keep && seat.ended.is_none()
         };
-        if !user.orphan || self.seats.values().any(kept) {
+        let to_keep = |waiter: &Waiter| waiter.slot.is_none() && waiter.seats.contains(&account);
+        if !user.orphan || self.seats.values().any(kept) || self.requests.values().any(to_keep) {
             return;
         }
         if !user.leaving {
@@ -199,6 +204,15 @@ impl Inner {
         if let Some(user) = self.users.remove(&account) {
             self.departing.entry(account).or_default().push_back(user.events);
         }
+    }
+}
+
+/// The users that a command asks seats for.
+fn seated_by(command: &Command) -> Vec<AccountId> {
+    match command {
+        Command::Host { account, .. } | Command::Matchmake { account, .. } => vec![*account],
+        Command::Join { account, what, .. } => std::iter::once(account).chain(&what.party).copied().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -327,7 +341,7 @@ impl Core {
                 Kind::Close => {}
                 Kind::End => inner.admit_end()?,
                 Kind::Find(_) => inner.admit().and_then(|()| inner.admit_query())?,
-                Kind::Plain | Kind::Opening | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
+                Kind::Plain | Kind::Opening { .. } | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
             }
             let request = inner.draw_request();
             let slot = Arc::new(Slot::default());
@@ -336,7 +350,9 @@ impl Core {
                 let _ = slot.fill(Ok(Outcome::Unit));
                 return Ok(Ticket { core: Arc::clone(self), request, slot });
             }
-            inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
+            let command = command(request);
+            let waiter = Waiter { slot: Some(Arc::clone(&slot)), kind, seats: seated_by(&command) };
+            inner.requests.insert(request, waiter);
             match kind {
                 Kind::Close => inner.begin_closing(after),
                 Kind::SignOut(account) => {
@@ -345,9 +361,9 @@ impl Core {
                         after.doors.extend(user.door.take());
                     }
                 }
-                Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
+                Kind::Plain | Kind::Opening { .. } | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
             }
-            inner.command(after, command(request));
+            inner.command(after, command);
             Ok(Ticket { core: Arc::clone(self), request, slot })
         });
         match ticket {
@@ -372,7 +388,7 @@ impl Core {
             if waiter.slot.is_none() {
                 return;
             }
-            let cancels = matches!(waiter.kind, Kind::Opening | Kind::Find(_));
+            let cancels = matches!(waiter.kind, Kind::Opening { .. } | Kind::Find(_));
             after.slots.extend(inner.requests.remove(&request).and_then(|waiter| waiter.slot));
             if cancels {
                 inner.command(after, Command::Cancel { request });
@@ -569,12 +585,15 @@ impl Core {
 
     /// Stopped, and nothing is left to be seen.
     pub(crate) fn is_over(&self) -> bool {
-        let inner = self.lock();
-        inner.stopped && inner.inbox.as_ref().is_none_or(Inbox::is_empty)
+        self.lock().is_over()
     }
 }
 
 impl Inner {
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped && self.inbox.as_ref().is_none_or(Inbox::is_empty)
+    }
+
     pub(super) fn trouble(&mut self, after: &mut After, error: &Error) {
         let text = format!("a request that nobody waited for failed: {error}");
         self.accept(after, Output::Lan(LanEvent::Trouble(text)));
