@@ -172,14 +172,14 @@ impl HostAuthority {
         if self.bans.contains(&account) {
             return Judgement::Refuse(Refusal::Banned);
         }
-        if let Some(key) = &self.password_key {
+        // None is no guess, so it need not be slowed down.
+        if self.lacks_password(account, join, core.now) {
+            return Judgement::Refuse(Refusal::BadPassword);
+        }
+        if let (Some(key), Some(proof)) = (&self.password_key, join.password_proof) {
             let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.key.founder);
-            match join.password_proof {
-                Some(proof) if hash::equal(&proof, &expected) => {}
-                Some(_) => return Judgement::WrongPassword,
-                None if self.needs_no_password(account, core.now) => {}
-                // None is no guess, so it need not be slowed down.
-                None => return Judgement::Refuse(Refusal::BadPassword),
+            if !hash::equal(&proof, &expected) {
+                return Judgement::WrongPassword;
             }
         }
         if self.doc.state().host == Some(account) {
@@ -225,10 +225,11 @@ impl HostAuthority {
         None
     }
 
-    /// Its invite stands for it, or did when it took the seat that it holds.
-    fn needs_no_password(&self, account: AccountId, now: Moment) -> bool {
-        self.seats.get(&account).is_some_and(|seat| !seat.held && !seat.proved)
-            || self.invites.pass_password(account, now)
+    /// It proves none where one is needed. Its invite stands for it, or did when it took the seat that it holds.
+    fn lacks_password(&self, account: AccountId, join: &Join, now: Moment) -> bool {
+        let stood = || self.seats.get(&account).is_some_and(|seat| !seat.held && !seat.proved);
+        let wanted = self.password_key.is_some() && join.password_proof.is_none();
+        wanted && !stood() && !self.invites.pass_password(account, now)
     }
 
     pub(super) fn wait(&mut self, id: LinkId, waiting: Waiting) {
@@ -320,6 +321,10 @@ impl HostAuthority {
         match verdict {
             Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
             Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
+            // A proof stays one; an invite that stood for it may have ended.
+            Verdict::Admit if self.lacks_password(account, &join, core.now) => {
+                self.refuse(core, id, Refusal::BadPassword);
+            }
             Verdict::Admit if seated => self.refuse(core, id, Refusal::AlreadyMember),
             Verdict::Admit => {
                 let Some(guest) = self.guests.get(&id) else { return };
