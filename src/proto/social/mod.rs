@@ -9,6 +9,7 @@ mod answer;
 mod ask;
 mod inbox;
 mod reach;
+mod seen;
 #[cfg(test)]
 mod tests;
 

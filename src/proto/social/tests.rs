@@ -451,3 +451,67 @@ fn signing_out_ends_asks_dials_and_the_inbox() {
     let last = std::iter::from_fn(|| bob.social.poll_output()).last();
     assert!(matches!(last, Some(Output::Invites { list, .. }) if list.is_empty()));
 }
+
+#[test]
+fn a_question_that_came_too_often_is_heard_again_by_its_next_copy() {
+    let mut bob = Side::new(2, 2);
+    let question = |n: u8| sealed(&Locate { listener: identity(n).public().into(), ..locate(LocatePurpose::Presence) }, n);
+    for number in 0..5 {
+        let asked = bob.hears(at(0), &question(number)).unwrap();
+        bob.social.react(at(0), asked, row());
+    }
+    assert_eq!(bob.dials().len(), 4);
+    // `locate_at` sends the same bytes again; by then there is a token.
+    let asked = bob.hears(at(1_500), &question(4)).expect("nothing was done about it yet");
+    bob.social.react(at(1_500), asked, row());
+    assert_eq!(bob.dials().len(), 1);
+    assert!(bob.hears(at(1_500), &question(4)).is_none());
+}
+
+#[test]
+fn askers_from_the_future_silence_nobody_but_themselves() {
+    let mut bob = Side::new(2, 2);
+    // Co-members are known, too. Each asks twice a second, dated as late as counts.
+    for half in 0..800_u64 {
+        let now = at(half * 500);
+        for asker in [20, 21, 22, 23] {
+            let mut salt = [asker; 16];
+            salt[..8].copy_from_slice(&half.to_be_bytes());
+            let listener = Identity::from_seed([salt, salt].concat().try_into().unwrap()).unwrap();
+            let question = Locate {
+                asker: account(asker),
+                listener: listener.public().into(),
+                at: UNIX_S + half / 2 + 600,
+                ..locate(LocatePurpose::Invite)
+            };
+            let bytes = question.encode(GAME, &identity(asker), account(2), salt).unwrap();
+            if let Some(asked) = bob.hears(now, &bytes) {
+                bob.social.react(now, asked, Reaction::Invite { stranger: false });
+            }
+        }
+        for (link, _) in bob.dials() {
+            bob.social.handle_link(now, LinkEvent::Closed { link, why: crate::proto::io::Closed::Refused });
+        }
+    }
+    let bytes = sealed(&Locate { at: UNIX_S + 400, ..locate(LocatePurpose::Presence) }, 1);
+    let asked = bob.hears(at(400_000), &bytes).expect("a friend's question");
+    bob.social.react(at(400_000), asked, row());
+    assert_eq!(bob.dials().len(), 1);
+}
+
+#[test]
+fn strangers_leave_dials_to_those_that_are_known() {
+    let mut bob = Side::new(2, 2);
+    for number in 20..80 {
+        let listener = identity(number).public().into();
+        let question = Locate { asker: account(number), listener, ..locate(LocatePurpose::Invite) };
+        let bytes = question.encode(GAME, &identity(number), account(2), [number; 16]).unwrap();
+        if let Some(asked) = bob.hears(at(0), &bytes) {
+            bob.social.react(at(0), asked, Reaction::Invite { stranger: true });
+        }
+    }
+    let strangers = bob.dials().len();
+    let asked = bob.hears(at(0), &sealed(&locate(LocatePurpose::Presence), 1)).unwrap();
+    bob.social.react(at(0), asked, row());
+    assert_eq!(bob.dials().len(), 1, "after {strangers} dials to strangers");
+}
