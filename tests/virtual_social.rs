@@ -7,7 +7,7 @@ use std::time::Duration;
 use lansession::testing::{Fault, Traffic, VirtualLan};
 use lansession::{
     AccountId, ErrorKind, Events, Found, HostRequest, Identity, InviteId, InviteRequest, InviteState, InvitesFrom,
-    JoinPolicy, Profile, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User, UserEvent,
+    JoinPolicy, Profile, Refusal, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User, UserEvent,
 };
 
 const GAME: &str = "com.example.boxes";
@@ -367,4 +367,58 @@ fn invites_and_presence_stand_a_lossy_network() {
         let id = invite(&game, bob.id());
         net.run_until(3 * SECOND, || bob.invite(id).is_some()).unwrap();
     }
+}
+
+#[test]
+fn what_is_taken_back_is_not_delivered_any_more() {
+    let net = VirtualLan::new(15);
+    let (ada, bob) = (user(&net, "ada", "Ada"), user(&net, "bob", "Bob"));
+    let game = host(&ada, room("game"));
+    let seat = bob.join(game.link()).wait(2 * SECOND).unwrap();
+    let cid = user(&net, "cid", "Cid");
+    net.advance(SECOND);
+    for session in [&game, &seat] {
+        cid.receive_invites(InvitesFrom::Nobody).unwrap();
+        let mut events = session.events();
+        let _ = states(&mut events);
+        let id = invite(session, cid.id());
+        net.advance(ms(200));
+        session.revoke(id).wait(SECOND).unwrap();
+        net.advance(ms(100));
+        // From now on the invitee could be found.
+        cid.receive_invites(InvitesFrom::Anyone).unwrap();
+        net.advance(4 * SECOND);
+        assert!(cid.invites().is_empty());
+        assert_eq!(states(&mut events), [InviteState::Revoked]);
+    }
+}
+
+#[test]
+fn an_inbox_forgets_what_was_taken_back_at_once_here_and_when_it_joins_elsewhere() {
+    let net = VirtualLan::new(16);
+    let lan = net.lan("pc", GAME).start().unwrap();
+    let (ada, ann) = (lan.sign_in("Ada").unwrap(), lan.sign_in("Ann").unwrap());
+    let bob = user(&net, "bob", "Bob");
+    let game = host(&ada, room("game").policy(JoinPolicy::InviteOnly));
+    for user in [&ann, &bob] {
+        user.receive_invites(InvitesFrom::Anyone).unwrap();
+    }
+    net.advance(SECOND);
+    let ids = game.invite([ann.id(), bob.id()]).wait(SECOND).unwrap();
+    net.run_until(SECOND, || bob.invite(ids[1]).is_some() && ann.invite(ids[0]).is_some()).unwrap();
+    let (mut at_ann, mut at_bob) = (ann.events(), bob.events());
+    for id in &ids {
+        game.revoke(*id).wait(SECOND).unwrap();
+    }
+    net.advance(ms(10));
+    assert!(ann.invites().is_empty());
+    let over = |event: &UserEvent| matches!(event, UserEvent::InviteEnded { state: InviteState::Revoked, .. });
+    assert!(drain(&mut at_ann).iter().any(over));
+    // Nobody tells another machine; the host does when it comes.
+    let held = bob.invite(ids[1]).unwrap();
+    let refused = bob.join(&held).wait(2 * SECOND).unwrap_err();
+    assert_eq!(refused.refusal(), Some(&Refusal::NotInvited));
+    assert!(bob.invites().is_empty());
+    net.advance(ms(10));
+    assert!(drain(&mut at_bob).iter().any(over));
 }

@@ -123,7 +123,8 @@ impl Session {
         })
     }
 
-    /// Takes an open invite back: its inviter may, and the host. The invitee is not told; it is not invited when it comes.
+    /// Takes an open invite back: its inviter may, and the host. A delivery under way ends. An invitee on another machine
+    /// that has it already is not told; it is not invited when it comes, and loses it then.
     ///
     /// # Errors
     /// `NotFound` where there is no such open invite of this member; `Ended`, `Stopped`.

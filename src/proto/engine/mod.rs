@@ -360,6 +360,14 @@ impl Engine {
                 }
             }
             SessionsEvent::InviteMade(invite) => self.invite_made(now, &invite),
+            SessionsEvent::InviteOver { inviter, invitee, invite, state } => {
+                self.social.invite_over(inviter, invitee, invite, state);
+            }
+            SessionsEvent::InviteRefused { invitee, invite, state } => {
+                // Before the answer of the join.
+                let inbox = self.social.take_out(invitee, invite, state);
+                self.outputs.extend(inbox);
+            }
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);

@@ -246,6 +246,16 @@ impl Social {
         ids.into_iter().for_each(|id| self.end_ask(id));
     }
 
+    /// The host's last word on an invite of a user here: its delivery ends, and what is held for a user here that was to
+    /// have it. The inbox of another machine learns it when its user comes.
+    pub(crate) fn invite_over(&mut self, inviter: AccountId, invitee: AccountId, id: InviteId, state: InviteState) {
+        self.end_asks(|ask| ask.asker() == inviter && ask.invite().is_some_and(|(_, carried)| carried == id));
+        let held = self.invite(invitee, id).is_some_and(|invite| invite.inviter == inviter);
+        if held && state == InviteState::Revoked {
+            let _ = self.end(invitee, id, state);
+        }
+    }
+
     fn told(&mut self, invite: &Invite, state: InviteState) {
         let Invite { inviter, session, id, .. } = *invite;
         self.events.push_back(SocialEvent::Invite { inviter, session, invite: id, state });
@@ -423,6 +433,13 @@ impl Social {
         self.show(account);
         self.ended(account, id, state);
         Some(invite)
+    }
+
+    /// The host does not count this invite any more. The new inbox, to be shown before whoever asked the host is answered.
+    pub(crate) fn take_out(&mut self, account: AccountId, id: InviteId, state: InviteState) -> Option<Output> {
+        self.users.get_mut(&account)?.inbox.remove(id)?;
+        self.ended(account, id, state);
+        self.list(account)
     }
 
     /// The user has its seat: its invites into that session have done their work. The new inbox, to be shown before the

@@ -249,6 +249,9 @@ impl HostAuthority {
     fn tell_inviter(&mut self, core: &mut Core, row: &Row, state: InviteState) {
         let Row { id: invite, inviter, invitee: account, .. } = *row;
         if self.owns(inviter) {
+            if state.is_final() {
+                core.events.push_back(SessionsEvent::InviteOver { inviter, invitee: account, invite, state });
+            }
             core.tell(self.seat, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
             return;
         }

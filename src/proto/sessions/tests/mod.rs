@@ -527,6 +527,7 @@ impl Node {
                 assert!(self.adverts.remove(key).is_some(), "withdrawn and not published");
             }
             SessionsEvent::HostSuspect { .. } | SessionsEvent::HostDead { .. } | SessionsEvent::InviteMade(_) => {}
+            SessionsEvent::InviteOver { .. } | SessionsEvent::InviteRefused { .. } => {}
         }
         self.events.push(event);
     }
