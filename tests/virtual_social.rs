@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use lansession::testing::{Fault, Traffic, VirtualLan};
+use lansession::testing::{Fault, Nic, Traffic, VirtualLan};
 use lansession::{
     AccountId, ErrorKind, Events, Found, HostRequest, Identity, InviteId, InviteRequest, InviteState, InvitesFrom,
     JoinPolicy, Profile, Refusal, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User, UserEvent,
@@ -421,4 +421,28 @@ fn an_inbox_forgets_what_was_taken_back_at_once_here_and_when_it_joins_elsewhere
     assert!(bob.invites().is_empty());
     net.advance(ms(10));
     assert!(drain(&mut at_bob).iter().any(over));
+}
+
+#[test]
+fn friends_in_a_vpn_find_and_invite_each_other_where_both_name_the_other() {
+    let net = VirtualLan::new(17);
+    for (node, address) in [("ada", "10.8.0.1/24"), ("bob", "10.8.0.2/24")] {
+        let home = Nic::new("eth0", node).address(if node == "ada" { "192.168.1.5/24" } else { "192.168.7.5/24" });
+        let tunnel = Nic::new("tun0", "vpn").address(address).point_to_point(true);
+        net.set_interfaces(node, [home, tunnel]).unwrap();
+    }
+    let lan = |node, target: &str| net.lan(node, GAME).targets([target.parse().unwrap()]).start().unwrap();
+    let ada = lan("ada", "10.8.0.2:0").sign_in("Ada").unwrap();
+    let bob = lan("bob", "10.8.0.1:0").sign_in("Bob").unwrap();
+    let game = host(&ada, room("game"));
+    ada.set_friends([bob.id()]).unwrap();
+    bob.set_friends([ada.id()]).unwrap();
+    ada.set_presence(Some(&game)).unwrap();
+    bob.receive_invites(InvitesFrom::Friends).unwrap();
+    let found = find(&bob, of(ada.id()));
+    assert_eq!(names(&found), ["game"]);
+    let id = invite(&game, bob.id());
+    net.run_until(SECOND, || bob.invite(id).is_some()).unwrap();
+    let seat = bob.join(bob.invite(id).unwrap()).wait(2 * SECOND).unwrap();
+    assert_eq!(seat.id(), game.id());
 }

@@ -112,13 +112,20 @@ impl Answers {
         cx: &Cx<'_>,
         arrival: &Arrival,
         accounts: &[AccountId],
+        targets: &[SocketAddr],
         unix_s: u64,
         own: impl Fn(&Locate) -> bool,
     ) -> Option<Asked> {
         if accounts.is_empty() || !arrival.shared {
             return None;
         }
-        let Origin::OnLink(Via::Interface { index, .. }) = cx.net.origin(arrival) else { return None };
+        let origin = cx.net.origin(arrival);
+        let from = arrival.from.ip();
+        match origin {
+            Origin::OnLink(_) => {}
+            Origin::OffLink if targets.iter().any(|target| target.ip() == from) => {}
+            Origin::OffLink | Origin::Refused => return None,
+        }
         let sealed = SealedLocate::decode(&arrival.bytes).ok()?;
         if sealed.game != cx.game || self.opened.contains(&sealed.salt) {
             return None;
@@ -132,7 +139,11 @@ impl Answers {
         if locate.at.abs_diff(unix_s) > cx.tuning.locate_clock.as_secs() {
             return None;
         }
-        let to = on_link(cx, locate.reply_to, index)?;
+        let to = match origin {
+            Origin::OnLink(Via::Interface { index, .. }) => on_link(cx, locate.reply_to, index)?,
+            // From beyond the link nothing but the configured peer itself is dialled.
+            _ => Some(locate.reply_to).filter(|to| to.ip() == from && to.port() != 0)?,
+        };
         if !self.checks.take(cx.now, limits::LOCATE_CHECKS, cx.tuning.locate_check) {
             return None;
         }

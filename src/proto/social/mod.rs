@@ -14,6 +14,7 @@ mod seen;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use self::answer::{Answers, Brought, take_of};
@@ -69,6 +70,8 @@ pub(crate) struct Social {
     dice: Dice,
     /// The wall clock at moment zero; only Locates are compared with it.
     unix_ms: u64,
+    /// Configured peers that no broadcast reaches.
+    targets: Vec<SocketAddr>,
     users: BTreeMap<AccountId, Local>,
     asks: BTreeMap<AskId, Ask>,
     answers: Answers,
@@ -76,7 +79,7 @@ pub(crate) struct Social {
     senders: BTreeMap<AccountId, Bucket>,
     next_ask: u64,
     next_link: u64,
-    /// There is an interface to send by.
+    /// There is somewhere to send.
     has_ways: bool,
     actions: VecDeque<Action>,
     outputs: VecDeque<Output>,
@@ -87,12 +90,19 @@ pub(crate) struct Social {
 const FIRST_LINK: u64 = 1 << 62;
 
 impl Social {
-    pub(crate) fn new(game: GameTag, tuning: Arc<Tuning>, seed: [u8; 32], unix_ms: u64) -> Self {
+    pub(crate) fn new(
+        game: GameTag,
+        tuning: Arc<Tuning>,
+        seed: [u8; 32],
+        unix_ms: u64,
+        targets: Vec<SocketAddr>,
+    ) -> Self {
         Self {
             tuning,
             game,
             dice: Dice::new(seed),
             unix_ms,
+            targets,
             users: BTreeMap::new(),
             asks: BTreeMap::new(),
             answers: Answers::new(),
@@ -277,10 +287,11 @@ impl Social {
     }
 
     fn cast(&mut self, cx: &mut Cx<'_>) {
-        self.has_ways = !cx.net.ways().is_empty();
+        let posts = ask::posts(cx.net, &self.targets);
+        self.has_ways = !posts.is_empty();
         let unix_s = self.unix_s(cx.now);
         for ask in self.asks.values_mut() {
-            ask.cast(cx, &mut self.dice, unix_s);
+            ask.cast(cx, &mut self.dice, unix_s, &posts);
         }
     }
 
@@ -301,7 +312,8 @@ impl Social {
     pub(crate) fn handle_locate(&mut self, cx: &Cx<'_>, arrival: &Arrival, accounts: &[AccountId]) -> Option<Asked> {
         let unix_s = self.unix_s(cx.now);
         let asks = &self.asks;
-        self.answers.hear(cx, arrival, accounts, unix_s, |locate| asks.values().any(|ask| ask.is_own(locate)))
+        self.answers
+            .hear(cx, arrival, accounts, &self.targets, unix_s, |locate| asks.values().any(|ask| ask.is_own(locate)))
     }
 
     /// The asker may know: it is dialled.

@@ -55,7 +55,7 @@ impl Side {
             deaf: None,
         };
         net.set(&[interface(1, [127, 0, 0, 1].into(), true), interface(2, [10, 0, 0, host].into(), false)]);
-        let mut social = Social::new(GAME, Arc::clone(&tuning), [host; 32], UNIX_MS);
+        let mut social = Social::new(GAME, Arc::clone(&tuning), [host; 32], UNIX_MS, Vec::new());
         social.sign_in(&LocalUser { identity: identity(user), name: "u".into(), external: None });
         let (nonces, dice, out) = (Nonces::default(), Dice::new([host; 32]), VecDeque::new());
         Self { social, net, nonces, dice, out, tuning, game: GAME }
@@ -455,7 +455,8 @@ fn signing_out_ends_asks_dials_and_the_inbox() {
 #[test]
 fn a_question_that_came_too_often_is_heard_again_by_its_next_copy() {
     let mut bob = Side::new(2, 2);
-    let question = |n: u8| sealed(&Locate { listener: identity(n).public().into(), ..locate(LocatePurpose::Presence) }, n);
+    let question =
+        |n: u8| sealed(&Locate { listener: identity(n).public().into(), ..locate(LocatePurpose::Presence) }, n);
     for number in 0..5 {
         let asked = bob.hears(at(0), &question(number)).unwrap();
         bob.social.react(at(0), asked, row());
@@ -514,4 +515,32 @@ fn strangers_leave_dials_to_those_that_are_known() {
     let asked = bob.hears(at(0), &sealed(&locate(LocatePurpose::Presence), 1)).unwrap();
     bob.social.react(at(0), asked, row());
     assert_eq!(bob.dials().len(), 1, "after {strangers} dials to strangers");
+}
+
+#[test]
+fn configured_targets_are_asked_by_unicast_and_only_they_are_heard_from_beyond_the_link() {
+    let (mut ada, mut bob) = (Side::new(1, 1), Side::new(2, 2));
+    let peer: SocketAddr = "10.8.0.2:29417".parse().unwrap();
+    let near: SocketAddr = "10.0.0.9:29417".parse().unwrap();
+    ada.social.targets = vec![peer, near];
+    ada.social.deliver(at(0), &invite());
+    let session = ada.social.asks.values().next().unwrap().key;
+    ada.with(at(0), |social, cx| social.handle_listening(cx, session, Ok(5_000)));
+    let to = |ada: &Side, address| ada.out.iter().filter(|sent| sent.to == address).cloned().collect::<Vec<_>>();
+    let [routed] = &to(&ada, peer)[..] else { panic!("one, with the only address that others may reach") };
+    assert_eq!(routed.via, crate::proto::io::Via::Routed);
+    assert!(matches!(to(&ada, near)[..], [Transmit { via: crate::proto::io::Via::Interface { index: 2, .. }, .. }]));
+    // The same bytes as to all: whoever has reacted to one does not to the other.
+    assert!(ada.out.iter().filter(|sent| sent.bytes == routed.bytes).count() > 1);
+
+    // At the peer it comes from beyond the link: only from who is configured there, and back to nobody else.
+    let from = arrival(2, "10.8.0.1:4000", &sealed(&locate(LocatePurpose::Presence), 1));
+    assert!(bob.hears_as(at(0), &from).is_none());
+    bob.social.targets = vec!["10.8.0.1:29417".parse().unwrap()];
+    assert!(bob.hears_as(at(0), &from).is_none(), "to another place");
+    let question = Locate { reply_to: "10.8.0.1:5000".parse().unwrap(), ..locate(LocatePurpose::Presence) };
+    let from = arrival(2, "10.8.0.1:4000", &sealed(&question, 2));
+    let asked = bob.hears_as(at(0), &from).unwrap();
+    bob.social.react(at(0), asked, row());
+    assert_eq!(bob.dials()[0].1, question.reply_to);
 }
