@@ -17,8 +17,8 @@ use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, InviteState, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId,
-    Verdict, Visibility, WIRE_MAJOR,
+    AccountId, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict,
+    Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
 use crate::wire::hash;
@@ -371,10 +371,9 @@ impl HostAuthority {
         self.tell_keys(core);
         // They take their seats in this very commit. Who has none but a reserved one has not come yet.
         let companions = join.party.iter().filter(|companion| companion.proof.is_some());
-        let mut used = self.invites.of(account);
-        companions.for_each(|companion| used.extend(self.invites.of(companion.account)));
+        self.invites.set_aside(account);
+        companions.for_each(|companion| self.invites.set_aside(companion.account));
         self.commit(core, &changes, None, Reply::Nobody);
-        self.tell_inviters(core, &used, InviteState::Accepted);
         self.send_accept(core, account);
     }
 
