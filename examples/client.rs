@@ -8,25 +8,32 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::{Failure, Lines, Stop, args::Args, output::Output};
+use common::{Failure, Lines, Stop, args::Args, output::Output, social, social::Social};
 use lansession::{
-    Events, Field, Filter, JoinLink, JoinRequest, Lan, Left, MemberUpdate, OrderBy, RoomCode, Session, SessionEvent,
-    SessionId, SessionQuery, User, UserEvent,
+    AccountId, Events, Field, Filter, Found, Invite, JoinLink, JoinRequest, Lan, Left, Matchmaking, MemberUpdate,
+    OrderBy, RoomCode, Session, SessionEvent, SessionId, SessionQuery, SessionSettings, User, UserEvent,
 };
 use serde_json::json;
 
 const USAGE: &str =
-    "client find|browse|join|open LINK --game ID [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
+    "client find|browse|join|match|wait|where|account|open LINK --game ID
+     [--filter EXPR] [--keyword W] [--take N] [--enough N] [--order KEY[:desc]]
      [--timeout 2s] [--at ADDR[:PORT]]... [--name NAME | --id ID | --code CODE | --link URI] [--password-file F]
      [--player NAME] [--identity FILE] [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N]
-     [--no-mdns] [--no-beacon] [--receive-links] [--json]
+     [--no-mdns] [--no-beacon] [--receive-links] [--json] [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
+     [--invite FILE] [--account ACCOUNT] [--private] [--reservations] [--max-members N]
 find: 0 something was found, 1 nothing (the diagnosis is on standard error)
 browse: until a signal or the line `quit`; `refresh` asks again, `diagnose` says why the list is empty;
      with --receive-links, links of other processes are shown
 open: hands the link to the process of this game that receives links and ends with 0; where there is none it is that
      process: shows the link, joins it at the line `yes`, and receives others; `quit` ends it
-join: until a signal or the line `leave`; `say TEXT`, `ready on|off`
+join: until a signal or the line `leave`; `say TEXT`, `ready on|off`, `friend ACCOUNT`, `invite ACCOUNT [SECONDS]`,
+     `revoke INVITE`, `presence on|off`; `--invite FILE` is an invite that was printed with --json
      0 left, 1 nothing found, 3 refused, 4 ended by the host, 5 host lost
+match: joins the best session there is, or makes one and waits for others; then as join
+wait: until a signal or the line `quit`, in no session: `accept INVITE` joins, `reject INVITE`, `invites`
+where: finds the sessions of `--account`, as find does
+account: prints the account of `--identity`
 all: 1 also where the system refuses, 2 bad words
 Links of the scheme lansession: reach `open` once the system knows this program for them; it registers nothing itself:
   Windows  HKCU\\Software\\Classes\\lansession: \"URL Protocol\" = \"\", shell\\open\\command = \"client.exe\" open \"%1\" --game ID
@@ -54,7 +61,7 @@ async fn main() -> ExitCode {
 
 async fn run(mut output: Output) -> Result<u8, Failure> {
     let mut args = Args::from_env();
-    let verb = args.word().ok_or("find, browse, join or open?")?;
+    let verb = args.word().ok_or("which of find, browse, join, match, wait, where, account, open?")?;
     output.json(args.flag("--json"));
     if verb == "open" {
         return open(args, &output).await;
@@ -66,9 +73,14 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
     let mut query = query(&mut args, &target)?;
     let at = args.all("--at")?.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     let password = common::password(&mut args)?;
+    let social = Social::from_args(&mut args)?;
+    let invite = invite(&mut args)?;
+    let max_members = args.parsed("--max-members")?.unwrap_or(8);
+    let asked: Option<AccountId> = args.parsed("--account")?;
+    query = query.private(args.flag("--private")).reservations(args.flag("--reservations"));
     args.done()?;
-    if !["find", "browse", "join"].contains(&verb.as_str()) {
-        return Err(format!("unknown verb {verb:?}: find, browse, join or open").into());
+    if !["find", "browse", "join", "match", "wait", "where", "account"].contains(&verb.as_str()) {
+        return Err(format!("unknown verb {verb:?}: find, browse, join, match, wait, where, account or open").into());
     }
 
     let mut stop = Stop::new();
@@ -88,16 +100,47 @@ async fn run(mut output: Output) -> Result<u8, Failure> {
             let user = if receive { Some(lan.sign_in(profile)?) } else { None };
             browse(&lan, user.as_ref(), query, &output, &mut stop).await?
         }
+        "account" => {
+            social::who(&lan.sign_in(profile)?, &output);
+            0
+        }
+        "where" => {
+            let user = lan.sign_in(profile)?;
+            social.begin(&user)?;
+            let account = asked.unwrap_or_else(|| user.id());
+            found(&lan, user.find(query.accounts([account])).await?, &output).await?
+        }
+        "match" => {
+            let user = lan.sign_in(profile)?;
+            social.begin(&user)?;
+            let settings = SessionSettings::new(format!("{}'s match", user.name())).max_members(max_members);
+            let session = matched(&user, Matchmaking::new(query, settings), &output, &mut stop).await?;
+            match session {
+                Some(session) => stay(session, &mut common::lines(), &output, &mut stop).await?,
+                None => NOTHING_FOUND,
+            }
+        }
+        "wait" => {
+            let user = lan.sign_in(profile)?;
+            social.begin(&user)?;
+            social::who(&user, &output);
+            wait(&user, &social, &output, &mut stop).await?
+        }
         _ => {
             let user = lan.sign_in(profile)?;
+            social.begin(&user)?;
             // Whoever names an address wants it asked, whatever else is known of the session.
             let target = if at.is_empty() { target } else { target.or_find() };
+            let target = invite.map_or(target, |invite| Target::Invite(Box::new(invite)));
             let seat = tokio::select! {
                 seat = join(&lan, &user, query, target, password, &output) => seat?,
                 () = stop.wait() => Err(NOTHING_FOUND),
             };
             match seat {
-                Ok(session) => stay(session, &mut common::lines(), &output, &mut stop).await?,
+                Ok(session) => {
+                    social.seated(&session)?;
+                    stay(session, &mut common::lines(), &output, &mut stop).await?
+                }
                 Err(code) => code,
             }
         }
@@ -114,12 +157,13 @@ enum Target {
     Id(SessionId),
     Code(RoomCode),
     Link(JoinLink),
+    Invite(Box<Invite>),
 }
 
 impl Target {
     /// What can be found by a query is found so.
     fn or_find(self) -> Self {
-        if let Self::Link(_) = self { self } else { Self::Any }
+        if let Self::Link(_) | Self::Invite(_) = self { self } else { Self::Any }
     }
 }
 
@@ -164,7 +208,7 @@ fn query(args: &mut Args, target: &Target) -> Result<SessionQuery, Failure> {
         Target::Code(code) => query.code(*code),
         // A listing tells its code, not its link; the id is in both.
         Target::Link(link) => query.id(link.id()),
-        Target::Any => query,
+        Target::Any | Target::Invite(_) => query,
     })
 }
 
@@ -189,7 +233,10 @@ fn address(text: &str) -> Result<SocketAddr, Failure> {
 }
 
 async fn find(lan: &Lan, query: SessionQuery, output: &Output) -> Result<u8, Failure> {
-    let found = lan.find(query).await?;
+    found(lan, lan.find(query).await?, output).await
+}
+
+async fn found(lan: &Lan, found: Vec<Found>, output: &Output) -> Result<u8, Failure> {
     for session in &found {
         output.found(session);
     }
@@ -325,6 +372,7 @@ async fn join(
         Target::Id(id) => JoinRequest::from(id),
         Target::Code(code) => JoinRequest::from(code),
         Target::Link(link) => JoinRequest::from(link),
+        Target::Invite(invite) => JoinRequest::from(*invite),
         Target::Any | Target::Name(_) => {
             let mut found = user.find(query.enough(1)).await?;
             if found.is_empty() {
@@ -348,6 +396,70 @@ async fn join(
     }
 }
 
+/// A seat, or nothing after a signal.
+async fn matched(
+    user: &User,
+    wanted: Matchmaking,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<Option<Session>, Failure> {
+    let mut events = user.events();
+    let mut pending = user.matchmake(wanted);
+    loop {
+        tokio::select! {
+            session = &mut pending => return Ok(Some(session?)),
+            () = stop.wait() => return Ok(None),
+            Some(event) = events.next() => drop(social::user_event(output, &event)),
+        }
+    }
+}
+
+/// Signed in and in no session, until an invite is accepted or a link comes.
+async fn wait(user: &User, social: &Social, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
+    let mut events = user.events();
+    let mut lines = common::lines();
+    let target = loop {
+        tokio::select! {
+            () = stop.wait() => return Ok(0),
+            line = common::next_line(&mut lines) => {
+                let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                if verb == "quit" {
+                    return Ok(0);
+                }
+                if let Some(Err(error)) = social::user_line(user, output, verb, rest).await {
+                    eprintln!("client: {error}");
+                }
+            }
+            event = events.next() => match event {
+                Some(event) => {
+                    if let Some(target) = social::user_event(output, &event) {
+                        break target;
+                    }
+                }
+                None => return Ok(0),
+            },
+        }
+    };
+    match user.join(target).await {
+        Ok(session) => {
+            social.seated(&session)?;
+            stay(session, &mut lines, output, stop).await
+        }
+        Err(error) => {
+            let Some(refusal) = error.refusal() else { return Err(error.into()) };
+            output.refused(refusal, None);
+            Ok(REFUSED)
+        }
+    }
+}
+
+/// An invite as `invite_received` printed it.
+fn invite(args: &mut Args) -> Result<Option<Invite>, Failure> {
+    let Some(file) = args.one("--invite")? else { return Ok(None) };
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    serde_json::from_str(&text).map(Some).map_err(|error| format!("{file}: {error}").into())
+}
+
 async fn stay(session: Session, lines: &mut Lines, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
     let mut events = session.events();
     loop {
@@ -358,7 +470,13 @@ async fn stay(session: Session, lines: &mut Lines, output: &Output, stop: &mut S
                     ("leave" | "quit", _) => break,
                     ("say", text) => session.say(text.as_bytes()).await,
                     ("ready", state) => session.update_me(MemberUpdate::new().ready(state != "off")).await.map(drop),
-                    _ => Ok(()),
+                    (verb, rest) => match social::line(&session, output, verb, rest).await {
+                        Some(Err(error)) => {
+                            eprintln!("client: {error}");
+                            Ok(())
+                        }
+                        _ => Ok(()),
+                    },
                 };
                 if let Err(error) = done {
                     eprintln!("client: {error}");

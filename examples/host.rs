@@ -6,10 +6,9 @@ mod common;
 
 use std::process::ExitCode;
 
-use common::{Failure, args::Args, output::Output};
+use common::{Failure, args::Args, output::Output, social, social::Social};
 use lansession::{
-    AccountId, Error, HostRequest, JoinPolicy, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate,
-    Visibility,
+    AccountId, Error, HostRequest, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate, Visibility,
 };
 use serde_json::json;
 
@@ -17,13 +16,15 @@ const USAGE: &str =
     "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--members-attr KEY=VALUE]... [--keyword W]...
      [--policy public|friends_only|invite_only] [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns]
-     [--no-beacon] [--json]
+     [--no-beacon] [--json] [--listed | --hidden]
+     [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
 values: 12 integer, 1.5 float, true and false, \"12\" string, anything else string; --members-attr is for members only
 exit: 0 the session was ended here, 1 it could not be hosted, 2 bad words";
 
 const COMMANDS: &str =
     "commands: set K=V | unset K | max N | open | close | lock | unlock | start | end | lobby | jip on|off
      kick MEMBER [REASON] | ban MEMBER [REASON] | say TEXT | members | quit
+     policy public|friends_only|invite_only | friend ACCOUNT | invite ACCOUNT [SECONDS] | revoke INVITE | presence on|off
      a MEMBER is the start of an account, or a player's name";
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,11 +45,15 @@ async fn run(mut output: Output) -> Result<(), Failure> {
     let lan = common::lan(&mut args)?;
     let profile = common::profile(&mut args, "host")?;
     let request = request(&mut args)?;
+    let social = Social::from_args(&mut args)?;
     args.done()?;
 
     let mut stop = common::Stop::new();
     let lan = lan.start()?;
-    let session = lan.sign_in(profile)?.host(request).await?;
+    let user = lan.sign_in(profile)?;
+    social.begin(&user)?;
+    let session = user.host(request).await?;
+    social.seated(&session)?;
     let mut events = session.events();
     let addresses: Vec<String> = session.addresses().iter().map(ToString::to_string).collect();
     let snapshot = session.snapshot();
@@ -114,12 +119,16 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
     if let Some(port) = args.parsed("--game-port")? {
         settings = settings.port("game", port);
     }
-    settings = match args.one("--policy")?.as_deref() {
-        None | Some("public") => settings.policy(JoinPolicy::Public),
-        Some("friends_only") => settings.policy(JoinPolicy::FriendsOnly),
-        Some("invite_only") => settings.policy(JoinPolicy::InviteOnly),
-        Some(other) => return Err(format!("--policy {other:?}: public, friends_only or invite_only").into()),
-    };
+    if let Some(policy) = args.one("--policy")? {
+        settings = settings.policy(social::policy(&policy)?);
+    }
+    // A public session is listed unless said, the others are not.
+    if args.flag("--listed") {
+        settings = settings.listed(true);
+    }
+    if args.flag("--hidden") {
+        settings = settings.listed(false);
+    }
     let mut request = HostRequest::new(settings);
     if let Some(password) = common::password(args)? {
         request = request.password(password);
@@ -168,7 +177,10 @@ async fn command(session: &Session, output: &Output, line: &str) -> Result<(), F
                 output.event("member", &format!("member   {member}"), fields);
             }
         }
-        other => return Err(format!("unknown command {other:?}\n{COMMANDS}").into()),
+        other => match social::line(session, output, other, rest).await {
+            Some(done) => done?,
+            None => return Err(format!("unknown command {other:?}\n{COMMANDS}").into()),
+        },
     }
     Ok(())
 }

@@ -108,6 +108,9 @@
 //!
 //! # Further
 //!
+//! The [`cookbook`] has recipes: a lobby, a dedicated server, split screen, coming back, two windows on one PC, Bevy,
+//! macroquad, an Unreal adapter.
+//!
 //! The README has a table of Unreal's and MPSD's names for all of this (the search of these pages knows them too), what to
 //! know of each platform, the limits, and security in plain words; `protocol.md` has every byte. The examples `host` and
 //! `client` are command line tools for debugging a LAN, `browser` is a server browser in the terminal, and `party` is the
@@ -128,6 +131,7 @@ compile_error!("no UDP on wasm: put lansession under [target.'cfg(not(target_fam
 mod api;
 #[doc(hidden)]
 pub mod bench;
+pub mod cookbook;
 #[cfg(feature = "net")]
 #[expect(clippy::disallowed_methods, reason = "the edge: sockets and timers live in real time")]
 mod driver;

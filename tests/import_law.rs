@@ -16,8 +16,10 @@ const LAYERS: [&[&str]; 7] =
 const SHARED: [&str; 7] = ["clock", "io", "lan", "limits", "links", "machine", "tuning"];
 
 /// Rooms of `proto` that put others together, and which.
-const COMPOSERS: [(&str, &[&str]); 2] =
-    [("discovery", &["announcer", "directory", "finder"]), ("engine", &["discovery", "sessions", "social"])];
+const COMPOSERS: [(&str, &[&str]); 2] = [
+    ("discovery", &["announcer", "directory", "finder"]),
+    ("engine", &["discovery", "matchmaking", "sessions", "social"]),
+];
 
 fn rank(layer: &str) -> Option<usize> {
     LAYERS.iter().position(|layers| layers.contains(&layer))

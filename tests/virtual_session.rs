@@ -482,3 +482,20 @@ fn a_host_whose_address_changes_is_found_again_by_its_members() {
         assert_eq!(members(&session), 2);
     }
 }
+
+#[test]
+fn what_a_host_says_of_anti_cheat_and_sanctions_is_told() {
+    let net = VirtualLan::new(7);
+    let user = |node: &str, name: &str| net.lan(node, GAME).start().unwrap().sign_in(name).unwrap();
+    let (ada, bob) = (user("ada", "Ada"), user("bob", "Bob"));
+    let strict = HostRequest::from(SessionSettings::new("strict")).anti_cheat(true).allow_sanctioned(false);
+    let _strict = ada.host(strict).wait(2 * SECOND).unwrap();
+    let _plain =
+        ada.host(HostRequest::from(SessionSettings::new("plain")).local_name("plain")).wait(2 * SECOND).unwrap();
+    let mut found = bob.find(SessionQuery::new()).wait(3 * SECOND).unwrap();
+    found.sort_by(|a, b| a.name().cmp(b.name()));
+    let said: Vec<_> = found.iter().map(|f| (f.name(), f.facts().anti_cheat, f.facts().allow_sanctioned)).collect();
+    assert_eq!(said, [("plain", false, true), ("strict", true, false)]);
+    let seat = bob.join(&found[1]).wait(3 * SECOND).unwrap();
+    assert!(seat.snapshot().anti_cheat && !seat.snapshot().allow_sanctioned);
+}

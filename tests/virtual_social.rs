@@ -7,7 +7,8 @@ use std::time::Duration;
 use lansession::testing::{Fault, Nic, Traffic, VirtualLan};
 use lansession::{
     AccountId, ErrorKind, Events, Found, HostRequest, Identity, InviteId, InviteRequest, InviteState, InvitesFrom,
-    JoinPolicy, Profile, Refusal, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User, UserEvent,
+    JoinPolicy, JoinRequest, Profile, Refusal, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User,
+    UserEvent,
 };
 
 const GAME: &str = "com.example.boxes";
@@ -100,7 +101,7 @@ fn a_friend_sees_the_presence_session_and_joins_through_it() {
 }
 
 #[test]
-fn a_member_is_found_where_it_plays_and_a_hidden_session_is_told_to_nobody() {
+fn a_member_is_found_where_it_plays_and_a_hidden_session_that_it_shows_too() {
     let net = VirtualLan::new(2);
     let (ada, bob, cid) = (user(&net, "ada", "Ada"), user(&net, "bob", "Bob"), user(&net, "cid", "Cid"));
     let game = host(&ada, room("game"));
@@ -113,8 +114,28 @@ fn a_member_is_found_where_it_plays_and_a_hidden_session_is_told_to_nobody() {
     assert_eq!(joined.id(), game.id());
 
     let hidden = host(&bob, room("hidden").listed(false));
+    assert_eq!(names(&find(&cid, of(bob.id()))), ["game"], "what is not shown is not told");
     bob.set_presence(Some(&hidden)).unwrap();
-    assert!(find(&cid, of(bob.id())).is_empty());
+    let found = find(&cid, of(bob.id()));
+    assert_eq!(names(&found), ["hidden"]);
+    assert_eq!(found[0].visibility(), lansession::SessionVisibility::Private);
+}
+
+#[test]
+fn a_session_can_be_the_presence_session_from_its_first_moment() {
+    let net = VirtualLan::new(3);
+    let (ada, bob, cid) = (user(&net, "ada", "Ada"), user(&net, "bob", "Bob"), user(&net, "cid", "Cid"));
+    ada.set_friends([cid.id()]).unwrap();
+    bob.set_friends([cid.id()]).unwrap();
+    let game = ada.host(HostRequest::from(room("game")).presence(true)).wait(2 * SECOND).unwrap();
+    assert!(game.is_presence());
+    let seat = bob.join(JoinRequest::from(game.link()).presence(true)).wait(2 * SECOND).unwrap();
+    assert!(seat.is_presence());
+    for friend in [&ada, &bob] {
+        assert_eq!(names(&find(&cid, of(friend.id()))), ["game"]);
+    }
+    let other = ada.host(HostRequest::from(room("other")).local_name("other")).wait(2 * SECOND).unwrap();
+    assert!(!other.is_presence() && game.is_presence());
 }
 
 /// What one query costs on the wire, and how long it takes; `present` has the account that is asked for on the LAN.

@@ -6,6 +6,7 @@ pub(crate) mod args;
 pub(crate) mod output;
 #[cfg(feature = "serde")]
 pub(crate) mod saved;
+pub(crate) mod social;
 
 use std::process::ExitCode;
 

@@ -119,6 +119,16 @@ impl Output {
                 let words = format!("settings {}", words.join(", "));
                 self.event("settings_changed", &words, with(json!({ "changes": all })));
             }
+            SessionEvent::InviteUpdated { invite, account, state, .. } => {
+                let fields = json!({
+                    "invite": invite.to_string(), "account": account.to_string(), "state": state.to_string(),
+                });
+                self.event("invite_updated", &format!("invite   {invite} is {state}"), fields);
+            }
+            SessionEvent::TurnChanged { new, .. } => {
+                let turn: Vec<String> = new.iter().map(ToString::to_string).collect();
+                self.event("turn_changed", &format!("turn     {}", turn.join(", ")), with(json!({ "turn": turn })));
+            }
             SessionEvent::PhaseChanged { old, new, .. } => {
                 let change = json!({ "setting": "phase", "old": old.as_str(), "new": new.as_str() });
                 let words = format!("settings {}", change_words(&change));
@@ -259,6 +269,8 @@ pub(crate) fn member_json(member: &Member) -> Json {
         "link": if member.link == LinkState::Away { "away" } else { "connected" },
         "ready": member.ready,
         "host": member.is_host,
+        "status": format!("{:?}", member.status).to_lowercase(),
+        "role": member.role,
         "attributes": attributes_json(&member.attributes),
     })
 }

@@ -21,8 +21,8 @@ use crate::proto::io::{Command, Output};
 use crate::proto::tuning::Tuning;
 use crate::types::{Error, ErrorKind, Identity, Result};
 
-/// How long the drop of the last handle waits for the first goodbyes.
-const PARTING: Duration = Duration::from_millis(50);
+/// How long the drop of the last handle waits for the first goodbyes, those of mDNS included.
+const PARTING: Duration = Duration::from_millis(30);
 /// Below what systems give out by themselves: Linux from 32,768, others from 49,152.
 const LOOPBACK_PORTS: std::ops::Range<u16> = 20_000..29_000;
 
@@ -36,7 +36,7 @@ struct OwnThread(DoorsToServe);
 impl Backend for OwnThread {
     fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
         let engine = engine(&config)?;
-        let handle = spawn(engine, driver_config(&config), self.0.commands(&core), Outputs(Arc::clone(&core)));
+        let handle = spawn(engine, driver_config(&config)?, self.0.commands(&core), Outputs(Arc::clone(&core)));
         let handle =
             handle.map_err(|error| Error::new(ErrorKind::Io, format!("the driver's thread did not start: {error}")))?;
         Ok(Box::new(Guard { core, handle: Some(handle) }))
@@ -66,9 +66,11 @@ struct Guard {
 }
 
 impl Drop for Guard {
+    #[expect(clippy::disallowed_methods, reason = "two waits share one real deadline")]
     fn drop(&mut self) {
+        let begun = Instant::now();
         self.core.wait_closed(PARTING);
-        wait_for_goodbyes(PARTING);
+        wait_for_goodbyes(PARTING.saturating_sub(begun.elapsed()));
         // `Command::Close` is queued, so the driver ends in bounded time; its handle's drop would wait for that.
         if let Some(handle) = self.handle.take() {
             handle.detach();
@@ -96,7 +98,7 @@ impl Given {
 
 impl Backend for Given {
     fn attach(&self, core: Arc<Core>, config: LanConfig) -> Result<Box<dyn Any + Send + Sync>> {
-        let (engine, options) = (engine(&config)?, driver_config(&config));
+        let (engine, options) = (engine(&config)?, driver_config(&config)?);
         let (commands, outputs) = (self.doors.commands(&core), Outputs(core));
         // The driver is made where it runs: what it opens needs the runtime.
         let work = async move { Driver::new(engine, options, commands, outputs).run().await };
@@ -138,14 +140,16 @@ fn engine(config: &LanConfig) -> Result<Engine> {
     Ok(Engine::new(options, random()?, unix_ms))
 }
 
-fn driver_config(config: &LanConfig) -> Config {
-    Config {
+fn driver_config(config: &LanConfig) -> Result<Config> {
+    Ok(Config {
         beacon_port: config.beacon_port,
         loopback_only: config.loopback_only,
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mdns: config.mdns,
+        simulate: config.simulate,
+        simulate_seed: random()?,
         ..Config::default()
-    }
+    })
 }
 
 fn loopback_port() -> Result<u16> {

@@ -4,7 +4,9 @@
 //! own deadline come in, each at most a batch per turn so that no source starves another; what the engine wants done is
 //! done at once and never waits.
 
+mod alarm;
 mod clock;
+mod delay;
 mod derive;
 pub(crate) mod doors;
 mod handles;
@@ -24,6 +26,8 @@ pub(crate) use handles::{CommandSource, OutputSink};
 pub(crate) use runtime::{DriverHandle, spawn};
 pub(crate) use turn::Driver;
 
+use crate::proto::disturb::Disturbance;
+use crate::types::NetworkFault;
 use crate::wire::datagram::{BEACON_PORT, GROUP_V4, GROUP_V6};
 
 /// What the driver is told once.
@@ -44,6 +48,9 @@ pub(crate) struct Config {
     pub(crate) mdns: bool,
     /// 5353, except in tests.
     pub(crate) mdns_port: u16,
+    /// What is wrong with the network on purpose, and where its chance comes from.
+    pub(crate) simulate: NetworkFault,
+    pub(crate) simulate_seed: [u8; 32],
 }
 
 impl Default for Config {
@@ -57,11 +64,18 @@ impl Default for Config {
             interfaces: Vec::new(),
             mdns: true,
             mdns_port: 5353,
+            simulate: NetworkFault::new(),
+            simulate_seed: [0; 32],
         }
     }
 }
 
 impl Config {
+    /// The judge of the simulated fault, where there is one.
+    fn disturbance(&self) -> Option<Disturbance> {
+        (!self.simulate.is_none()).then(|| Disturbance::new(self.simulate, self.simulate_seed))
+    }
+
     /// Whether some interfaces of this machine are not to be used.
     fn is_restricted(&self) -> bool {
         self.loopback_only || !self.interfaces.is_empty()

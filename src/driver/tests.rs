@@ -741,3 +741,66 @@ fn fifty_drivers_leave_no_thread_and_no_descriptor_behind() {
     }
     settle(Some(fds), tasks);
 }
+
+#[test]
+fn simulated_loss_takes_just_the_datagrams_it_drew_and_latency_keeps_their_order() {
+    let fault = NetworkFault::new().loss(0.3).latency(Duration::from_millis(30)).seed(7);
+    let mut a = Node::new(Config { simulate: fault, ..config(free_port()) });
+    let via = loopback(&a.open_sockets());
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(WAIT)).unwrap();
+    let to = peer.local_addr().unwrap();
+    let mut judge = Disturbance::new(fault, [0; 32]);
+    // All of them fit into the default buffer of a socket.
+    let kept: Vec<u16> = (0..200).filter(|_| judge.datagram().is_some()).collect();
+    assert!((110..170).contains(&kept.len()), "{}", kept.len());
+    for number in 0..200_u16 {
+        a.send(transmit(via, to, PathKind::Unicast, &number.to_be_bytes()));
+    }
+    let mut buffer = [0; 8];
+    for number in kept {
+        assert_eq!(peer.recv(&mut buffer).unwrap(), 2);
+        assert_eq!(buffer[..2], number.to_be_bytes());
+    }
+    // Nothing else is on its way but what leaves when the sockets close.
+    peer.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(peer.recv(&mut buffer).is_err());
+}
+
+#[test]
+fn what_waits_on_a_simulated_line_leaves_before_its_sockets_close() {
+    let fault = NetworkFault::new().latency(NetworkFault::MAX_DELAY);
+    let mut a = Node::new(Config { simulate: fault, ..config(free_port()) });
+    let via = loopback(&a.open_sockets());
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(WAIT)).unwrap();
+    let to = peer.local_addr().unwrap();
+    a.send(transmit(via, to, PathKind::Unicast, b"goodbye"));
+    a.act(Action::Sockets { open: false });
+    assert_eq!(peer.recv(&mut [0; 16]).unwrap(), 7);
+    a.open_sockets();
+    a.send(transmit(via, to, PathKind::Unicast, b"bye"));
+    drop(a.handle.take());
+    assert_eq!(peer.recv(&mut [0; 16]).unwrap(), 3);
+}
+
+#[test]
+fn a_slow_link_opens_and_keeps_its_order_to_the_last_word() {
+    let fault = NetworkFault::new().latency(Duration::from_millis(10)).jitter(Duration::from_millis(10)).loss(1.0);
+    let slow = || Node::new(Config { simulate: fault, ..config(0) });
+    let (mut host, mut joiner) = (slow(), slow());
+    let port = host.listen(session(2), &identity(2), 0);
+    joiner.dial(2, port, Some(host_key(2)), 1);
+    let (at_joiner, at_host) = (joiner.opened(), host.opened());
+    for number in 0..50 {
+        joiner.act(Action::Send { link: at_joiner, bytes: frame(number, false, &[number; 20_000]) });
+    }
+    for number in 0..50 {
+        assert_eq!(host.frame(), (number, false, vec![number; 20_000]));
+    }
+    host.act(Action::Send { link: at_host, bytes: frame(9, false, b"refused") });
+    host.act(Action::Close { link: at_host, flush: true });
+    assert_eq!(joiner.frame(), (9, false, b"refused".to_vec()));
+    assert_eq!(joiner.closed(), Closed::ByPeer);
+    assert_eq!(host.closed(), Closed::ByUs);
+}

@@ -7,9 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::clock::Clock;
+use super::delay::Delay;
 use super::derive::Derive;
 use super::doors::Doors;
 use super::handles::{CommandSource, OutputSink};
@@ -19,7 +21,7 @@ use super::mdns::Mdns;
 use super::quiet::Quiet;
 use super::udp::{Ports, Udp};
 use super::{Config, interfaces};
-use crate::proto::io::{Action, Interface, Output, SendFailure};
+use crate::proto::io::{Action, Interface, Output, SendFailure, Transmit};
 use crate::proto::machine::Machine;
 use crate::types::{LanEvent, SessionKey};
 
@@ -41,8 +43,9 @@ const REPAIR_EVERY: Duration = Duration::from_millis(500);
 const ENDING: Duration = Duration::from_secs(1);
 /// The same where the engine has not ended anything itself.
 const ENDING_UNHELD: Duration = Duration::from_millis(500);
-/// How long the word that all is closed waits for the last words of the links: who hears it may end the process.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long the word that all is closed waits for the last words of the links: who hears it may end the process, and they
+/// are the kernel's by then. A stop takes less than 50 ms whatever a peer does.
+const LAST_WORDS: Duration = Duration::from_millis(30);
 /// How long the engine may repeat its goodbyes once the handle is dropped: it was told to close before that.
 const GRACE: Duration = Duration::from_millis(600);
 
@@ -61,6 +64,7 @@ pub(crate) struct Driver<M: Machine, C: CommandSource, S: OutputSink> {
     config: Config,
     clock: Clock,
     udp: Udp,
+    delay: Delay,
     links: Links,
     derive: Derive,
     doors: Doors,
@@ -102,6 +106,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             sink,
             clock: Clock::new(),
             udp: Udp::new(ports, config.is_restricted()),
+            delay: Delay::new(config.disturbance()),
             links: Links::new(config.clone()),
             derive: Derive::new(),
             doors: Doors::default(),
@@ -143,6 +148,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
                 self.commands(cx),
                 self.feedback(),
                 self.datagrams(cx),
+                self.delayed(cx),
                 self.link_events(cx),
                 self.parted(cx),
                 self.mdns_events(cx),
@@ -216,6 +222,21 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
             self.drain();
         }
         busy
+    }
+
+    fn send(&mut self, transmit: &Transmit) {
+        if let Err(failure) = self.udp.send(transmit) {
+            self.feedback.push_back(Feedback::Failed(failure));
+        }
+    }
+
+    /// Sends what was held back by a simulated fault and is due.
+    fn delayed(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..DATAGRAMS {
+            let Poll::Ready(transmit) = self.delay.poll(cx) else { return false };
+            self.send(&transmit);
+        }
+        true
     }
 
     fn link_events(&mut self, cx: &mut Context<'_>) -> bool {
@@ -321,8 +342,8 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         let mut left = [DRAIN; 3];
         let [transmits, actions, outputs] = &mut left;
         while let Some(transmit) = within(transmits, || self.machine.poll_transmit()) {
-            if let Err(failure) = self.udp.send(&transmit) {
-                self.feedback.push_back(Feedback::Failed(failure));
+            if let Some(transmit) = self.delay.pass(transmit) {
+                self.send(&transmit);
             }
         }
         while let Some(action) = within(actions, || self.machine.poll_action()) {
@@ -346,7 +367,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
     fn deliver(&mut self, output: Output) {
         if matches!(output, Output::Lan(LanEvent::Closed)) && self.parting.is_none() && self.links.is_flushing() {
             let mut alarm = Alarm::default();
-            alarm.set(Some(Instant::now() + LAST_WORDS));
+            alarm.set(Some(Instant::now() + LAST_WORDS + self.config.simulate.longest()));
             self.parting = Some((alarm, Vec::new()));
         }
         match &mut self.parting {
@@ -376,6 +397,9 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         match action {
             Action::Sockets { open: true } => self.open_sockets(),
             Action::Sockets { open: false } => {
+                for transmit in self.delay.drain() {
+                    let _lost = self.udp.send(&transmit);
+                }
                 self.udp.close();
                 self.interfaces = None;
                 self.look.set(None);
@@ -419,7 +443,7 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
         if self.ending.is_none() {
             self.links.close_all();
             let mut alarm = Alarm::default();
-            alarm.set(Some(Instant::now() + within));
+            alarm.set(Some(Instant::now() + within + self.config.simulate.longest()));
             self.ending = Some(alarm);
         }
     }
@@ -432,6 +456,9 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Driver<M, C, S> {
 
 impl<M: Machine, C: CommandSource, S: OutputSink> Drop for Driver<M, C, S> {
     fn drop(&mut self) {
+        for transmit in self.delay.drain() {
+            let _lost = self.udp.send(&transmit);
+        }
         // Nothing asynchronous runs any more: the goodbyes leave here or never. After a panic in the engine its state is
         // not to be trusted.
         if self.stopped || std::thread::panicking() {
@@ -447,32 +474,4 @@ impl<M: Machine, C: CommandSource, S: OutputSink> Drop for Driver<M, C, S> {
 fn within<T>(left: &mut usize, next: impl FnOnce() -> Option<T>) -> Option<T> {
     *left = left.checked_sub(1)?;
     next()
-}
-
-/// A timer that is set, moved or off.
-#[derive(Default)]
-struct Alarm {
-    at: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Alarm {
-    fn set(&mut self, at: Option<Instant>) {
-        self.at = at;
-    }
-
-    /// Whether it went off; then it is off.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(at) = self.at else { return false };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if sleep.deadline() != at {
-            sleep.as_mut().reset(at);
-        }
-        let over = sleep.as_mut().poll(cx).is_ready();
-        if over {
-            self.at = None;
-            self.sleep = None;
-        }
-        over
-    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
-use crate::types::{Error, ErrorKind, Identity, JoinLink};
+use crate::types::{Error, ErrorKind, Identity, JoinLink, NetworkFault};
 
 /// Takes one link from another process; an error is told to that process.
 pub(crate) type TakeLink = Arc<dyn Fn(JoinLink) -> Result<(), Error> + Send + Sync>;
@@ -29,7 +29,7 @@ impl fmt::Display for InterfaceChoice {
 }
 
 /// Everything a builder decides, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LanConfig {
     /// 1 to 64 bytes.
     pub(crate) game: String,
@@ -45,6 +45,8 @@ pub(crate) struct LanConfig {
     pub(crate) beacon_port: u16,
     pub(crate) mdns: bool,
     pub(crate) beacons: bool,
+    /// What is wrong with the network on purpose.
+    pub(crate) simulate: NetworkFault,
 }
 
 /// A network to stand on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::backend::{Backend, InterfaceChoice, LanConfig};
 use super::core::Core;
 use super::lan::Lan;
-use crate::types::{Error, ErrorKind, Result, SessionQuery, check_name};
+use crate::types::{Error, ErrorKind, NetworkFault, Result, SessionQuery, check_name};
 
 /// A starting point for a [`LanBuilder`]; values set on the builder stand over it, whatever the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,6 +45,7 @@ pub struct LanBuilder {
     beacon_port: Option<u16>,
     mdns: Option<bool>,
     beacons: bool,
+    simulate: NetworkFault,
     backend: Option<Arc<dyn Backend>>,
 }
 
@@ -67,6 +68,7 @@ impl LanBuilder {
             beacon_port: None,
             mdns: None,
             beacons: true,
+            simulate: NetworkFault::new(),
             backend: None,
         }
     }
@@ -129,6 +131,35 @@ impl LanBuilder {
         self
     }
 
+    /// Makes the network worse on purpose, for all that this `Lan` sends: its beacons, queries, answers and probes are lost
+    /// or late, its control connections are late. Not for a release.
+    ///
+    /// The game's own packets, mDNS (turn it [off](Self::mdns) to try discovery at a loss) and what others send are as they
+    /// are; on a [virtual LAN](crate#features) it works as over sockets. Of datagrams that wait 4,096 are kept, as in the
+    /// queue of a router, and a stream takes 256 KiB before its writer waits.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// use std::time::Duration;
+    /// use lansession::{ErrorKind, Lan, NetworkFault, Preset, SessionSettings};
+    /// let bad = NetworkFault::new().latency(Duration::from_millis(5)).loss(0.2);
+    /// let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).simulate(bad).start()?;
+    /// let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// let room = ada.host(SessionSettings::new("room")).wait(Duration::from_secs(5))?;
+    /// let seat = bob.join(room.link()).wait(Duration::from_secs(5))?; // late, and whole
+    /// assert_eq!(seat.snapshot().members.len(), 2);
+    ///
+    /// let error = Lan::builder("com.example.boxes").simulate(NetworkFault::new().loss(20.0)).start().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    #[doc(alias = "SimulatedLatency")]
+    #[doc(alias = "SimulatedPacketLoss")]
+    pub fn simulate(mut self, fault: NetworkFault) -> Self {
+        self.simulate = fault;
+        self
+    }
+
     /// Starts on `fallback`, unless another network was set.
     pub(crate) fn launch(self, fallback: Option<Arc<dyn Backend>>, frames: bool) -> Result<Lan> {
         let Some(backend) = self.backend.clone().or(fallback) else {
@@ -142,7 +173,8 @@ impl LanBuilder {
     }
 
     fn config(self, backend: &dyn Backend) -> Result<LanConfig> {
-        let Self { game, version, preset, interfaces, mut targets, beacon_port, mdns, beacons, backend: _ } = self;
+        let Self { game, version, preset, interfaces, mut targets, beacon_port, mdns, beacons, simulate, backend: _ } =
+            self;
         check_name("the game id", &game, Self::MAX_GAME)?;
         if interfaces.len() > Self::MAX_INTERFACES {
             return Err(Error::invalid(format!("{} interfaces are named, at most 32 fit", interfaces.len())));
@@ -156,6 +188,7 @@ impl LanBuilder {
         if let Some(target) = targets.iter().find(|target| target.ip().is_unspecified()) {
             return Err(Error::invalid(format!("target {target} is no host's address")));
         }
+        simulate.check()?;
         let loopback_only = preset == Preset::Loopback;
         let beacon_port = match beacon_port {
             Some(0) => return Err(Error::invalid("the beacon port is 0, it must be 1 to 65535")),
@@ -167,7 +200,7 @@ impl LanBuilder {
             target.set_port(beacon_port);
         }
         let mdns = mdns.unwrap_or(!loopback_only && cfg!(feature = "mdns"));
-        Ok(LanConfig { game, version, loopback_only, interfaces, targets, beacon_port, mdns, beacons })
+        Ok(LanConfig { game, version, loopback_only, interfaces, targets, beacon_port, mdns, beacons, simulate })
     }
 }
 
@@ -190,6 +223,7 @@ impl std::fmt::Debug for LanBuilder {
             .field("beacon_port", &self.beacon_port)
             .field("mdns", &self.mdns)
             .field("beacons", &self.beacons)
+            .field("simulate", &self.simulate)
             .finish_non_exhaustive()
     }
 }

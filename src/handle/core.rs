@@ -518,6 +518,11 @@ impl Core {
         self.lock().browsers.get(&browser).map_or_else(|| Arc::from([]), |listing| Arc::clone(&listing.list))
     }
 
+    /// Requests without an answer.
+    pub(super) fn pending(&self) -> usize {
+        self.lock().requests.len()
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.lock().stopped
     }

@@ -154,6 +154,12 @@ impl Fold {
             Staged::Output(Output::User { user, event }) => match event {
                 UserEvent::SignedOut => self.users.push((user, event)),
                 UserEvent::Lagged { missed } => *self.lagged.entry(user).or_default() += missed,
+                UserEvent::Matchmaking { .. } => {
+                    // A state: the latest one stands for those before it.
+                    self.users.retain(|(other, before)| *other != user || !same_progress(before, &event));
+                    self.users.push((user, event));
+                    self.crowd(user);
+                }
                 event => {
                     self.users.push((user, event));
                     self.crowd(user);
@@ -210,6 +216,16 @@ impl Fold {
             staged.push(Staged::Stop);
         }
         staged
+    }
+}
+
+/// Whether both tell of one matchmaking.
+fn same_progress(a: &UserEvent, b: &UserEvent) -> bool {
+    match (a, b) {
+        (UserEvent::Matchmaking { local_name: left, .. }, UserEvent::Matchmaking { local_name: right, .. }) => {
+            left == right
+        }
+        _ => false,
     }
 }
 

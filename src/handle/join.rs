@@ -32,6 +32,7 @@ pub struct JoinRequest {
     role: Option<String>,
     status: MemberStatus,
     reserve_for: Vec<AccountId>,
+    presence: bool,
     problem: Option<Error>,
 }
 
@@ -47,6 +48,7 @@ impl JoinRequest {
             role: None,
             status: MemberStatus::Active,
             reserve_for: Vec::new(),
+            presence: false,
             problem: None,
         }
     }
@@ -103,6 +105,19 @@ impl JoinRequest {
         self
     }
 
+    /// Makes it the user's presence session once the seat is there: friends may find the user here and come too. Off by
+    /// default; [`User::set_presence`](crate::User::set_presence) does the same later.
+    #[must_use]
+    #[doc(alias = "bPresenceEnabled")]
+    pub fn presence(mut self, on: bool) -> Self {
+        self.presence = on;
+        self
+    }
+
+    pub(super) fn shows_presence(&self) -> bool {
+        self.presence
+    }
+
     /// The state of the new seat; `Active` unless said.
     #[must_use]
     pub fn status(mut self, status: MemberStatus) -> Self {
@@ -130,8 +145,19 @@ impl JoinRequest {
 
     /// With the other local users of one join.
     pub(super) fn into_command(self, party: Vec<AccountId>) -> Result<JoinCommand> {
-        let Self { target, local_name, password, ticket, attributes, timeout, role, status, reserve_for, problem } =
-            self;
+        let Self {
+            target,
+            local_name,
+            password,
+            ticket,
+            attributes,
+            timeout,
+            role,
+            status,
+            reserve_for,
+            presence: _,
+            problem,
+        } = self;
         if let Some(problem) = problem {
             return Err(problem);
         }
@@ -155,7 +181,19 @@ impl JoinRequest {
             crate::types::check_name("the role's name", role, Role::MAX_NAME)?;
         }
         check_party(&party, &reserve_for)?;
-        Ok(JoinCommand { target, local_name, password, ticket, attributes, timeout, role, status, party, reserve_for })
+        Ok(JoinCommand {
+            target,
+            local_name,
+            password,
+            ticket,
+            attributes,
+            timeout,
+            role,
+            status,
+            party,
+            reserve_for,
+            patient: true,
+        })
     }
 }
 

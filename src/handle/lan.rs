@@ -29,6 +29,7 @@ use crate::types::{AccountId, Diagnosis, Event, Found, Profile, Result, SessionI
 /// lan.close().wait(Duration::from_secs(5))?;
 /// # Ok::<(), lansession::Error>(())
 /// ```
+#[doc(alias = "bIsLANSession")]
 #[derive(Clone)]
 pub struct Lan(Arc<Inner>);
 

@@ -108,7 +108,8 @@ type Finish<T> = Box<dyn FnOnce(Outcome) -> Result<T> + Send + Sync>;
 /// The answer to a request that is under way. The request runs from the moment of the call, whoever waits or not.
 ///
 /// Await it on any executor; or ask [`ready`](Self::ready) or [`try_take`](Self::try_take) once a frame, which never block;
-/// or block in [`wait`](Self::wait). All requests have a deadline, so all are answered.
+/// or block in [`wait`](Self::wait). All requests have a deadline, so all are answered; matchmaking without a
+/// timeout waits for company.
 ///
 /// Dropping it drops the answer: a find stops, a join is given up, a seat that was taken meanwhile is left again, a session
 /// that was made is ended. An update that was sent is not called back. [`detach`](Self::detach) lets the request run.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::core::Kind;
+use super::dump;
 use super::events::Events;
 use super::lan::unit;
 use super::pending::{Outcome, Pending, unfit};
@@ -434,25 +435,34 @@ impl Session {
         self.claim.keep();
     }
 
-    /// All that is known of this seat, as text for a bug report. It shows members' accounts and addresses, no key and no
-    /// password.
+    /// All that is known of this seat as text for a bug report, one thing a line; the first word of a line says what it is,
+    /// and texts that players chose are quoted. Further lines may come with later versions.
+    ///
+    /// It holds members' names, accounts and addresses, and at the host the attributes that only the host sees, marked
+    /// `(host alone)`: look it over before it is published. Of passwords, tickets and game keys it holds nothing.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{Lan, Preset, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// let settings = SessionSettings::new("room").max_members(4).attr("map", "dust").port("game", 7777);
+    /// let room = lan.sign_in("Ada")?.host(settings).wait(Duration::from_secs(5))?;
+    /// let dump = room.dump();
+    /// let line = |word| dump.lines().find(|line| line.starts_with(word)).unwrap_or_default();
+    /// assert_eq!(line("seats"), "seats     1 of 4, 0 held back, 3 open");
+    /// assert_eq!(line("ports"), "ports     \"game\"=7777");
+    /// assert_eq!(line("attribute"), "attribute \"map\" = \"dust\"");
+    /// assert!(line("member").contains("\"Ada\"") && line("member").ends_with(", host"));
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "DumpSessionState")]
     pub fn dump(&self) -> String {
-        let seat = self.claim.lock();
-        let state = &seat.snapshot;
-        let role = if seat.is_host { "host" } else { "member" };
-        let mut text = format!("{state}\n  seat {:?} of {:?}, {role}", seat.local_name, seat.user);
-        if let Some(why) = &seat.ended {
-            text.push_str(&format!(", ended: {why}"));
-        }
-        text.push_str(&format!("\n  control {:?}, ports {:?}", seat.control_addresses(), state.ports));
-        text.push_str(&format!("\n  keywords {:?}, attributes {:?}", state.keywords, state.attributes));
-        for member in &state.members {
-            let (link, ready) = (member.link, if member.ready { ", ready" } else { "" });
-            text.push_str(&format!("\n  {member}, {:?}, {link:?}{ready}", member.status));
-        }
-        text
+        let pending = self.claim.core().pending();
+        let lan = self.user.lan();
+        let around = dump::Around { game: &lan.config().game, user: self.user.name(), pending };
+        dump::text(&self.claim.lock(), &around)
     }
 
     pub(super) fn check_live(&self) -> Result<()> {

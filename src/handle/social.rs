@@ -102,7 +102,7 @@ impl User {
 
     /// Lets this user's friends find it in that session, or in none. It opens sockets and lasts until the seat ends; one
     /// session at a time. Friends are those that *this* user's game has [set](Self::set_friends); to anybody else there is
-    /// no sign that the account exists. A session that is not listed is not told of.
+    /// no sign that the account exists. Friends are told of a session that is not listed, too.
     ///
     /// They ask with [`SessionQuery::accounts`](crate::SessionQuery::accounts).
     ///

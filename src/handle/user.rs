@@ -8,6 +8,7 @@ use super::core::Kind;
 use super::events::Events;
 use super::join::{JoinRequest, check_local_name, check_password};
 use super::lan::{Lan, unit};
+use super::matchmaking::Matchmaking;
 use super::pending::{Outcome, Pending, unfit};
 use super::seat::Seat;
 use super::session::Session;
@@ -103,7 +104,7 @@ impl User {
             return Pending::ready_with(Err(error));
         }
         let account = self.id();
-        self.open(|request| Command::Host { request, account, what: Box::new(what) })
+        self.open(what.presence, |request| Command::Host { request, account, what: Box::new(what) })
     }
 
     /// Joins a session: an entry of a list, an id, a room code, a link, an address.
@@ -194,12 +195,53 @@ impl User {
     }
 
     fn join_as(&self, request: JoinRequest) -> Pending<Session> {
+        let presence = request.shows_presence();
         let command = self.party_command(&[], request);
         match command {
             Err(error) => Pending::ready_with(Err(error)),
             Ok(what) => {
                 let account = self.id();
-                self.open(|request| Command::Join { request, account, what: Box::new(what) })
+                self.open(presence, |request| Command::Join { request, account, what: Box::new(what) })
+            }
+        }
+    }
+
+    /// Finds a session that fits and joins the best; where one refuses, the next; where there is none, makes one. Any number
+    /// of players who do this at the same time end in as few sessions as their seats allow.
+    ///
+    /// A session made so is *mobile* at first: where two of them meet, the members of the smaller one move into the larger.
+    /// It is settled, and answered with, once it is full, once nobody came or went for 15 s in company, or as
+    /// [`Matchmaking::early`] and [`Matchmaking::timeout`] say; one that is settled never moves. Until then its seat is not
+    /// among this user's [`sessions`](Self::sessions), and [`UserEvent::Matchmaking`] tells what happens. Without a timeout
+    /// it waits for company as long as it takes; dropping the `Pending` ends it and leaves whatever it held.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming the value and its bound, or the setting under which nobody could find the new session;
+    /// `AlreadyExists` where this user has a session or matchmaking of that local name; `TooManyRequests` beyond 16 of them;
+    /// those of [`host`](Self::host) where none can be made.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{Lan, Matchmaking, Preset, SessionQuery, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let (ada, bob) = (lan.sign_in("Ada")?, lan.sign_in("Bob")?);
+    /// let duel = || Matchmaking::new(SessionQuery::new(), SessionSettings::new("duel").max_members(2));
+    /// let (one, other) = (ada.matchmake(duel()), bob.matchmake(duel()));
+    /// let (one, other) = (one.wait(Duration::from_secs(20))?, other.wait(Duration::from_secs(20))?);
+    /// assert_eq!(one.id(), other.id());
+    /// assert_eq!(one.snapshot().members.len(), 2);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    #[doc(alias = "StartMatchmaking")]
+    pub fn matchmake(&self, matchmaking: impl Into<Matchmaking>) -> Pending<Session> {
+        let command = matchmaking.into().into_command();
+        match command.and_then(|what| self.check_seat_name(&what.local_name).map(|()| what)) {
+            Err(error) => Pending::ready_with(Err(error)),
+            Ok(what) => {
+                let account = self.id();
+                let presence = what.host.presence;
+                self.open(presence, |request| Command::Matchmake { request, account, what: Box::new(what) })
             }
         }
     }
@@ -282,10 +324,17 @@ impl User {
         Ok(())
     }
 
-    fn open(&self, command: impl FnOnce(RequestId) -> Command) -> Pending<Session> {
+    fn open(&self, presence: bool, command: impl FnOnce(RequestId) -> Command) -> Pending<Session> {
         let user = self.clone();
         self.lan().core().request(Kind::Opening, command, move |outcome| match outcome {
-            Outcome::Seat(claim) => Ok(Session::new(claim, user)),
+            Outcome::Seat(claim) => {
+                let session = Session::new(claim, user.clone());
+                if presence {
+                    // A seat that has ended meanwhile is nobody's presence.
+                    let _ = user.set_presence(Some(&session));
+                }
+                Ok(session)
+            }
             other => Err(unfit(&other)),
         })
     }

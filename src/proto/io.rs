@@ -279,6 +279,19 @@ pub(crate) struct JoinCommand {
     /// Other local users to seat with this one, and accounts to reserve seats for: all or none.
     pub(crate) party: Vec<AccountId>,
     pub(crate) reserve_for: Vec<AccountId>,
+    /// Waits for a session that is on its way into another one, as long as the timeout lets it.
+    pub(crate) patient: bool,
+}
+
+/// All of a matchmaking.
+#[derive(Debug, Clone)]
+pub(crate) struct MatchCommand {
+    pub(crate) query: SessionQuery,
+    /// The session to make where none is found.
+    pub(crate) host: HostRequest,
+    pub(crate) local_name: String,
+    pub(crate) early: bool,
+    pub(crate) timeout: Option<std::time::Duration>,
 }
 
 /// What users ask for. Everything was checked for its own bounds before.
@@ -301,6 +314,12 @@ pub(crate) enum Command {
         request: RequestId,
         account: AccountId,
         what: Box<JoinCommand>,
+    },
+    /// Cancelled like a find: the seats it holds are left.
+    Matchmake {
+        request: RequestId,
+        account: AccountId,
+        what: Box<MatchCommand>,
     },
     Find {
         request: RequestId,

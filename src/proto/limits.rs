@@ -80,6 +80,12 @@ pub(crate) const MEMBERS_BYTES: usize = 900 << 10;
 pub(crate) const MEMBER_FIXED_BYTES: usize = 220;
 /// One member's attributes, at most; fewer in sessions of more than 109 seats.
 pub(crate) const MEMBER_BYTES: usize = 8 << 10;
+/// Seats of one session that are held for members of another that merges into it.
+pub(crate) const GRANTS: usize = 64;
+/// Matchmakings of one process.
+pub(crate) const MATCHMAKINGS: usize = 16;
+/// Sessions that one matchmaking remembers not to ask now.
+pub(crate) const MM_HOLDS: usize = 64;
 /// Dials of one join that end without a word before it gives up.
 pub(crate) const JOIN_RETRIES: u32 = 8;
 /// Nonces of ours that are remembered; 40 bytes each.

@@ -1,7 +1,7 @@
 //! The engines, sans I/O: time and randomness are arguments, nothing here blocks or sleeps.
 //!
 //! Not under semver until 1.0. [`engine`] composes [`discovery`] (who is there), the sessions (who is in) and [`social`] (who
-//! is where); none knows another.
+//! is where) and [`matchmaking`] (who goes together); none knows another.
 //!
 //! # The way of a datagram, from socket to list
 //!
@@ -24,6 +24,8 @@ pub(crate) mod announcer;
 pub(crate) mod clock;
 pub(crate) mod directory;
 pub(crate) mod discovery;
+#[cfg(any(feature = "net", feature = "testing", test))]
+pub(crate) mod disturb;
 pub(crate) mod engine;
 pub(crate) mod finder;
 pub(crate) mod io;
@@ -31,6 +33,7 @@ pub(crate) mod lan;
 pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod machine;
+pub(crate) mod matchmaking;
 pub(crate) mod sessions;
 pub(crate) mod social;
 pub(crate) mod tuning;

@@ -95,6 +95,35 @@ tuning! {
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 
+    // ---- matchmaking (protocol.md, "Matchmaking")
+    /// A starter listens at least so long before it makes a session of its own.
+    mm_listen: Duration = ms(300),
+    /// And up to this longer, at random.
+    mm_listen_more: Duration = ms(400),
+    /// From the first session that fits to the join of the best.
+    mm_gather: Duration = ms(60),
+    /// After a refusal, before the next best is asked: at least this.
+    mm_next: Duration = ms(50),
+    /// And up to this longer, at random.
+    mm_next_more: Duration = ms(200),
+    /// One join of a starter.
+    mm_join: Duration = ms(3_000),
+    /// The host of a mobile session looks for a better one about so often, a fifth more or less.
+    mm_tick: Duration = ms(250),
+    /// And asks the LAN anew so often.
+    mm_requery: Duration = ms(5_000),
+    /// Each step of a merge (the question, the members' way, the host's own) takes at most this.
+    mm_freeze: Duration = ms(2_000),
+    /// A seat that was granted is held so long.
+    mm_grant: Duration = ms(5_000),
+    /// What a joiner of a session on its way into another one is told to wait.
+    mm_migrating: Duration = ms(200),
+    /// A session that was asked in vain is not asked again within this.
+    mm_again: Duration = ms(1_000),
+    /// The same where it refused for good.
+    mm_refused: Duration = ms(10_000),
+    /// A session of two or more in which nothing changed for so long is settled.
+    mm_settle: Duration = ms(15_000),
     // ---- between users (protocol.md, "Locate", "Links between users" and "Invites")
     /// When a Locate goes out, until it is answered.
     locate_at: [Duration; 6] = [ms(0), ms(60), ms(130), ms(310), ms(700), ms(1_500)],

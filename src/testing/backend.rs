@@ -43,7 +43,8 @@ impl Backend for Virtual {
         let (seed, unix_ms) = (world.draw(), world.unix_ms());
         let engine = Engine::new(engine_config(&config), seed, unix_ms);
         let filter = interface_filter(&config);
-        world.start(self.node, config.beacon_port, filter, Box::new(engine), Box::new(Handles(core)));
+        let process = world.start(self.node, config.beacon_port, filter, Box::new(engine), Box::new(Handles(core)));
+        world.simulate(process, config.simulate);
         // `Command::Close` comes before the last handle is gone; the world needs no more.
         Ok(Box::new(()))
     }

@@ -13,7 +13,7 @@ use crate::types::{
 };
 
 /// The same name, the same key.
-fn key_named(name: &str) -> AccountId {
+pub(super) fn key_named(name: &str) -> AccountId {
     let mut seed = [0; 32];
     seed.copy_from_slice(digest(&SHA256, name.as_bytes()).as_ref());
     match Identity::from_seed(seed) {
@@ -22,7 +22,7 @@ fn key_named(name: &str) -> AccountId {
     }
 }
 
-fn session_named(name: &str) -> SessionKey {
+pub(super) fn session_named(name: &str) -> SessionKey {
     let founder = HostKey::from(key_named(&format!("host of {name}")).public_key());
     SessionKey { id: SessionId::from_name(name), founder }
 }
@@ -99,6 +99,13 @@ impl FakeMember {
     #[must_use]
     pub fn host(mut self) -> Self {
         self.0.is_host = true;
+        self
+    }
+
+    /// Its role or team.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.0.role = Some(role.into());
         self
     }
 
@@ -232,6 +239,13 @@ impl FakeSnapshot {
     #[must_use]
     pub fn password(mut self, password: bool) -> Self {
         self.0.password = password;
+        self
+    }
+
+    /// Whose turn it is.
+    #[must_use]
+    pub fn turn(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+        self.0.turn = accounts.into_iter().collect();
         self
     }
 
@@ -406,6 +420,9 @@ mod tests {
         let state = snapshot(SessionSettings::new("room")).member(member("a")).member(member("b")).build();
         assert_eq!(state.members.iter().map(|m| m.number).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(state.host, None);
+        let bob = member("Bob").role("red").build();
+        let turn = snapshot(SessionSettings::new("room")).member(member("Bob").role("red")).turn([bob.account]).build();
+        assert_eq!((turn.members[0].role.as_deref(), turn.turn), (Some("red"), vec![bob.account]));
         let alone = snapshot(SessionSettings::new("room")).build();
         assert_eq!(alone.host, Some(alone.members[0].account));
     }

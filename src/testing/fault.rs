@@ -11,7 +11,7 @@ use rand::rngs::ChaCha12Rng;
 use super::Shared;
 use super::topology::Topology;
 use crate::proto::clock::Moment;
-use crate::types::PathKind;
+use crate::types::{NetworkFault, PathKind};
 
 /// Something under way to one receiving node.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,7 @@ enum Effect {
     Loss(f64),
     Duplicate(f64),
     Delay(f64, Duration, Duration),
+    Network(NetworkFault),
 }
 
 /// Something that is wrong with the network, everywhere or between some nodes only.
@@ -159,10 +160,21 @@ impl Fault {
             match self.effect {
                 Effect::Loss(p) if hits(rng, p) => Verdict::Drop,
                 Effect::Duplicate(p) if flight.path.is_some() && hits(rng, p) => Verdict::Duplicate,
+                Effect::Network(NetworkFault { loss, .. }) if flight.path.is_some() && hits(rng, loss) => Verdict::Drop,
+                Effect::Network(NetworkFault { latency, jitter, .. }) => {
+                    Verdict::Delay(between(rng, latency, latency + jitter))
+                }
                 Effect::Delay(p, least, most) if hits(rng, p) => Verdict::Delay(between(rng, least, most)),
                 _ => Verdict::Pass,
             }
         })
+    }
+}
+
+/// The fault of one sender, between all of them (whatever seed it has, the LAN's own counts). Narrow it as any other.
+impl From<NetworkFault> for Fault {
+    fn from(fault: NetworkFault) -> Self {
+        Self::new(Effect::Network(fault))
     }
 }
 
@@ -302,5 +314,14 @@ mod tests {
         let mut rule = Fault::loss(0.2).into_rule();
         let lost = (0..10_000).filter(|_| rule(&flight("a", "b", None), &mut rng) == Verdict::Drop).count();
         assert!((1_800..2_200).contains(&lost), "{lost}");
+        let late = Duration::from_millis(9);
+        let fault: Fault = NetworkFault::new().loss(0.2).latency(late).into();
+        let mut rule = fault.into_rule();
+        let unicast = flight("a", "b", Some(PathKind::Unicast));
+        let verdicts: Vec<Verdict> = (0..10_000).map(|_| rule(&unicast, &mut rng)).collect();
+        let lost = verdicts.iter().filter(|&&verdict| verdict == Verdict::Drop).count();
+        assert!((1_800..2_200).contains(&lost), "{lost}");
+        assert!(verdicts.iter().all(|&verdict| verdict == Verdict::Drop || verdict == Verdict::Delay(late)));
+        assert!((0..100).all(|_| rule(&flight("a", "b", None), &mut rng) == Verdict::Delay(late)), "TCP loses nothing");
     }
 }

@@ -34,6 +34,7 @@ mod backend;
 mod dial;
 mod fakes;
 mod fault;
+mod invite;
 mod mdns;
 mod net;
 mod process;
@@ -50,6 +51,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +61,7 @@ use std::time::Duration;
 pub use backend::play;
 pub use fakes::{FakeFound, FakeMember, FakeSnapshot, found, member, snapshot};
 pub use fault::{Fault, FaultGuard};
+pub use invite::{FakeInvite, invite};
 pub use topology::Nic;
 pub use traffic::Traffic;
 
@@ -128,6 +131,22 @@ impl VirtualLan {
     }
 
     /// Lets this much time pass, and all that happens in it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// # let seat = guest.sign_in("Bob")?.join(room.link()).wait(SECOND)?;
+    /// net.crash("host");
+    /// net.advance(60 * SECOND); // at once
+    /// assert!(seat.dump().contains("ended: "));
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn advance(&self, duration: Duration) {
         let mut world = self.world();
         let deadline = world.now() + duration;
@@ -136,7 +155,24 @@ impl VirtualLan {
         world.take_commands();
     }
 
-    /// Lets one frame's time pass: [`advance`](Self::advance) by another name, for a game loop's test.
+    /// Lets one frame's time pass and nothing else: [`advance`](Self::advance) by another name, for the test of a game loop.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// let net = VirtualLan::new(1);
+    /// let mut frames = net.lan("host", "com.example.boxes").start_frames()?;
+    /// let mut room = frames.lan().sign_in("Ada")?.host(SessionSettings::new("room"));
+    /// let mut drawn = 0;
+    /// while room.ready().is_none() {
+    ///     net.frame(Duration::from_millis(16));
+    ///     drawn += frames.update().filter(|event| matches!(event, Event::Session { .. })).count();
+    /// }
+    /// assert_eq!(drawn, 2); // Joined, and the MemberJoined of Ada herself
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn frame(&self, dt: Duration) {
         self.advance(dt);
     }
@@ -145,8 +181,18 @@ impl VirtualLan {
     /// are told, and at least once a millisecond.
     ///
     /// # Errors
-    /// `TimedOut` naming the seed.
+    /// `TimedOut` naming the place of the call, which says what was awaited, and the seed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::VirtualLan;
+    /// let net = VirtualLan::new(42);
+    /// let error = net.run_until(Duration::from_secs(5), || 1 > 2).unwrap_err().to_string();
+    /// assert!(error.contains(file!()) && error.contains("5s") && error.contains("seed 42"));
+    /// ```
+    #[track_caller]
     pub fn run_until(&self, longest: Duration, mut condition: impl FnMut() -> bool) -> Result<()> {
+        let awaited = Location::caller();
         let deadline = self.world().now() + longest;
         loop {
             if condition() {
@@ -154,7 +200,10 @@ impl VirtualLan {
             }
             let mut world = self.world();
             if world.now() >= deadline {
-                let why = format!("the condition did not hold within {longest:?} of virtual time (seed {})", self.seed);
+                let why = format!(
+                    "what {awaited} awaits did not come within {longest:?} of virtual time (seed {})",
+                    self.seed
+                );
                 return Err(Error::new(ErrorKind::TimedOut, why));
             }
             let next = (world.now() + LOOK).min(deadline);
@@ -166,6 +215,28 @@ impl VirtualLan {
     ///
     /// # Panics
     /// Where it still waits after ten minutes of virtual time; the message names the seed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// let left = net.block_on(async {
+    ///     let seat = guest.sign_in("Bob")?.join(room.link()).await?;
+    ///     let mut events = seat.events();
+    ///     room.destroy().await?;
+    ///     while let Some(event) = events.next().await {
+    ///         if let SessionEvent::Left { why, .. } = event { return Ok(why) }
+    ///     }
+    ///     unreachable!("the last event is Left")
+    /// });
+    /// assert_eq!(left, Ok::<Left, Error>(Left::Destroyed));
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let woken = Arc::new(Woken(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&woken));
@@ -187,9 +258,28 @@ impl VirtualLan {
 
     // ----------------------------------------------------------------------------------------------- what goes wrong
 
-    /// Something is wrong with the network until the guard is dropped.
-    pub fn fault(&self, fault: Fault) -> FaultGuard {
-        self.rule(fault.into_rule())
+    /// Something is wrong with the network until the guard is dropped: a [`Fault`], or a
+    /// [`NetworkFault`](crate::NetworkFault) between all machines.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// let bob = guest.sign_in("Bob")?;
+    /// let silence = net.fault(Fault::silence().between("host", "guest"));
+    /// assert!(bob.find(SessionQuery::new()).wait(2 * SECOND)?.is_empty());
+    /// drop(silence);
+    /// let bad_wifi = net.fault(NetworkFault::new().latency(Duration::from_millis(30)).loss(0.2));
+    /// assert_eq!(bob.find(SessionQuery::new()).wait(2 * SECOND)?.len(), 1);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    pub fn fault(&self, fault: impl Into<Fault>) -> FaultGuard {
+        self.rule(fault.into().into_rule())
     }
 
     pub(crate) fn rule(&self, rule: fault::Rule) -> FaultGuard {
@@ -198,6 +288,24 @@ impl VirtualLan {
     }
 
     /// These two nodes do not reach each other until [`heal`](Self::heal). Their connections stay and are silent.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// # let seat = guest.sign_in("Bob")?.join(room.link()).wait(SECOND)?;
+    /// net.cut("host", "guest");
+    /// net.run_until(10 * SECOND, || room.snapshot().members[1].link == LinkState::Away)?;
+    /// net.heal("host", "guest");
+    /// net.run_until(10 * SECOND, || room.snapshot().members[1].link == LinkState::Connected)?;
+    /// # drop(seat);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn cut(&self, a: &str, b: &str) {
         let mut world = self.world();
         let (a, b) = (world.node(a), world.node(b));
@@ -213,6 +321,29 @@ impl VirtualLan {
 
     /// Kills all processes of a node without a word, as SIGKILL does: their sockets vanish, who is connected sees the
     /// connection end, who dials is refused. Their handles answer `Stopped`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// # let seat = guest.sign_in("Bob")?.join(room.link()).wait(SECOND)?;
+    /// let mut events = seat.events();
+    /// net.crash("host");
+    /// assert_eq!(room.say(*b"x").wait(SECOND).unwrap_err().kind(), ErrorKind::Stopped);
+    /// let left = std::iter::from_fn(|| events.wait(60 * SECOND)).last();
+    /// assert!(matches!(left, Some(SessionEvent::Left { why: Left::HostLost, .. })));
+    ///
+    /// net.restart("host");
+    /// let next = net.lan("host", "com.example.boxes").start()?;
+    /// let _room = next.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// assert_eq!(guest.find(SessionQuery::new().enough(1)).wait(2 * SECOND)?.len(), 1);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn crash(&self, node: &str) {
         let mut world = self.world();
         let id = world.node(node);
@@ -227,6 +358,23 @@ impl VirtualLan {
     }
 
     /// Stops all processes of a node for so long, as SIGSTOP does: what comes meanwhile waits in the kernel's buffers.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// # let seat = guest.sign_in("Bob")?.join(room.link()).wait(SECOND)?;
+    /// net.freeze("guest", 5 * SECOND); // a debugger, a slow disk
+    /// net.advance(10 * SECOND);
+    /// assert_eq!(room.snapshot().members.len(), 2);
+    /// # drop(seat);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn freeze(&self, node: &str, duration: Duration) {
         let mut world = self.world();
         let id = world.node(node);
@@ -237,6 +385,25 @@ impl VirtualLan {
     ///
     /// # Errors
     /// `InvalidArgument` for an address that was none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// net.set_interfaces("host", [])?; // the cable is out
+    /// net.advance(3 * SECOND);
+    /// assert!(guest.find(SessionQuery::new()).wait(2 * SECOND)?.is_empty());
+    /// net.set_interfaces("host", [Nic::loopback(), Nic::new("wlan0", "lan").address("10.77.0.200/24")])?;
+    /// net.advance(3 * SECOND);
+    /// let found = guest.find(SessionQuery::new().enough(1)).wait(2 * SECOND)?;
+    /// assert_eq!(found[0].addresses()[0].addr.ip().to_string(), "10.77.0.200");
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     pub fn set_interfaces(&self, node: &str, interfaces: impl IntoIterator<Item = Nic>) -> Result<()> {
         let interfaces: Vec<Nic> = interfaces.into_iter().collect();
         if let Some(problem) = interfaces.iter().find_map(|nic| nic.problem.clone()) {
@@ -250,7 +417,25 @@ impl VirtualLan {
 
     // ------------------------------------------------------------------------------------------------ what was sent
 
-    /// What was sent since the start.
+    /// What was sent since the start: a budget of packets is an assertion in the game's own tests.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::*;
+    /// # use lansession::*;
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # let net = VirtualLan::new(1);
+    /// # let host = net.lan("host", "com.example.boxes").start()?;
+    /// # let guest = net.lan("guest", "com.example.boxes").start()?;
+    /// # let room = host.sign_in("Ada")?.host(SessionSettings::new("room")).wait(SECOND)?;
+    /// # let seat = guest.sign_in("Bob")?.join(room.link()).wait(SECOND)?;
+    /// let before = net.traffic();
+    /// net.advance(60 * SECOND);
+    /// let idle = net.traffic().since(&before);
+    /// assert!(idle.datagrams < 100 && idle.frame_bytes < 2_000 && idle.of("guest") == 0);
+    /// # drop((room, seat));
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.world().traffic.clone()
@@ -258,6 +443,21 @@ impl VirtualLan {
 
     /// Everything that was sent, heard and said, a line each: the same for the same seed and the same calls. Its first line
     /// is a digest over all of it; of very long runs only the last 100,000 lines follow.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lansession::testing::VirtualLan;
+    /// # use lansession::SessionQuery;
+    /// let run = |seed| {
+    ///     let net = VirtualLan::new(seed);
+    ///     let lan = net.lan("guest", "com.example.boxes").start()?;
+    ///     lan.find(SessionQuery::new()).wait(Duration::from_secs(2))?;
+    ///     Ok::<String, lansession::Error>(net.transcript())
+    /// };
+    /// assert_eq!(run(1)?, run(1)?);
+    /// assert_ne!(run(1)?, run(2)?);
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
     #[must_use]
     pub fn transcript(&self) -> String {
         self.world().transcript()

@@ -99,6 +99,17 @@ impl World {
         None
     }
 
+    /// Sends now, later or never, as the process's own simulated fault has it.
+    pub(super) fn pass_on(&mut self, process: usize, transmit: Transmit) {
+        let Some(own) = self.processes.get_mut(process) else { return };
+        let Some(judge) = &mut own.disturbance else { return self.transmit(process, transmit) };
+        match judge.datagram() {
+            Some(Duration::ZERO) => self.transmit(process, transmit),
+            Some(late) => self.schedule(late, What::Leaves(process, Box::new(transmit))),
+            None => self.transcript.note(self.now, process, "loses", transmit.to.to_string(), &transmit.bytes),
+        }
+    }
+
     pub(super) fn transmit(&mut self, process: usize, transmit: Transmit) {
         let Some(own) = self.processes.get(process).filter(|own| own.alive) else { return };
         let Some(host) = self.topology.nodes.get(own.node) else { return };

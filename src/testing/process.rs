@@ -8,8 +8,10 @@ use super::topology::Nic;
 use super::users::Users;
 use super::world::{What, World};
 use crate::proto::clock::Moment;
+use crate::proto::disturb::Disturbance;
 use crate::proto::io::Interface;
 use crate::proto::machine::Machine;
+use crate::types::NetworkFault;
 
 /// Between two looks at the list of interfaces, as the driver has it.
 const INTERFACE_POLL: Duration = Duration::from_secs(2);
@@ -54,6 +56,8 @@ pub(super) struct Process {
     /// The fill of its socket buffer, and when that was so.
     pub(super) backlog: (f64, Moment),
     pub(super) next_link: u64,
+    /// What is wrong with all it sends, by its own wish.
+    pub(super) disturbance: Option<Disturbance>,
 }
 
 impl Process {
@@ -106,8 +110,20 @@ impl World {
             held_datagrams: 0,
             backlog: (0.0, self.now),
             next_link: 1,
+            disturbance: None,
         });
         id
+    }
+
+    /// `LanBuilder::simulate`, as the driver has it.
+    pub(crate) fn simulate(&mut self, process: usize, fault: NetworkFault) {
+        if fault.is_none() {
+            return;
+        }
+        let seed = self.draw();
+        if let Some(own) = self.processes.get_mut(process) {
+            own.disturbance = Some(Disturbance::new(fault, seed));
+        }
     }
 
     /// SIGKILL: its sockets vanish, its peers get an end of stream, its users `Stopped`.

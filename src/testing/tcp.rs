@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::dial::{Dial, Listener};
 use super::world::{What, World};
 use crate::proto::clock::Moment;
+use crate::proto::disturb::Disturbance;
 use crate::proto::io::{Closed, LinkEvent, LinkId};
 use crate::types::{HostKey, PublicKey, SessionKey};
 
@@ -211,7 +212,7 @@ impl World {
     fn stream_path(&mut self, connection: u64, from: usize, unit: &Unit) -> Option<Moment> {
         let own = self.streams.connections.get(&connection)?;
         let (here, there) = (own.ends.get(from)?, own.ends.get(other(from))?);
-        let (node, target) = (here.node, there.node);
+        let (process, node, target) = (here.process, here.node, there.node);
         let (source, to): (IpAddr, IpAddr) = (here.address.ip(), there.address.ip());
         if !self.topology.nodes.get(node)?.owns(source) {
             return None;
@@ -220,8 +221,12 @@ impl World {
         let way = self.topology.way(node, own_segment, to, true).filter(|way| way.node == target)?;
         let leaves = self.resolve(node, source, way.node, to, own_segment)?;
         let bytes: &[u8] = if let Unit::Frame(bytes) = unit { bytes } else { &[] };
+        // What the kernel sends by itself is not late.
+        let written = !matches!(unit, Unit::SynAck | Unit::Accepted | Unit::Rst);
+        let judge = self.processes.get_mut(process).and_then(|own| own.disturbance.as_mut());
+        let late = judge.filter(|_| written).map_or(Duration::ZERO, Disturbance::late);
         let (delay, _) = self.pass(node, target, own_segment, None, bytes)?;
-        Some(leaves + delay)
+        Some(leaves + delay + late)
     }
 
     // --------------------------------------------------------------------------------------------------- receiving

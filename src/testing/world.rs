@@ -19,7 +19,7 @@ use super::tcp::{Streams, Unit};
 use super::topology::Topology;
 use super::traffic::{Traffic, Transcript};
 use crate::proto::clock::Moment;
-use crate::proto::io::{Action, Arrival, Command, LinkEvent, LinkId, MdnsEvent, Output, SendFailure};
+use crate::proto::io::{Action, Arrival, Command, LinkEvent, LinkId, MdnsEvent, Output, SendFailure, Transmit};
 use crate::proto::machine::Machine;
 use crate::types::SessionKey;
 use crate::wire::hash;
@@ -43,6 +43,8 @@ pub(super) enum What {
     Link(usize, LinkEvent),
     Mdns(usize, MdnsEvent),
     Derived(usize, u64, [u8; 32]),
+    /// What the process's own simulated fault held back leaves.
+    Leaves(usize, Box<Transmit>),
     /// A dial's next attempt.
     Syn(usize, LinkId),
     /// It comes to the node.
@@ -205,7 +207,7 @@ impl World {
             own.users.deliver(output);
         }
         for transmit in transmits {
-            self.transmit(process, transmit);
+            self.pass_on(process, transmit);
         }
         for action in actions {
             self.act(process, action);
@@ -342,7 +344,8 @@ impl World {
             | What::Listening(process, ..)
             | What::Link(process, _)
             | What::Mdns(process, _)
-            | What::Derived(process, ..) => Some(process),
+            | What::Derived(process, ..)
+            | What::Leaves(process, _) => Some(process),
             What::Stream { connection, to, .. } => self.streams.reader(connection, to),
             What::Thaw(_) | What::Syn(..) | What::SynAt { .. } | What::Retry { .. } => None,
             What::Handshake { .. } | What::Cut { .. } => None,
@@ -363,6 +366,7 @@ impl World {
         match what {
             What::Wake(process) => self.woken(process),
             What::Thaw(node) => self.thaw(node),
+            What::Leaves(process, transmit) => self.transmit(process, *transmit),
             What::Interfaces(process) => self.look_at_interfaces(process),
             What::Datagram(process, arrival) => {
                 if self.processes.get(process).is_some_and(|own| own.sockets_open) {

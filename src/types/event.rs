@@ -276,6 +276,49 @@ pub enum UserEvent {
         /// Why: accepted, rejected, expired; revoked also where a newer one or too many others took its place.
         state: InviteState,
     },
+    /// How a [`User::matchmake`](crate::User::matchmake) goes.
+    #[non_exhaustive]
+    #[doc(alias = "OnMatchmakingProgress")]
+    Matchmaking {
+        /// Its local name: that of the session it will end in.
+        local_name: String,
+        /// What it does now.
+        progress: Progress,
+    },
+}
+
+/// What matchmaking does. Until it is settled its seats are not seen as sessions: one may be left for a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Looks for sessions.
+    Searching,
+    /// Asks the best one for a seat.
+    #[non_exhaustive]
+    Joining {
+        /// Which.
+        session: SessionId,
+    },
+    /// Made a session of its own, for there was none.
+    #[non_exhaustive]
+    Created {
+        /// Which.
+        session: SessionId,
+    },
+    /// Has a seat, in a session of so many members now.
+    #[non_exhaustive]
+    Waiting {
+        /// How many, itself included.
+        members: u16,
+    },
+    /// Two sessions become one: on the way from one to the other.
+    #[non_exhaustive]
+    Moving {
+        /// The one it leaves.
+        from: SessionId,
+        /// The one it goes to.
+        to: SessionId,
+    },
 }
 
 /// What happens to the whole.

@@ -231,6 +231,18 @@ impl Found {
         self.0.facts.version
     }
 
+    /// Whether matchmaking made it.
+    #[must_use]
+    pub fn matchmaking(&self) -> bool {
+        self.0.facts.matchmaking
+    }
+
+    /// Whether matchmaking may still move its members into another session.
+    #[must_use]
+    pub fn mobile(&self) -> bool {
+        self.0.facts.mobile
+    }
+
     /// Whether a password is needed.
     #[must_use]
     pub fn password(&self) -> bool {

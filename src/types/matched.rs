@@ -45,6 +45,8 @@ pub(crate) struct AccountRow {
     pub(crate) facts: PublicFacts,
     /// Whether it is advertised; one that is not is private.
     pub(crate) listed: bool,
+    /// Whether its member shows it to friends (presence): it may be told without being listed.
+    pub(crate) shown: bool,
     /// The host's control addresses, best first.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Whose seat this is.

@@ -40,6 +40,7 @@ impl JoinPolicy {
 /// Where a match stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
+#[doc(alias = "EOnlineSessionState")]
 #[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Phase {
     /// Gathering.
@@ -182,6 +183,7 @@ impl SessionSettings {
 
     /// Seats held back from the public, at most `max_members`.
     #[must_use]
+    #[doc(alias = "NumPrivateConnections")]
     pub fn reserved_slots(mut self, slots: u16) -> Self {
         self.reserved_slots = slots;
         self
@@ -219,6 +221,7 @@ impl SessionSettings {
 
     /// Whether one may join while the match runs; on by default.
     #[must_use]
+    #[doc(alias = "bAllowJoinInProgress")]
     pub fn join_in_progress(mut self, on: bool) -> Self {
         self.join_in_progress = on;
         self
@@ -344,12 +347,15 @@ pub struct HostRequest {
     pub(crate) local_name: String,
     pub(crate) id: Option<SessionId>,
     pub(crate) dedicated: bool,
+    pub(crate) presence: bool,
     pub(crate) anti_cheat: bool,
     pub(crate) allow_sanctioned: bool,
     pub(crate) password: Option<Password>,
     pub(crate) show_account: bool,
     pub(crate) control_port: u16,
     pub(crate) admission: bool,
+    /// Made by matchmaking, and mobile until it is settled.
+    pub(crate) matchmaking: bool,
 }
 
 impl HostRequest {
@@ -361,12 +367,14 @@ impl HostRequest {
             local_name: "game".into(),
             id: None,
             dedicated: false,
+            presence: false,
             anti_cheat: false,
             allow_sanctioned: true,
             password: None,
             show_account: false,
             control_port: 0,
             admission: false,
+            matchmaking: false,
         }
     }
 
@@ -383,6 +391,15 @@ impl HostRequest {
     #[doc(alias = "SessionIdOverride")]
     pub fn id(mut self, id: SessionId) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Makes it the host user's presence session: friends may find the user here and come too. Off by default;
+    /// [`User::set_presence`](crate::User::set_presence) does the same later.
+    #[must_use]
+    #[doc(alias = "bPresenceEnabled")]
+    pub fn presence(mut self, on: bool) -> Self {
+        self.presence = on;
         self
     }
 
@@ -406,6 +423,7 @@ impl HostRequest {
 
     /// The creator takes no seat.
     #[must_use]
+    #[doc(alias = "bIsDedicatedServerSession")]
     pub fn dedicated(mut self, dedicated: bool) -> Self {
         self.dedicated = dedicated;
         self

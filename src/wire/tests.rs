@@ -262,6 +262,8 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("role name", crate::types::Role::MAX_NAME),
         ("accounts that come with a join", frame::MAX_PARTY),
         ("accounts of an invite", InviteRequest::MAX_INVITEES),
+        ("accounts of a MergeAsk", frame::MAX_MERGE),
+        ("addresses of a Move", frame::MAX_ADDRESSES),
         ("keywords", SessionSettings::MAX_KEYWORDS),
         ("keyword", SessionSettings::MAX_KEYWORD),
         ("named ports", SessionSettings::MAX_PORTS),

@@ -32,9 +32,12 @@ mod flood;
 mod live;
 mod loss;
 mod machine;
+mod matchmaking;
 mod paths;
 mod scaffold;
 mod seats;
+mod social;
+mod stops;
 mod tools;
 
 /// The game of all these tests.

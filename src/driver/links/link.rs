@@ -19,14 +19,15 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::budget::Budget;
+use super::slow::Slow;
 use crate::driver::tls::{self, Proved};
+use crate::proto::disturb::Disturbance;
 use crate::proto::io::{Closed, LinkEvent, LinkId};
 use crate::proto::tuning::Tuning;
 use crate::wire::frame::HEADER;
 
 /// The engine has a deadline per stage; this one ends what the engine has forgotten.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const FLUSH: Duration = Duration::from_secs(1);
 /// Frames a link may have waiting in the driver: what it sends beyond waits in its own socket.
 const WINDOW: usize = 4;
 /// Queued bytes that go out before a flush tells the engine of them.
@@ -54,11 +55,20 @@ pub(super) struct Outbox {
     link: LinkId,
     events: mpsc::UnboundedSender<Delivery>,
     window: Arc<Semaphore>,
+    /// A simulated fault, for the stream once there is one.
+    judge: Option<Disturbance>,
+    /// How long last words may take.
+    flush: Duration,
 }
 
 impl Outbox {
-    pub(super) fn new(link: LinkId, events: mpsc::UnboundedSender<Delivery>) -> Self {
-        Self { link, events, window: Arc::new(Semaphore::new(WINDOW)) }
+    pub(super) fn new(
+        link: LinkId,
+        events: mpsc::UnboundedSender<Delivery>,
+        judge: Option<Disturbance>,
+        flush: Duration,
+    ) -> Self {
+        Self { link, events, window: Arc::new(Semaphore::new(WINDOW)), judge, flush }
     }
 
     /// Told at once: there are few of these per link or per queued frame.
@@ -75,8 +85,8 @@ impl Outbox {
 }
 
 /// A connection that is dialled.
-pub(super) async fn dial(to: SocketAddr, config: Arc<ClientConfig>, out: Outbox, orders: Orders) {
-    let why = match connect(to, config, &out).await {
+pub(super) async fn dial(to: SocketAddr, config: Arc<ClientConfig>, mut out: Outbox, orders: Orders) {
+    let why = match connect(to, config, &mut out).await {
         Ok(stream) => run(stream, &out, orders).await,
         Err(why) => why,
     };
@@ -89,10 +99,10 @@ pub(super) async fn accept(
     remote: SocketAddr,
     config: Arc<ServerConfig>,
     budget: Arc<Budget>,
-    out: Outbox,
+    mut out: Outbox,
     orders: Orders,
 ) {
-    let why = match greet(stream, remote, config, budget, &out).await {
+    let why = match greet(stream, remote, config, budget, &mut out).await {
         Ok(stream) => run(stream, &out, orders).await,
         Err(why) => why,
     };
@@ -104,8 +114,8 @@ pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
 async fn connect(
     to: SocketAddr,
     config: Arc<ClientConfig>,
-    out: &Outbox,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Closed> {
+    out: &mut Outbox,
+) -> Result<tokio_rustls::client::TlsStream<Slow<TcpStream>>, Closed> {
     let stream = match timeout(Tuning::default().connect, TcpStream::connect(to)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Closed::Refused),
@@ -117,14 +127,14 @@ async fn connect(
     };
     let local = prepare(&stream)?;
     let name = ServerName::IpAddress(to.ip().into());
-    let handshake = TlsConnector::from(config).connect(name, stream);
+    let handshake = TlsConnector::from(config).connect(name, Slow::new(stream, out.judge.take()));
     let mut stream = match timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(handshake_failed(out, &error)),
         Err(_) => return Err(Closed::Handshake),
     };
     let Some(proved) = tls::proved(stream.get_ref().1) else {
-        let _close_notify = timeout(FLUSH, stream.shutdown()).await;
+        let _close_notify = timeout(out.flush, stream.shutdown()).await;
         return Err(Closed::Handshake);
     };
     opened(out, proved, local, to);
@@ -136,8 +146,8 @@ async fn greet(
     remote: SocketAddr,
     config: Arc<ServerConfig>,
     budget: Arc<Budget>,
-    out: &Outbox,
-) -> Result<tokio_rustls::server::TlsStream<TcpStream>, Closed> {
+    out: &mut Outbox,
+) -> Result<tokio_rustls::server::TlsStream<Slow<TcpStream>>, Closed> {
     let local = prepare(&stream)?;
     let mut first = [0; 1];
     match timeout(HANDSHAKE, stream.peek(&mut first)).await {
@@ -147,6 +157,7 @@ async fn greet(
         Ok(Err(error)) => return Err(broken(&error)),
     }
     out.tell(LinkEvent::HelloBegun { link: out.link });
+    let stream = Slow::new(stream, out.judge.take());
     let handshake = budget.metered(remote.ip(), TlsAcceptor::from(config).accept(stream));
     let mut stream = match timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => stream,
@@ -154,7 +165,7 @@ async fn greet(
         Err(_) => return Err(Closed::Handshake),
     };
     let Some(proved) = tls::proved(stream.get_ref().1) else {
-        let _close_notify = timeout(FLUSH, stream.shutdown()).await;
+        let _close_notify = timeout(out.flush, stream.shutdown()).await;
         return Err(Closed::Handshake);
     };
     opened(out, proved, local, remote);
@@ -217,10 +228,10 @@ async fn run<S: AsyncRead + AsyncWrite>(stream: S, out: &Outbox, mut orders: Ord
     match end {
         End::Read(why) => why,
         // What the peer sent before it closed still counts: a refusal may be among it.
-        End::WriteFailed(why) => timeout(FLUSH, read(&mut from, out)).await.unwrap_or(why),
+        End::WriteFailed(why) => timeout(out.flush, read(&mut from, out)).await.unwrap_or(why),
         End::Flushed => {
             // Closing over unread bytes would send a reset, and that would take our last words from the peer.
-            let _late = timeout(FLUSH, discard(&mut from)).await;
+            let _late = timeout(out.flush, discard(&mut from)).await;
             Closed::ByUs
         }
     }
@@ -273,7 +284,7 @@ async fn finish<W: AsyncWrite + Unpin>(to: &mut W, out: &Outbox, written: usize)
         to.flush().await?;
         to.shutdown().await
     };
-    if let Ok(Ok(())) = timeout(FLUSH, last).await {
+    if let Ok(Ok(())) = timeout(out.flush, last).await {
         if written > 0 {
             out.tell(LinkEvent::Written { link: out.link, bytes: written });
         }

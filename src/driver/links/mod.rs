@@ -6,6 +6,7 @@
 mod budget;
 mod link;
 mod listener;
+mod slow;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -26,6 +27,7 @@ use self::link::{Delivery, Order, Outbox};
 use self::listener::Listener;
 use super::quiet::Quiet;
 use super::{Config, interfaces, tls};
+use crate::proto::disturb::Disturbance;
 use crate::proto::io::{Closed, LinkEvent, LinkId};
 use crate::types::{HostKey, Identity, SessionKey};
 
@@ -59,6 +61,8 @@ struct Listening {
 
 pub(super) struct Links {
     settings: Config,
+    /// Judges for streams, where they are late.
+    disturbance: Option<Disturbance>,
     table: BTreeMap<LinkId, Entry>,
     listeners: Vec<Listening>,
     events: mpsc::UnboundedReceiver<Delivery>,
@@ -78,8 +82,10 @@ pub(super) struct Links {
 impl Links {
     pub(super) fn new(settings: Config) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
+        let disturbance = settings.disturbance();
         Self {
             settings,
+            disturbance,
             table: BTreeMap::new(),
             listeners: Vec::new(),
             events,
@@ -114,8 +120,13 @@ impl Links {
             _ => return self.told.push_back(LinkEvent::Closed { link, why: Closed::Unreachable }),
         };
         let (orders, inbox) = mpsc::unbounded_channel();
-        let task = tokio::spawn(link::dial(to, config, Outbox::new(link, self.sender.clone()), inbox));
+        let task = tokio::spawn(link::dial(to, config, self.outbox(link), inbox));
         self.table.insert(link, Entry { orders, task, open: false, closing: false });
+    }
+
+    fn outbox(&mut self, link: LinkId) -> Outbox {
+        let judge = self.disturbance.as_mut().and_then(Disturbance::for_stream);
+        Outbox::new(link, self.sender.clone(), judge, FLUSH + self.settings.simulate.longest())
     }
 
     pub(super) fn send(&mut self, link: LinkId, bytes: Vec<u8>) {
@@ -131,7 +142,7 @@ impl Links {
             if !entry.closing {
                 entry.closing = true;
                 let _ended = entry.orders.send(Order::Flush);
-                self.closing.push_back((Instant::now() + FLUSH, link));
+                self.closing.push_back((Instant::now() + FLUSH + self.settings.simulate.longest(), link));
             }
             return;
         }
@@ -246,7 +257,7 @@ impl Links {
         let link = LinkId(self.next);
         self.next += 2;
         let (orders, inbox) = mpsc::unbounded_channel();
-        let out = Outbox::new(link, self.sender.clone());
+        let out = self.outbox(link);
         let task = tokio::spawn(link::accept(stream, remote, config, Arc::clone(&self.budget), out, inbox));
         self.table.insert(link, Entry { orders, task, open: false, closing: false });
         self.told.push_back(LinkEvent::Incoming { link, session, remote });

@@ -81,10 +81,16 @@ impl AccountFind {
 
     /// The rows that fit: by account as asked, then in the query's order, then by session id.
     fn list(&self) -> Vec<Found> {
+        let widened = self.query.clone().private(true);
         let mut all = Vec::new();
         for group in &self.groups {
-            let found = group.rows.values().map(|row| Found::of_row(row.clone(), self.version));
-            let mut fitting: Vec<Found> = found.filter(|found| self.query.keeps(found)).collect();
+            let found = group.rows.values().map(|row| (row.shown, Found::of_row(row.clone(), self.version)));
+            let keeps = |(shown, found)| {
+                // What a player shows to friends needs no right to be seen by them.
+                let query = if shown { &widened } else { &self.query };
+                query.keeps(&found).then_some(found)
+            };
+            let mut fitting: Vec<Found> = found.filter_map(keeps).collect();
             fitting.sort_by(|a, b| compare(&self.query.order, a.data(), b.data()));
             all.extend(fitting);
         }
@@ -190,6 +196,7 @@ mod tests {
             term: 1,
             facts,
             listed: true,
+            shown: false,
             addresses: Vec::new(),
             member,
             status,

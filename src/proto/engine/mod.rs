@@ -1,5 +1,6 @@
 //! The composer: hands inputs to [`Discovery`] (who is there), [`Sessions`] (who is in) and [`Social`] (who is where), and
-//! joins what each asks of the others. It decides nothing else, but in `social` who may know where a user is.
+//! joins what each asks of the others; `matchmaking` drives the last two with a machine for each starter. It decides nothing
+//! else, but in `social` who may know where a user is.
 //!
 //! Call order: any `handle_*`, then drain [`poll_transmit`](Engine::poll_transmit), [`poll_action`](Engine::poll_action)
 //! and [`poll_output`](Engine::poll_output), then sleep until [`poll_timeout`](Engine::poll_timeout).
@@ -27,6 +28,7 @@
 //! nobody waiting and leaves it again.
 
 mod accounts;
+mod matchmaking;
 mod resolve;
 mod social;
 
@@ -51,6 +53,7 @@ use super::social::{AskId, Social};
 use super::tuning::Tuning;
 use crate::wire::hash;
 use accounts::AccountFind;
+use matchmaking::Matchmaking;
 use resolve::Resolve;
 
 /// What one engine is made with.
@@ -71,6 +74,7 @@ enum Asker {
     Find(RequestId),
     Browser(BrowserId),
     Join(RequestId),
+    Matchmake(RequestId),
     /// Members that lost their host and dial it: it may have another address now.
     Seek(SessionKey),
 }
@@ -85,6 +89,7 @@ pub(crate) struct Engine {
     askers: BTreeMap<QueryId, Asker>,
     next_query: u64,
     joins: BTreeMap<RequestId, Resolve>,
+    matchmaking: Matchmaking,
     account_finds: BTreeMap<RequestId, AccountFind>,
     social: Social,
     /// For which find an account is asked for.
@@ -136,6 +141,7 @@ impl Engine {
             next_query: 1,
             joins: BTreeMap::new(),
             account_finds: BTreeMap::new(),
+            matchmaking: Matchmaking::new(rng),
             addresses: Vec::new(),
             closing: None,
             actions: VecDeque::new(),
@@ -163,14 +169,24 @@ impl Machine for Engine {
                 for join in theirs.map(|(&join, _)| join).collect::<Vec<_>>() {
                     self.cancel(now, join);
                 }
+                for starter in self.matchmaking.of(account) {
+                    self.cancel_matchmaking(now, starter);
+                }
                 self.social.sign_out(now, account);
                 self.sessions.sign_out(now, request, account);
             }
             Command::Host { request, account, what } => {
                 let unix_ms = self.unix_ms.saturating_add(now.as_micros() / 1_000);
-                self.sessions.host(now, request, account, *what, unix_ms);
+                match self.check_starters(account, &what.local_name) {
+                    Ok(()) => self.sessions.host(now, request, account, *what, unix_ms),
+                    Err(error) => self.done(request, Err(error)),
+                }
             }
-            Command::Join { request, account, what } => self.join(now, request, account, *what),
+            Command::Join { request, account, what } => match self.check_starters(account, &what.local_name) {
+                Ok(()) => self.join(now, request, account, *what),
+                Err(error) => self.done(request, Err(error)),
+            },
+            Command::Matchmake { request, account, what } => self.matchmake(now, request, account, *what),
             Command::Find { request, account, query } => self.find(now, request, account, *query),
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
@@ -265,6 +281,7 @@ impl Machine for Engine {
         self.sessions.handle_timeout(now);
         self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
         self.joins_due(now);
+        self.matchmaking_timeout(now);
         self.account_finds_due(now);
         if let Some(closing) = &mut self.closing {
             if closing.stop_at <= now && !closing.stopped {
@@ -298,7 +315,7 @@ impl Machine for Engine {
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
         let accounts = self.account_finds.values().map(AccountFind::deadline).min();
         let social = self.social.poll_timeout();
-        let rooms = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social];
+        let rooms = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social, self.matchmaking_due()];
         rooms.into_iter().chain([joins, accounts, stop]).flatten().min()
     }
 
@@ -331,9 +348,13 @@ impl Engine {
                 self.route_social(now, event);
             }
             while let Some(output) = self.sessions.poll_output() {
-                self.seat_opened(&output);
-                self.outputs.push_back(output);
+                if let Some(output) = self.withhold(now, output) {
+                    self.seat_opened(&output);
+                    self.outputs.push_back(output);
+                }
             }
+            // After all that its seats had to say.
+            moved |= self.drive_matchmaking(now);
             if !moved {
                 break;
             }
@@ -378,6 +399,8 @@ impl Engine {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
             }
+            SessionsEvent::Merge { seat, outcome } => self.merging(now, seat, outcome),
+            SessionsEvent::Move { seat, to } => self.asked_to_move(now, seat, to),
         }
     }
 
@@ -388,6 +411,7 @@ impl Engine {
                     self.outputs.push_back(Output::Browser { browser: *browser, list, events });
                 }
                 Some(Asker::Join(request)) => self.join_heard(now, *request, &list),
+                Some(&Asker::Matchmake(request)) => self.starter_heard(now, request, list),
                 Some(&Asker::Seek(key)) => {
                     let of = |found: &&Found| found.key() == key;
                     let addresses: Vec<_> = list.iter().filter(of).flat_map(addresses_of).collect();
@@ -400,7 +424,7 @@ impl Engine {
             DiscoveryEvent::Done { query, found } => match self.askers.remove(&query) {
                 Some(Asker::Find(request)) => self.done(request, Ok(Answer::Found(found))),
                 Some(Asker::Join(request)) => self.join_searched(now, request, &found),
-                Some(Asker::Browser(_) | Asker::Seek(_)) | None => {}
+                Some(Asker::Browser(_) | Asker::Matchmake(_) | Asker::Seek(_)) | None => {}
             },
             DiscoveryEvent::Sockets(open) => self.actions.push_back(Action::Sockets { open }),
             DiscoveryEvent::Mdns(action) => self.actions.push_back(Action::Mdns(action)),
@@ -411,7 +435,7 @@ impl Engine {
     }
 
     fn done(&mut self, request: RequestId, result: Result<Answer, Error>) {
-        self.outputs.push_back(Output::Done { request, result });
+        self.outputs.extend(self.matchmaking.answered(request, result));
     }
 
     // ------------------------------------------------------------------------------------------------ queries
@@ -463,6 +487,9 @@ impl Engine {
     }
 
     fn cancel(&mut self, now: Moment, request: RequestId) {
+        if self.cancel_matchmaking(now, request) {
+            return;
+        }
         self.close_query(now, Asker::Find(request));
         self.account_finds.remove(&request);
         self.end_asks_of(request);
@@ -478,7 +505,7 @@ impl Engine {
 
     fn close(&mut self, now: Moment, request: RequestId) {
         let joins: Vec<RequestId> = self.joins.keys().copied().collect();
-        for join in joins {
+        for join in joins.into_iter().chain(self.matchmaking.all()) {
             self.cancel(now, join);
         }
         for (id, asker) in std::mem::take(&mut self.askers) {
@@ -508,6 +535,7 @@ impl Engine {
             Command::SignOut { request, .. }
             | Command::Host { request, .. }
             | Command::Join { request, .. }
+            | Command::Matchmake { request, .. }
             | Command::Find { request, .. }
             | Command::RejectInvite { request, .. }
             | Command::Update { request, .. }

@@ -47,9 +47,8 @@ impl Engine {
             }
             LocatePurpose::Presence if user == asker || self.sessions.is_friend(user, asker) => {
                 let shown = self.social.presence(user)?;
-                let mut all = self.sessions.rows(user);
-                all.retain(|row| row.key == shown && row.listed);
-                rows(all)
+                let all = self.sessions.rows(user).into_iter().filter(|row| row.key == shown);
+                rows(all.map(|row| AccountRow { shown: true, ..row }).collect())
             }
             LocatePurpose::Sessions if user == asker => rows(self.sessions.rows(user)),
             LocatePurpose::Presence | LocatePurpose::Sessions => None,

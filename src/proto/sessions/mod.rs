@@ -12,7 +12,7 @@ mod doorman;
 mod friends;
 mod host;
 mod join;
-
+mod matchmaking;
 mod member;
 mod party;
 mod publication;
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::join::Resolved;
-pub(crate) use self::publication::{Publication, SessionsEvent};
+pub(crate) use self::publication::{Merging, Publication, SessionsEvent};
 
 use self::core::{Core, Derivation, Owner};
 use self::host::HostAuthority;
@@ -263,6 +263,7 @@ impl Sessions {
             status: what.status,
             party: self.companions(&what.party, &what.local_name)?,
             reserve_for: what.reserve_for.into_iter().map(|account| (account, self.core.random())).collect(),
+            patient: what.patient,
         };
         JoinAttempt::new(&mut self.core, request, what.local_name, spec, what.password, to)
     }
@@ -494,7 +495,7 @@ fn link_of(event: &LinkEvent) -> LinkId {
 }
 
 /// What a new seat is told first: the state, each member that was there, then its own arrival.
-fn first_events(snapshot: &std::sync::Arc<SessionSnapshot>, own: AccountId) -> Vec<SessionEvent> {
+pub(crate) fn first_events(snapshot: &std::sync::Arc<SessionSnapshot>, own: AccountId) -> Vec<SessionEvent> {
     let joined = |member: &crate::types::Member, present_before| SessionEvent::MemberJoined {
         member: member.clone(),
         present_before,

@@ -2,12 +2,27 @@
 
 use std::net::SocketAddr;
 
+use crate::proto::io::SeatId;
 use crate::types::{
     AccountId, AccountRow, Error, Identity, Invite, InviteId, InviteState, PublicFacts, SessionKey, SessionSnapshot,
 };
 use crate::wire::datagram::{GoodbyeReason, budget_check};
+use crate::wire::frame::Move;
 
-/// For discovery.
+/// How a merge goes, at the session that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merging {
+    /// The other one asks a third: again in a moment.
+    Busy,
+    /// The other one takes nobody of ours, or was not reached.
+    Refused,
+    /// Members were told to go; with `own` there is a seat for the host as well.
+    Granted { own: bool },
+    /// The time for it has passed, or the other one asked us and ours is the better.
+    Over,
+}
+
+/// For discovery, and for matchmaking.
 #[derive(Debug, Clone)]
 pub(crate) enum SessionsEvent {
     /// Advertise this session, or its new facts; only for listed sessions.
@@ -24,6 +39,10 @@ pub(crate) enum SessionsEvent {
     InviteOver { inviter: AccountId, invitee: AccountId, invite: InviteId, state: InviteState },
     /// A host refused a local user that came with this invite: it does not count any more.
     InviteRefused { invitee: AccountId, invite: InviteId, state: InviteState },
+    /// How it goes with the merge that this host's session asked for.
+    Merge { seat: SeatId, outcome: Merging },
+    /// The host says that a seat is held for this one there.
+    Move { seat: SeatId, to: Move },
 }
 
 /// All that an advert is made of, beside what discovery itself knows.
@@ -56,6 +75,7 @@ pub(super) fn row(
         term: state.revision.term,
         facts: PublicFacts::of(state),
         listed: state.listed,
+        shown: false,
         addresses,
         member: account,
         status: member.status,

@@ -88,6 +88,7 @@ impl Sessions {
             attributes: Attributes::new(),
             invite: Some(invite.id),
             password_key: None,
+            patient: true,
             rounds: self.core.tuning.password_rounds,
             role: None,
             status: MemberStatus::Active,

@@ -386,6 +386,7 @@ fn rows_of(member: u8) -> AccountRow {
             ports: vec![("game".into(), 7_777)],
         },
         listed: true,
+        shown: false,
         addresses: vec!["10.0.0.2:7000".parse().unwrap()],
         member: account(member),
         status: crate::types::MemberStatus::Active,

@@ -3,11 +3,14 @@
 use bincode::de::{Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
+use std::net::SocketAddr;
 
-use super::message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
+use super::message::{
+    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
+};
 use super::social::{invite_bytes, invite_ids};
 use super::users::Rows;
-use super::{MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET, reservations};
+use super::{MAX_ADDRESSES, MAX_MERGE, MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET, reservations};
 use crate::types::{AccountId, InviteId, InviteState, Profile, PublicKey, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
@@ -40,6 +43,29 @@ message! { Accept { number, token, grant, host, password_proof, host_silence, gr
 message! { Grant { session, founder, revision, account, peer_incarnation, signature } }
 message! { Proof { account, signature } }
 message! { Cause { account, number } }
+message! { MergeAsk { session, from, taken, accounts = |d: &mut D| codec::list(d, MAX_MERGE, AccountId::decode) } }
+message! { Move { session, host_key, addresses = |d: &mut D| codec::list(d, MAX_ADDRESSES, SocketAddr::decode) } }
+
+impl Encode for MergeAnswer {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        match self {
+            Self::Busy => 0_u32.encode(to),
+            Self::NotBetter => 1_u32.encode(to),
+            Self::Granted(seats) => (2_u32, seats).encode(to),
+        }
+    }
+}
+
+impl<C> Decode<C> for MergeAnswer {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        match u32::decode(from)? {
+            0 => Ok(Self::Busy),
+            1 => Ok(Self::NotBetter),
+            2 => Decode::decode(from).map(Self::Granted),
+            _ => Err(DecodeError::Other("unknown answer")),
+        }
+    }
+}
 
 /// A key for votes, or zero for none; a weak one could be voted for by anybody.
 fn seat_key<D: Decoder>(from: &mut D) -> Result<[u8; 32], DecodeError> {
@@ -134,6 +160,8 @@ pub(crate) mod kind {
     pub(crate) const HEARTBEAT: u8 = 6;
     pub(crate) const VOUCH: u8 = 7;
     pub(crate) const REJECT_INVITE: u8 = 8;
+    pub(crate) const MERGE_ASK: u8 = 9;
+    pub(crate) const STAY: u8 = 10;
     pub(crate) const ACCEPT: u8 = 16;
     pub(crate) const REFUSE: u8 = 17;
     pub(crate) const SNAPSHOT: u8 = 18;
@@ -144,6 +172,8 @@ pub(crate) mod kind {
     pub(crate) const NOT_HOST: u8 = 23;
     pub(crate) const VOUCH_ASK: u8 = 24;
     pub(crate) const INVITE_STATE: u8 = 25;
+    pub(crate) const MERGE_ANSWER: u8 = 26;
+    pub(crate) const MOVE: u8 = 27;
     pub(crate) const DELIVER: u8 = 32;
     pub(crate) const RECEIVED: u8 = 33;
     pub(crate) const ROWS: u8 = 34;
@@ -203,6 +233,10 @@ impl Frame {
             Self::InviteState { invite, account, state } => {
                 (kind::INVITE_STATE, codec::encode(&(invite.to_bytes(), account, state)))
             }
+            Self::MergeAsk(ask) => (kind::MERGE_ASK, codec::encode(ask)),
+            Self::Stay => (kind::STAY, Vec::new()),
+            Self::MergeAnswer(answer) => (kind::MERGE_ANSWER, codec::encode(answer)),
+            Self::Move(to) => (kind::MOVE, codec::encode(to)),
             Self::Accept(accept) => (kind::ACCEPT, codec::encode(accept)),
             Self::Refuse { refusal, sticky } => (kind::REFUSE, codec::encode(&(refusal, sticky))),
             Self::Snapshot(snapshot) => (kind::SNAPSHOT, codec::encode(snapshot)),
@@ -244,6 +278,10 @@ impl Frame {
                 let InviteNews { invite, account, state } = read(payload)?;
                 Self::InviteState { invite: InviteId::from_bytes(invite), account, state }
             }
+            kind::MERGE_ASK => Self::MergeAsk(read(payload)?),
+            kind::STAY => empty(payload, Self::Stay)?,
+            kind::MERGE_ANSWER => Self::MergeAnswer(read(payload)?),
+            kind::MOVE => Self::Move(read(payload)?),
             kind::ACCEPT => Self::Accept(read(payload)?),
             kind::REFUSE => {
                 let Refuse { refusal, sticky } = read(payload)?;

@@ -9,6 +9,7 @@ use crate::types::{
 use super::social::VouchAsk;
 use super::state::Delta;
 use super::users::Deliver;
+use std::net::SocketAddr;
 
 /// One message. `J` = joiner or member to host, `H` = host to joiner or member, `U` = between users.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,10 @@ pub(crate) enum Frame {
     VouchAsk(Box<VouchAsk>),
     /// H 25, to the inviter: what became of its invite.
     InviteState { invite: InviteId, account: AccountId, state: InviteState },
+    /// J 9: the host of a worse session asks a better one for seats; no seat is asked for here.
+    MergeAsk(Box<MergeAsk>),
+    /// J 10: this member does not move any more.
+    Stay,
     /// H 16: here is the seat.
     Accept(Box<Accept>),
     /// H 17: no; the connection closes after it.
@@ -49,6 +54,10 @@ pub(crate) enum Frame {
     End { why: Left },
     /// H 23: another host goes on there. Not sent by this version.
     NotHost { term: u32, host_key: HostKey },
+    /// H 26: the answer to a MergeAsk; the connection closes after it.
+    MergeAnswer(MergeAnswer),
+    /// H 27: a seat is held for this member there; it shall go.
+    Move(Box<Move>),
     /// U 32, from the inviter's process to the invitee's: an invite.
     Deliver(Box<Deliver>),
     /// U 33: it is in the inbox.
@@ -58,6 +67,39 @@ pub(crate) enum Frame {
     /// H 255, frozen for all majors, the only frame under the ALPN `lansession`: `ours` is the sender's major and game
     /// version.
     Incompatible { major: u8, version: u32 },
+}
+
+/// The request for seats in a better session (protocol.md, "Matchmaking"). The connection's key is the asking session's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MergeAsk {
+    /// The session that is asked.
+    pub(crate) session: SessionKey,
+    /// The one that asks; its founder's key is the one of this connection.
+    pub(crate) from: SessionKey,
+    /// The seats it has taken; it is mobile, or it would not ask.
+    pub(crate) taken: u16,
+    /// For whom, in the order in which they would go; the host itself last, and only if all others are named.
+    pub(crate) accounts: Vec<AccountId>,
+}
+
+/// What the better session says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MergeAnswer {
+    /// It asks another one itself: again in a moment.
+    Busy,
+    /// It is not the better one of the two, or takes nobody.
+    NotBetter,
+    /// Seats are held for the first so many accounts.
+    Granted(u16),
+}
+
+/// Where a member shall go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) session: SessionKey,
+    pub(crate) host_key: HostKey,
+    /// Control addresses, best first, at most 8; a scope is not sent.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// The request for a seat.

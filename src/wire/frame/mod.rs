@@ -17,7 +17,9 @@ mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
-pub(crate) use message::{Accept, Cause, Companion, DoneResult, Frame, Grant, Join, Proof, Request};
+pub(crate) use message::{
+    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
+};
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use social::{VouchAsk, knock};
@@ -40,6 +42,10 @@ pub(crate) const HEADER: usize = 4;
 pub(crate) const MAX_TICKET: usize = 1_024;
 /// The most accounts that one join brings along.
 pub(crate) const MAX_PARTY: usize = 15;
+/// The most accounts for which one MergeAsk wants seats.
+pub(crate) const MAX_MERGE: usize = 64;
+/// The most addresses of a Move.
+pub(crate) const MAX_ADDRESSES: usize = 8;
 /// The longest lobby message.
 pub(crate) const MAX_SAY: usize = 1_024;
 /// The longest text of a failure.

@@ -224,6 +224,16 @@ fn places() -> Vec<(&'static str, Frame)> {
     ]
 }
 
+fn merge_ask() -> MergeAsk {
+    let from = SessionKey { id: SessionId::from_name("worse"), founder: identity(2).public().into() };
+    MergeAsk { session: key(), from, taken: 2, accounts: vec![account(11), account(10)] }
+}
+
+fn there() -> Move {
+    let addresses = vec!["192.168.0.7:40000".parse().unwrap(), "[fd00::7]:40000".parse().unwrap()];
+    Move { session: key(), host_key: host_key(), addresses }
+}
+
 fn failed(code: u16, text: &str) -> DoneResult {
     DoneResult::Failed { code, text: text.into(), retry_after_ms: 250 }
 }
@@ -260,6 +270,7 @@ fn account_row() -> AccountRow {
         term: 1,
         facts: PublicFacts::of(&snapshot()),
         listed: true,
+        shown: true,
         addresses: vec!["192.168.0.7:40000".parse().unwrap()],
         member: account(11),
         status: MemberStatus::Active,
@@ -320,6 +331,11 @@ fn first() -> Vec<(&'static str, Frame)> {
         ("reject-invite", Frame::RejectInvite { invite: id }),
         ("vouch-ask", Frame::VouchAsk(Box::new(vouch_ask()))),
         ("invite-state", Frame::InviteState { invite: id, account: account(12), state: InviteState::Rejected }),
+        ("merge-ask", Frame::MergeAsk(Box::new(merge_ask()))),
+        ("stay", Frame::Stay),
+        ("merge-busy", Frame::MergeAnswer(MergeAnswer::Busy)),
+        ("merge-granted", Frame::MergeAnswer(MergeAnswer::Granted(2))),
+        ("move", Frame::Move(Box::new(there()))),
         ("deliver", Frame::Deliver(Box::new(deliver()))),
         ("received", Frame::Received { invite: id }),
         ("rows", Frame::Rows(vec![account_row()])),

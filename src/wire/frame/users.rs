@@ -148,7 +148,7 @@ impl Encode for AccountRow {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         (self.key, self.host_key, self.incarnation, self.term).encode(to)?;
         facts_bytes(&self.facts).encode(to)?;
-        self.listed.encode(to)?;
+        (self.listed, self.shown).encode(to)?;
         encode_addresses(&self.addresses, to)?;
         (self.member, self.status, self.my_turn, self.started).encode(to)
     }
@@ -164,6 +164,7 @@ impl<C> Decode<C> for AccountRow {
             facts: facts_of(&codec::bytes::<MAX_DATAGRAM, _>(from)?)
                 .map_err(|_| DecodeError::Other("facts that no advert may have"))?,
             listed: Decode::decode(from)?,
+            shown: Decode::decode(from)?,
             addresses: addresses(from)?,
             member: Decode::decode(from)?,
             status: MemberStatus::decode(from)?,

@@ -29,7 +29,7 @@ pub(crate) const ANY_SESSION: SessionId = SessionId::from_bytes([0; 16]);
 /// A peer without a seat, its key proved.
 #[derive(Debug)]
 pub(super) struct Guest {
-    link: Link,
+    pub(super) link: Link,
     pub(super) waiting: Option<Waiting>,
     /// The members were asked about it.
     pub(super) round: Option<Round>,
@@ -129,6 +129,7 @@ impl HostAuthority {
                 let account = guest.account();
                 self.reject_invite(core, id, account, invite);
             }
+            Ok(Some(Frame::MergeAsk(ask))) if guest.waiting.is_none() => self.answer_merge(core, id, &ask),
             // A joiner that gave up, or nothing that a joiner says.
             Ok(Some(_)) | Err(()) => {
                 self.guests.remove(&id);
@@ -222,7 +223,7 @@ impl HostAuthority {
         if state.locked && !self.leavers.contains(&account) {
             return Some(Refusal::Locked);
         }
-        None
+        self.merge.is_frozen().then_some(Refusal::Migrating { after: core.tuning.mm_migrating })
     }
 
     /// It proves none where one is needed. Its invite stands for it, or did when it took the seat that it holds.
@@ -368,6 +369,7 @@ impl HostAuthority {
         self.seat_of.insert(id, account);
         let changes = self.place(core, account, guest.link, join);
         self.leavers.retain(|leaver| *leaver != account);
+        self.merge.claimed(account);
         self.tell_keys(core);
         // They take their seats in this very commit. Who has none but a reserved one has not come yet.
         let companions = join.party.iter().filter(|companion| companion.proof.is_some());

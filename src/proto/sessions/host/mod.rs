@@ -4,6 +4,7 @@
 mod admit;
 mod command;
 mod invites;
+mod merge;
 mod party;
 mod requests;
 mod reservations;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
 use self::invites::Invites;
+use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
 use self::seat::Seat;
@@ -92,6 +94,7 @@ pub(super) struct HostAuthority {
     log_bytes: usize,
     next_ask: u64,
     says: Bucket,
+    merge: Merge,
     /// A lower bound of the next deadline; `None` where it must be computed.
     wake: Option<Option<Moment>>,
 }
@@ -149,6 +152,7 @@ impl HostAuthority {
             log_bytes: 0,
             next_ask: 1,
             says: Bucket::new(core.now),
+            merge: Merge::default(),
             wake: None,
         };
         match what.password {
@@ -212,6 +216,9 @@ impl HostAuthority {
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
         self.expire(core);
+        if self.merge_link(core, &event) {
+            return;
+        }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
             || matches!(&event, LinkEvent::Frame { link, .. } if self.seat_of.contains_key(link));
         // Expired is expired, whatever comes at that very moment.
@@ -317,6 +324,7 @@ impl HostAuthority {
             self.fail(core, Error::new(ErrorKind::Cancelled, "the session was ended before it was open"));
             return;
         }
+        self.end_merge(core);
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {
@@ -343,6 +351,7 @@ impl HostAuthority {
         self.expire_invites(core);
         self.time_out_guests(core);
         self.time_out_seats(core);
+        self.time_out_merge(core);
         !self.is_abandoned(core.now)
     }
 
@@ -350,7 +359,8 @@ impl HostAuthority {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
-            let promises = [self.deadlines.next(), self.invites.deadline()].into_iter().flatten();
+            let promises =
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline()].into_iter().flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
         }
         self.wake.flatten()
@@ -425,8 +435,8 @@ fn initial_state(
         turn: Vec::new(),
         timeouts: crate::types::MemberTimeouts::new(),
         ready_gate: false,
-        matchmaking: false,
-        mobile: false,
+        matchmaking: what.matchmaking,
+        mobile: what.matchmaking,
         anti_cheat: what.anti_cheat,
         allow_sanctioned: what.allow_sanctioned,
         key,

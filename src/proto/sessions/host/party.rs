@@ -83,7 +83,7 @@ impl HostAuthority {
             return Some(refusal);
         }
         party.retain(|account| !self.is_held(*account));
-        if self.is_full_for(account, &party, now) {
+        if self.is_full_for(account, &party, now) || self.is_granted_away(&party, now) {
             return Some(Refusal::Full);
         }
         let held = join.party.iter().filter(|companion| companion.proof.is_none()).count();

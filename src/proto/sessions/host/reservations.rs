@@ -134,7 +134,9 @@ impl HostAuthority {
         if let Some(refusal) = self.roles_refusal(&wanted) {
             return Err(Error::refused(refusal));
         }
-        match accounts.len().saturating_sub(self.public_seats(now).into()) {
+        let needed = accounts.iter().copied().collect();
+        let free = usize::from(self.public_seats(now)).saturating_sub(self.merge.held(&needed, now));
+        match accounts.len().saturating_sub(free) {
             0 => Ok(()),
             short => Err(Error::refused_because(Refusal::Full, format!("the session is full: {short} seats short"))),
         }

@@ -25,6 +25,7 @@ impl HostAuthority {
         if first {
             self.invites_used(core, account);
         }
+        self.merge.heard(core.now, account);
         if !self.guests.is_empty() {
             self.settle_challenge(core, account);
         }
@@ -34,6 +35,7 @@ impl HostAuthority {
                 self.end_link(core, account, None);
                 self.free(core, account, Left::Left, Reply::Nobody);
             }
+            Some(Frame::Stay) => self.settle(core),
             Some(Frame::Resync { have }) => {
                 self.wake = None;
                 if let Some(seat) = self.seats.get_mut(&account) {
@@ -237,7 +239,7 @@ impl HostAuthority {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let Some(link) = seat.link.take() else { return };
         self.seat_of.remove(&link.id);
-        if !seat.confirmed {
+        if !seat.confirmed || self.merge.has_sent(account) {
             self.free(core, account, Left::Left, Reply::Nobody);
             return;
         }
@@ -282,7 +284,9 @@ impl HostAuthority {
             }
         }
         self.tell_keys(core);
-        self.commit_some(core, &changes, cause, reply)
+        let revision = self.commit_some(core, &changes, cause, reply);
+        self.merge_moved(core);
+        revision
     }
 
     fn forget_seat(&mut self, account: AccountId, why: &Left) -> Option<Change> {

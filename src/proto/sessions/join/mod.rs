@@ -244,7 +244,10 @@ impl JoinAttempt {
                 self.hang_up(core);
                 self.invite_refused(core, &refusal);
                 match refusal {
-                    Refusal::TooManyRequests { after } if !sticky && core.now + after < self.deadline => {
+                    Refusal::Migrating { .. } if !self.spec.patient => Some(Outcome::Failed(Error::refused(refusal))),
+                    Refusal::TooManyRequests { after } | Refusal::Migrating { after }
+                        if !sticky && core.now + after < self.deadline =>
+                    {
                         self.retry_at = Some(core.now + after.max(core.tuning.rejoin));
                         None
                     }

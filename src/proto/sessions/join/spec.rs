@@ -33,6 +33,8 @@ pub(in super::super) struct JoinSpec {
     pub(in super::super) party: Vec<(LocalUser, [u8; 16])>,
     /// The accounts for which seats are to be reserved.
     pub(in super::super) reserve_for: Vec<(AccountId, [u8; 16])>,
+    /// Waits for a session that is on its way into another one.
+    pub(in super::super) patient: bool,
 }
 
 impl JoinSpec {

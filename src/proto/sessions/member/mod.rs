@@ -180,6 +180,7 @@ impl MemberSeat {
             }
             Frame::VouchAsk(question) => self.vouch(core, &question),
             Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
+            Frame::Move(to) => core.events.push_back(SessionsEvent::Move { seat: self.seat, to: *to }),
             Frame::End { why } => return Some(why),
             _ => {}
         }
@@ -378,6 +379,13 @@ impl MemberSeat {
             core.close(link.id, true);
         }
         self.end(core, why);
+    }
+
+    /// Says that this seat moves no more.
+    pub(super) fn stay(&mut self, core: &mut Core) {
+        if let Side::Linked(link) = &mut self.side {
+            link.send(core.now, &mut core.actions, &Frame::Stay);
+        }
     }
 
     /// The last event, after every open request has its answer.

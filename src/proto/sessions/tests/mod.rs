@@ -4,6 +4,7 @@ mod crowd;
 mod hostile;
 mod invites;
 mod life;
+mod merge;
 mod order;
 mod parties;
 mod random;
@@ -210,6 +211,7 @@ impl Net {
             status: MemberStatus::Active,
             party: Vec::new(),
             reserve_for: Vec::new(),
+            patient: true,
         }
     }
 
@@ -526,8 +528,13 @@ impl Node {
             SessionsEvent::Withdraw { key, .. } => {
                 assert!(self.adverts.remove(key).is_some(), "withdrawn and not published");
             }
-            SessionsEvent::HostSuspect { .. } | SessionsEvent::HostDead { .. } | SessionsEvent::InviteMade(_) => {}
-            SessionsEvent::InviteOver { .. } | SessionsEvent::InviteRefused { .. } => {}
+            SessionsEvent::HostSuspect { .. }
+            | SessionsEvent::HostDead { .. }
+            | SessionsEvent::InviteMade(_)
+            | SessionsEvent::InviteOver { .. }
+            | SessionsEvent::InviteRefused { .. }
+            | SessionsEvent::Merge { .. }
+            | SessionsEvent::Move { .. } => {}
         }
         self.events.push(event);
     }
