@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::answer::Reaction;
+use super::answer::{Brought, Reaction};
 use super::*;
 use crate::proto::io::{Interface, Transmit};
 use crate::proto::lan::{Net, Nonces};
