@@ -154,14 +154,17 @@ impl Inner {
         });
         let kind = waiter.as_ref().map(|waiter| waiter.kind);
         match (waiter.map(|waiter| waiter.slot), outcome) {
-            (Some(Some(slot)), Ok(outcome @ (Outcome::Revision(at) | Outcome::Reservation(at, _)))) => {
-                if let Some(outcome) = self.owe(kind, at, &slot, outcome) {
-                    after.wakers.extend(slot.fill(Ok(outcome)));
-                }
-                after.slots.push(slot);
-            }
             (Some(Some(slot)), outcome) => {
-                after.wakers.extend(slot.fill(outcome));
+                let now = match outcome {
+                    Ok(outcome) => match outcome.revision() {
+                        Some(at) => self.owe(kind, at, &slot, outcome).map(Ok),
+                        None => Some(Ok(outcome)),
+                    },
+                    Err(error) => Some(Err(error)),
+                };
+                if let Some(outcome) = now {
+                    after.wakers.extend(slot.fill(outcome));
+                }
                 after.slots.push(slot);
             }
             // Detached: a seat stays.
