@@ -289,4 +289,58 @@ mod tests {
         assert_eq!(last[1], Event::Lan(LanEvent::Closed));
         assert!(frames.wait_event(Duration::from_secs(10)).is_none());
     }
+
+    #[test]
+    fn a_subscription_after_the_end_has_ended() {
+        let Setup { fake, mut frames, .. } = setup(Arc::default());
+        fake.core().stopped();
+        let mut before = frames.lan().events();
+        assert!(!before.is_ended(), "the stop is seen at the next update");
+        drop(frames.update());
+        while before.try_next().is_some() {}
+        let after = frames.lan().events();
+        assert!(before.is_ended() && after.is_ended(), "nothing more can come");
+    }
+
+    #[test]
+    fn a_loop_that_does_not_update_is_told_of_an_end_before_the_seat_that_came_after() {
+        let Setup { fake, mut frames, ada, room } = setup(Arc::default());
+        fake.happens(1, vec![SessionEvent::Left { why: Left::HostLost }], None);
+        let _again = fake.hosted(&ada, 2);
+        for number in 2..5_000 {
+            fake.happens(2, vec![message()], Some(snapshot(number, &[&ada])));
+        }
+        let seated = frames.update().filter_map(|event| match event {
+            Event::Session { what: SessionEvent::Joined { .. }, .. } => Some(true),
+            Event::Session { what: SessionEvent::Left { .. }, .. } => Some(false),
+            _ => None,
+        });
+        // The seat's first state, and its present one after what was dropped.
+        assert_eq!(seated.collect::<Vec<_>>(), [false, true, true]);
+        drop(room);
+    }
+
+    #[test]
+    fn a_list_that_changes_for_ever_stays_bounded_and_tells_no_loss_of_what_was_not_found() {
+        let Setup { fake, mut frames, .. } = setup(Arc::default());
+        let rooms = frames.lan().browse(SessionQuery::new()).unwrap();
+        for number in 0..20_000 {
+            let (new, old) = (found(number + 1), found(number).key());
+            let events = vec![BrowserEvent::Found(new.clone()), BrowserEvent::Lost(old)];
+            fake.say(Output::Browser { browser: rooms.id(), list: Arc::from([new]), events });
+        }
+        let (mut missed, mut told) = (0, Vec::new());
+        for event in frames.update() {
+            match event {
+                Event::Browser { what: BrowserEvent::Lagged { missed: more }, .. } => missed += more,
+                Event::Browser { what: BrowserEvent::Found(found), .. } => told.push((true, found.key())),
+                Event::Browser { what: BrowserEvent::Lost(key), .. } => told.push((false, key)),
+                _ => {}
+            }
+        }
+        assert!(missed > 0 && told.len() < 10_000, "{}", told.len());
+        // After `Lagged` the list is to be read: whatever is lost then was in it, or was never told.
+        let before = told.iter().position(|(found, _)| *found).unwrap_or(told.len());
+        assert!(before <= 1, "{before} losses of sessions that nobody was told of");
+    }
 }

@@ -562,6 +562,33 @@ mod screen {
     }
 
     #[test]
+    fn a_link_from_outside_waits_until_the_player_has_done_typing() {
+        let mut model = model();
+        model.listed(three());
+        let link = fake_room().link;
+        for (begin, end) in [("c", KeyCode::Esc), ("/", KeyCode::Enter), ("?", KeyCode::Esc)] {
+            keys(&mut model, begin);
+            model.offer(&link);
+            hides(&model, "&a=10.77.0.1:40001");
+            shows(&model, "A link was opened");
+            key(&mut model, end);
+            shows(&model, "&a=10.77.0.1:40001");
+            assert!(model.actions().is_empty(), "no key that was meant for something else follows it");
+            key(&mut model, KeyCode::Esc);
+            hides(&model, "&a=10.77.0.1:40001");
+        }
+    }
+
+    #[test]
+    fn who_comes_without_an_identity_is_told_so_where_friends_are_made() {
+        let mut model = model();
+        keys(&mut model, "3");
+        hides(&model, "--identity");
+        model.passing = true;
+        shows(&model, "known for this run only (--identity)");
+    }
+
+    #[test]
     fn an_invite_goes_from_one_browser_to_another_and_leads_in() {
         let mut party = Party::new(6);
         let _room = party.host(room("arena"));

@@ -209,6 +209,21 @@ fn what_a_dead_process_left_is_replaced() {
 }
 
 #[test]
+fn a_process_that_goes_without_a_word_has_not_taken_the_link() {
+    let login = Login::new("going");
+    let first = login.first();
+    let socket = login.file("sock");
+    first.line("quit");
+    ended(&first, 0);
+    // One that closes while the link is on its way.
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let going = std::thread::spawn(move || drop(listener.accept()));
+    let opener = login.open(&login.link("arena"));
+    opener.expect("ui_join_requested", SOON);
+    going.join().unwrap();
+}
+
+#[test]
 fn a_place_that_others_have_rights_in_is_refused_by_both_sides() {
     let login = Login::new("rights");
     DirBuilder::new().mode(0o700).create(login.directory()).unwrap();
@@ -341,7 +356,7 @@ fn child_several_users_and_lans() {
     });
     // The last handle dropped is as good as a sign-out.
     drop((cid, frames));
-    until("the place", || !hand_over(game, &link).unwrap_or(true));
+    until("the place", || !hand_over(game, &link).unwrap());
 
     // In a runtime that is the caller's own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

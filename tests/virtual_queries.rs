@@ -202,6 +202,10 @@ fn an_account_that_does_not_answer_ends_the_find_at_its_timeout() {
     let query = SessionQuery::new().accounts([ada.id()]).timeout(Duration::from_millis(300));
     assert!(find(&bob, query.clone()).is_empty());
     assert_eq!(net.now() - before, Duration::from_millis(300));
+    // As nobody, nobody is asked: there is nothing to wait for.
+    let before = net.now();
+    assert!(net.lan("cem", GAME).start().unwrap().find(query.clone()).wait(SECOND).unwrap().is_empty());
+    assert_eq!(net.now(), before);
     // A find that nobody waits for any more is gone, and a close ends one.
     drop(bob.find(query.clone()));
     let find = bob.find(query);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lansession::testing::{Fault, VirtualLan};
 use lansession::{
     AccountId, Error, ErrorKind, Events, HostRequest, JoinRequest, LanBuilder, Left, MemberUpdate, Pending, Phase,
-    Reason, Refusal, Result, Session, SessionEvent, SessionQuery, SessionSettings, SettingsUpdate, User, Verdict,
+    Reason, Refusal, Result, Schema, Session, SessionEvent, SessionQuery, SessionSettings, SettingsUpdate, User,
+    ValueType, Verdict,
 };
 
 const GAME: &str = "com.example.boxes";
@@ -498,4 +499,23 @@ fn what_a_host_says_of_anti_cheat_and_sanctions_is_told() {
     assert_eq!(said, [("plain", false, true), ("strict", true, false)]);
     let seat = bob.join(&found[1]).wait(3 * SECOND).unwrap();
     assert!(seat.snapshot().anti_cheat && !seat.snapshot().allow_sanctioned);
+}
+
+#[test]
+fn a_declared_schema_holds_the_session_and_its_updates() {
+    let net = VirtualLan::new(8);
+    let duel = Schema::new("duel").required("map", ValueType::String).max_bytes(8).key("skill", ValueType::Int);
+    let settings = SessionSettings::new("room").declared(duel).attr("map", "dust");
+    let ada = user(&net, "host", "Ada");
+    let wrong = ada.host(settings.clone().attr("skill", "high")).wait(2 * SECOND).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::InvalidArgument);
+    let room = ada.host(settings).wait(2 * SECOND).unwrap();
+    assert_eq!(room.snapshot().schema, "duel");
+    let update = |update| room.update(update).wait(2 * SECOND).map_err(|error| error.to_string());
+    assert!(update(SettingsUpdate::new().remove("map")).unwrap_err().contains("requires"));
+    assert!(update(SettingsUpdate::new().set("sklil", 3)).unwrap_err().contains("not declared"));
+    assert!(update(SettingsUpdate::new().set("map", "a long name")).unwrap_err().contains("11 bytes"));
+    update(SettingsUpdate::new().set("skill", 3)).unwrap();
+    // Another schema, and nothing is declared any more.
+    update(SettingsUpdate::new().schema("ffa").set("anything", true)).unwrap();
 }

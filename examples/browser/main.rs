@@ -75,6 +75,7 @@ use common::saved::{Saved, default_path};
 use common::{Failure, args::Args};
 use lansession::JoinLink;
 use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::terminal;
 
 const USAGE: &str = "browser --game ID [--player NAME] [--identity FILE] [--saved FILE | --no-saved] [--link URI]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--game-version N] [--no-mdns] [--no-beacon]
@@ -106,6 +107,7 @@ fn run() -> Result<io::Result<()>, Failure> {
     let mut args = Args::from_env();
     let game = args.peek("--game")?;
     let builder = common::lan(&mut args)?;
+    let passing = args.peek("--identity").is_err();
     let profile = common::profile(&mut args, "player")?;
     let named = args.one("--saved")?.map(PathBuf::from);
     let forget = args.flag("--no-saved");
@@ -120,6 +122,7 @@ fn run() -> Result<io::Result<()>, Failure> {
 
     let saved = Saved::open(if forget { None } else { named.or_else(|| default_path(&game)) });
     let (mut live, mut model) = Live::start(builder, &game, profile, saved)?;
+    model.passing = passing;
     if let Some(link) = &link {
         model.offer(link);
     }
@@ -129,7 +132,8 @@ fn run() -> Result<io::Result<()>, Failure> {
 }
 
 fn show(live: &mut Live, model: &mut Model) -> io::Result<()> {
-    let mut terminal = ratatui::try_init()?;
+    // No escape sequences where there is no terminal; keys that are read one by one already are given back.
+    let mut terminal = ratatui::try_init().inspect_err(|_| drop(terminal::disable_raw_mode()))?;
     let shown = loop {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if !live.step(model, now) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::terminal::disable_raw_mode;
 use lansession::Phase;
 use ratatui::DefaultTerminal;
 
@@ -50,10 +51,17 @@ impl App {
     /// Until the player quits. Whatever ends it, a panic too, the terminal is as it was.
     pub(crate) fn run(mut self) -> Result<(), Failure> {
         let played = match ratatui::try_init() {
-            Ok(terminal) => self.play(terminal),
-            Err(error) => Err(format!("this is no terminal to play in: {error}").into()),
+            Ok(terminal) => {
+                let played = self.play(terminal);
+                ratatui::restore();
+                played
+            }
+            Err(error) => {
+                // No escape sequences where there is no terminal; keys that are read one by one already are given back.
+                let _ = disable_raw_mode();
+                Err(format!("this is no terminal to play in: {error}").into())
+            }
         };
-        ratatui::restore();
         self.close();
         played
     }

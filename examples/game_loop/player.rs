@@ -70,6 +70,10 @@ impl Player {
             Stage::Joining(pending, name) => self.joining(pending, name, now),
             Stage::Room(room) => self.in_room(room, now),
         };
+        if let Stage::Room(_) = self.stage {
+            // Who plays looks for nobody: the next look at the menu asks anew.
+            self.rooms = None;
+        }
     }
 
     fn hosting(&mut self, mut pending: Pending<Session>, net: HostNet, now: Instant) -> Stage {

@@ -44,7 +44,7 @@ impl Drop for Inner {
 impl Browser {
     pub(super) fn open(lan: &Lan, user: Option<User>, query: SessionQuery) -> Result<Self> {
         check(&query)?;
-        let query = Box::new(query);
+        let query = Box::new(query.asked_at(lan.beacon_port()));
         let id = lan.core().open_browser(|browser| Command::OpenBrowser { browser, query })?;
         Ok(Self(Arc::new(Inner { id, lan: lan.clone(), _user: user })))
     }
@@ -84,7 +84,8 @@ impl Browser {
     pub fn set_query(&self, query: impl Into<SessionQuery>) -> Result<()> {
         let query = query.into();
         check(&query)?;
-        self.0.lan.core().tell(Command::SetQuery { browser: self.0.id, query: Box::new(query) })
+        let query = Box::new(query.asked_at(self.0.lan.beacon_port()));
+        self.0.lan.core().tell(Command::SetQuery { browser: self.0.id, query })
     }
 
     /// Asks again now, as for a "refresh" button; the list keeps itself up to date without.

@@ -16,12 +16,10 @@ use super::inbox::Inbox;
 use super::pending::{Outcome, Pending, Slot, Ticket};
 use super::queue::Queue;
 use super::seat::{SeatCell, SeatClaim};
+use super::users::{SignedIn, UserQueues};
 use crate::proto::io::{Command, Output, RequestId, SeatId};
 use crate::proto::limits;
-use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, Invite, LanEvent, Result, SessionId,
-    SessionKey, UserEvent,
-};
+use crate::types::{AccountId, BrowserEvent, BrowserId, Error, ErrorKind, Event, Found, LanEvent, Result, SessionId};
 
 /// Commands that wait for the driver before requests fail; about 300 bytes each.
 const COMMANDS: usize = 4_096;
@@ -40,7 +38,7 @@ pub(super) struct Inner {
     command_waker: Option<Waker>,
     last_request: u64,
     last_browser: u64,
-    last_sign_in: u64,
+    pub(super) last_sign_in: u64,
     pub(super) requests: BTreeMap<RequestId, Waiter>,
     pub(super) users: BTreeMap<AccountId, SignedIn>,
     /// Who listens to sign-ins whose end the engine has been told to make and has not told of, the oldest first. Beside
@@ -69,6 +67,8 @@ pub(super) struct Waiter {
     /// `None` where the request was detached.
     pub(super) slot: Option<Arc<Slot>>,
     pub(super) kind: Kind,
+    /// Whom it is to seat: once detached it needs them signed in, though no handle of theirs is left.
+    pub(super) seats: Vec<AccountId>,
 }
 
 /// What a request is, as far as its end goes.
@@ -76,8 +76,10 @@ pub(super) struct Waiter {
 pub(super) enum Kind {
     /// Runs on when its answer is dropped.
     Plain,
-    /// Is given up when its answer is dropped.
-    Opening,
+    /// Is given up when its answer is dropped. Its seats may be their users' presence.
+    Opening {
+        presence: bool,
+    },
     Find(Option<AccountId>),
     /// Is answered with a revision of this seat's state.
     Change(SeatId),
@@ -86,28 +88,6 @@ pub(super) enum Kind {
     End,
     /// Succeeds when everything stops.
     Close,
-}
-
-/// Who listens to one sign-in.
-pub(super) type UserQueues = Vec<Weak<Queue<UserEvent>>>;
-
-/// A signed-in user.
-#[derive(Debug)]
-pub(super) struct SignedIn {
-    /// Tells a later sign-in of the same account from this one.
-    pub(super) generation: u64,
-    pub(super) leaving: bool,
-    /// No handle is left; kept seats still need it.
-    pub(super) orphan: bool,
-    pub(super) events: UserQueues,
-    /// Open while it receives other processes' links.
-    pub(super) door: Option<Box<dyn Any + Send + Sync>>,
-    /// As the game has set them.
-    pub(super) friends: Vec<AccountId>,
-    /// As the engine has told them last, the oldest first.
-    pub(super) invites: Arc<[Invite]>,
-    /// The seat in which friends may see this user.
-    pub(super) presence: Option<(SeatId, SessionKey)>,
 }
 
 /// A browser's list.
@@ -158,7 +138,7 @@ impl Inner {
         if self.stopped || self.closing { Err(stopped()) } else { Ok(()) }
     }
 
-    fn admit(&self) -> Result<()> {
+    pub(super) fn admit(&self) -> Result<()> {
         self.admit_end()?;
         if self.commands.len() >= COMMANDS {
             let why = format!("{COMMANDS} requests wait already; the driver does not keep up or is not driven");
@@ -175,35 +155,15 @@ impl Inner {
         }
         Ok(())
     }
-
-    /// Signs a user out whose last handle is gone, once no kept seat needs it.
-    pub(super) fn sign_out_orphan(&mut self, after: &mut After, account: AccountId) {
-        let Some(user) = self.users.get(&account) else { return };
-        let kept = |cell: &Arc<SeatCell>| {
-            let seat = cell.lock();
-            seat.user == account && seat.keep && seat.ended.is_none()
-        };
-        if !user.orphan || self.seats.values().any(kept) {
-            return;
-        }
-        if !user.leaving {
-            let request = self.draw_request();
-            self.command(after, Command::SignOut { request, account });
-        }
-        self.departs(account);
-    }
-
-    /// The account's sign-in is none any more but for its listeners, who wait for the engine's word.
-    pub(super) fn departs(&mut self, account: AccountId) {
-        self.finds.remove(&Some(account));
-        if let Some(user) = self.users.remove(&account) {
-            self.departing.entry(account).or_default().push_back(user.events);
-        }
-    }
 }
 
-fn signed_out() -> Error {
-    Error::new(ErrorKind::InvalidState, "the user has signed out")
+/// The users that a command asks seats for.
+fn seated_by(command: &Command) -> Vec<AccountId> {
+    match command {
+        Command::Host { account, .. } | Command::Matchmake { account, .. } => vec![*account],
+        Command::Join { account, what, .. } => std::iter::once(account).chain(&what.party).copied().collect(),
+        _ => Vec::new(),
+    }
 }
 
 pub(super) fn stopped() -> Error {
@@ -327,7 +287,7 @@ impl Core {
                 Kind::Close => {}
                 Kind::End => inner.admit_end()?,
                 Kind::Find(_) => inner.admit().and_then(|()| inner.admit_query())?,
-                Kind::Plain | Kind::Opening | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
+                Kind::Plain | Kind::Opening { .. } | Kind::Change(_) | Kind::SignOut(_) => inner.admit()?,
             }
             let request = inner.draw_request();
             let slot = Arc::new(Slot::default());
@@ -336,7 +296,9 @@ impl Core {
                 let _ = slot.fill(Ok(Outcome::Unit));
                 return Ok(Ticket { core: Arc::clone(self), request, slot });
             }
-            inner.requests.insert(request, Waiter { slot: Some(Arc::clone(&slot)), kind });
+            let command = command(request);
+            let waiter = Waiter { slot: Some(Arc::clone(&slot)), kind, seats: seated_by(&command) };
+            inner.requests.insert(request, waiter);
             match kind {
                 Kind::Close => inner.begin_closing(after),
                 Kind::SignOut(account) => {
@@ -345,9 +307,9 @@ impl Core {
                         after.doors.extend(user.door.take());
                     }
                 }
-                Kind::Plain | Kind::Opening | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
+                Kind::Plain | Kind::Opening { .. } | Kind::Find(_) | Kind::Change(_) | Kind::End => {}
             }
-            inner.command(after, command(request));
+            inner.command(after, command);
             Ok(Ticket { core: Arc::clone(self), request, slot })
         });
         match ticket {
@@ -372,7 +334,7 @@ impl Core {
             if waiter.slot.is_none() {
                 return;
             }
-            let cancels = matches!(waiter.kind, Kind::Opening | Kind::Find(_));
+            let cancels = matches!(waiter.kind, Kind::Opening { .. } | Kind::Find(_));
             after.slots.extend(inner.requests.remove(&request).and_then(|waiter| waiter.slot));
             if cancels {
                 inner.command(after, Command::Cancel { request });
@@ -435,63 +397,6 @@ impl Core {
             });
             fitting.collect()
         })
-    }
-
-    pub(super) fn sign_in(&self, account: AccountId, command: Command) -> Result<u64> {
-        self.with(|inner, after| {
-            inner.admit()?;
-            if inner.users.get(&account).is_some_and(|user| !user.leaving) {
-                let why = format!("account {account:?} is signed in already");
-                return Err(Error::new(ErrorKind::AlreadyExists, why));
-            }
-            if inner.users.values().filter(|user| !user.leaving).count() >= limits::USERS {
-                let why = format!("{} users are signed in already", limits::USERS);
-                return Err(Error::new(ErrorKind::TooManyRequests, why));
-            }
-            inner.last_sign_in += 1;
-            let generation = inner.last_sign_in;
-            inner.departs(account);
-            let user = SignedIn {
-                generation,
-                leaving: false,
-                orphan: false,
-                events: Vec::new(),
-                door: None,
-                friends: Vec::new(),
-                invites: Arc::from([]),
-                presence: None,
-            };
-            inner.users.insert(account, user);
-            inner.command(after, command);
-            Ok(generation)
-        })
-    }
-
-    /// Whether this sign-in still stands.
-    pub(super) fn check_user(&self, account: AccountId, generation: u64) -> Result<()> {
-        Self::signed_in(&mut self.lock(), account, generation).map(|_| ())
-    }
-
-    pub(super) fn signed_in(inner: &mut Inner, account: AccountId, generation: u64) -> Result<&mut SignedIn> {
-        if inner.stopped || inner.closing {
-            return Err(stopped());
-        }
-        match inner.users.get_mut(&account) {
-            Some(user) if user.generation == generation && !user.leaving => Ok(user),
-            _ => Err(signed_out()),
-        }
-    }
-
-    /// The user's last handle is gone.
-    pub(super) fn user_dropped(&self, account: AccountId, generation: u64) {
-        self.with(|inner, after| {
-            if let Some(user) = inner.users.get_mut(&account) {
-                if user.generation == generation {
-                    user.orphan = true;
-                    inner.sign_out_orphan(after, account);
-                }
-            }
-        });
     }
 
     pub(super) fn open_browser(&self, command: impl FnOnce(BrowserId) -> Command) -> Result<BrowserId> {
@@ -569,12 +474,15 @@ impl Core {
 
     /// Stopped, and nothing is left to be seen.
     pub(crate) fn is_over(&self) -> bool {
-        let inner = self.lock();
-        inner.stopped && inner.inbox.as_ref().is_none_or(Inbox::is_empty)
+        self.lock().is_over()
     }
 }
 
 impl Inner {
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped && self.inbox.as_ref().is_none_or(Inbox::is_empty)
+    }
+
     pub(super) fn trouble(&mut self, after: &mut After, error: &Error) {
         let text = format!("a request that nobody waited for failed: {error}");
         self.accept(after, Output::Lan(LanEvent::Trouble(text)));

@@ -61,7 +61,7 @@ impl Core {
                 }
             }
             let queue = Arc::new(Queue::new(first, EVENTS));
-            if inner.stopped && inner.inbox.is_none() {
+            if inner.is_over() {
                 let _ = queue.close();
             }
             inner.events.push(Arc::downgrade(&queue));
@@ -125,7 +125,7 @@ fn of_seat(seat: &Seat, what: SessionEvent) -> Event {
 
 impl Inner {
     fn done(&mut self, after: &mut After, this: &Arc<Core>, request: RequestId, result: Result<Answer, Error>) {
-        let waiter = self.requests.remove(&request);
+        let mut waiter = self.requests.remove(&request);
         let mut opened = Vec::new();
         let unknown = || Error::new(ErrorKind::Internal, "the engine answered with a seat it did not open");
         let outcome = result.and_then(|answer| {
@@ -135,8 +135,12 @@ impl Inner {
                 Answer::Diagnosis(diagnosis) => Outcome::Diagnosis(diagnosis),
                 Answer::Invites(ids) => Outcome::Invites(ids),
                 Answer::Found(list) => {
-                    if let Some(Kind::Find(account)) = waiter.as_ref().map(|waiter| waiter.kind) {
-                        self.finds.insert(account, list.clone());
+                    if let Some(Kind::Find(asker)) = waiter.as_ref().map(|waiter| waiter.kind) {
+                        // Whoever has signed out meanwhile gets its answer and leaves nothing behind.
+                        let here = |account| self.users.get(&account).is_some_and(|user| !user.leaving);
+                        if asker.is_none_or(here) {
+                            self.finds.insert(asker, list.clone());
+                        }
                     }
                     Outcome::Found(list)
                 }
@@ -153,15 +157,20 @@ impl Inner {
             })
         });
         let kind = waiter.as_ref().map(|waiter| waiter.kind);
+        let detached = waiter.as_mut().filter(|waiter| waiter.slot.is_none());
+        let seats = detached.map(|waiter| std::mem::take(&mut waiter.seats)).unwrap_or_default();
         match (waiter.map(|waiter| waiter.slot), outcome) {
-            (Some(Some(slot)), Ok(outcome @ (Outcome::Revision(at) | Outcome::Reservation(at, _)))) => {
-                if let Some(outcome) = self.owe(kind, at, &slot, outcome) {
-                    after.wakers.extend(slot.fill(Ok(outcome)));
-                }
-                after.slots.push(slot);
-            }
             (Some(Some(slot)), outcome) => {
-                after.wakers.extend(slot.fill(outcome));
+                let now = match outcome {
+                    Ok(outcome) => match outcome.revision() {
+                        Some(at) => self.owe(kind, at, &slot, outcome).map(Ok),
+                        None => Some(Ok(outcome)),
+                    },
+                    Err(error) => Some(Err(error)),
+                };
+                if let Some(outcome) = now {
+                    after.wakers.extend(slot.fill(outcome));
+                }
                 after.slots.push(slot);
             }
             // Detached: a seat stays.
@@ -174,8 +183,15 @@ impl Inner {
             (None, Ok(outcome)) => after.outcomes.push(outcome),
             (None, Err(_)) => {}
         }
-        for seat in opened {
+        for &seat in &opened {
+            if kind == Some(Kind::Opening { presence: true }) {
+                self.show_presence(after, seat);
+            }
             self.announce(after, seat);
+        }
+        // Users without a handle that only this request held here.
+        for account in seats {
+            self.sign_out_orphan(after, account);
         }
     }
 
@@ -378,7 +394,7 @@ impl Inner {
     /// The oldest sign-in of this account whose end was asked for has ended.
     fn signed_out(&mut self, after: &mut After, account: AccountId) {
         if !self.departing.contains_key(&account) && self.users.get(&account).is_some_and(|user| user.leaving) {
-            self.departs(account);
+            self.departs(after, account);
         }
         let Some(departing) = self.departing.get_mut(&account) else { return };
         if let Some(mut events) = departing.pop_front() {

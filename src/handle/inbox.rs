@@ -30,6 +30,8 @@ pub(super) struct Inbox {
     staged: Vec<Staged>,
     /// What the last fold left: folding again before it has doubled would gain little.
     folded: usize,
+    /// What folds have dropped the finding of, and that is not lost again: nobody was told of it.
+    untold: BTreeMap<BrowserId, BTreeSet<SessionKey>>,
 }
 
 impl Inbox {
@@ -40,22 +42,24 @@ impl Inbox {
     pub(super) fn push(&mut self, staged: Staged) {
         self.staged.push(staged);
         if self.staged.len() > STAGED.saturating_add(self.folded) {
-            self.staged = Fold::over(std::mem::take(&mut self.staged));
+            let fold = Fold { untold: std::mem::take(&mut self.untold), ..Fold::default() };
+            (self.staged, self.untold) = fold.over(std::mem::take(&mut self.staged));
             self.folded = self.staged.len();
         }
     }
 
     pub(super) fn take(&mut self) -> Vec<Staged> {
         self.folded = 0;
+        self.untold.clear();
         std::mem::take(&mut self.staged)
     }
 }
 
 #[derive(Default)]
 struct Fold {
-    announced: Vec<SeatId>,
     seats: BTreeMap<SeatId, SeatFold>,
     browsers: BTreeMap<BrowserId, BrowserFold>,
+    untold: BTreeMap<BrowserId, BTreeSet<SessionKey>>,
     /// The latest inbox of each user.
     invites: BTreeMap<AccountId, Output>,
     /// In their order: what was before a sign-out and what after it must not be mixed.
@@ -68,6 +72,9 @@ struct Fold {
 
 #[derive(Default)]
 struct SeatFold {
+    announced: bool,
+    /// Something was said of it.
+    heard: bool,
     missed: u64,
     snapshot: Option<Arc<SessionSnapshot>>,
     left: Option<SessionEvent>,
@@ -81,24 +88,23 @@ struct SeatFold {
 struct BrowserFold {
     missed: u64,
     list: Option<Arc<[Found]>>,
-    /// Found since the last update, so nobody was told.
-    untold: BTreeSet<SessionKey>,
     lost: BTreeSet<SessionKey>,
 }
 
 impl Fold {
-    fn over(staged: Vec<Staged>) -> Vec<Staged> {
-        let mut fold = Self::default();
-        staged.into_iter().for_each(|staged| fold.take(staged));
-        fold.finish()
+    fn over(mut self, staged: Vec<Staged>) -> (Vec<Staged>, BTreeMap<BrowserId, BTreeSet<SessionKey>>) {
+        staged.into_iter().for_each(|staged| self.take(staged));
+        let untold = std::mem::take(&mut self.untold);
+        (self.finish(), untold)
     }
 
     fn take(&mut self, staged: Staged) {
         match staged {
-            Staged::Announce(seat) => self.announced.push(seat),
+            Staged::Announce(seat) => self.seats.entry(seat).or_default().announced = true,
             Staged::Stop => self.stop = true,
             Staged::Output(Output::Seat { seat, events, snapshot }) => {
                 let fold = self.seats.entry(seat).or_default();
+                fold.heard = true;
                 fold.snapshot = snapshot.or(fold.snapshot.take());
                 for event in events {
                     match event {
@@ -120,16 +126,17 @@ impl Fold {
                 self.seats.entry(seat).or_default().bans = Some(output);
             }
             Staged::Output(Output::Browser { browser, list, events }) => {
-                let fold = self.browsers.entry(browser).or_default();
+                let (fold, untold) =
+                    (self.browsers.entry(browser).or_default(), self.untold.entry(browser).or_default());
                 fold.list = Some(list);
                 for event in events {
                     fold.missed = fold.missed.saturating_add(1);
                     match event {
                         BrowserEvent::Found(found) => {
-                            fold.untold.insert(found.key());
+                            untold.insert(found.key());
                         }
                         BrowserEvent::Lost(key) => {
-                            if !fold.untold.remove(&key) && fold.lost.insert(key) {
+                            if !untold.remove(&key) && fold.lost.insert(key) {
                                 fold.missed = fold.missed.saturating_sub(1);
                             }
                         }
@@ -182,8 +189,10 @@ impl Fold {
     }
 
     fn finish(self) -> Vec<Staged> {
-        let mut staged: Vec<Staged> = self.announced.into_iter().map(Staged::Announce).collect();
+        let mut staged = Vec::new();
+        // In the order in which they were taken: one that ended is told of before the next one in the same session.
         for (seat, fold) in self.seats {
+            staged.extend(fold.announced.then_some(Staged::Announce(seat)));
             let mut events = Vec::new();
             if fold.missed > 0 {
                 events.push(SessionEvent::Lagged { missed: fold.missed });
@@ -192,7 +201,9 @@ impl Fold {
             }
             events.extend(fold.left);
             staged.extend(fold.keys.into_iter().chain(fold.addresses).chain(fold.bans).map(Staged::Output));
-            staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
+            if fold.heard {
+                staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
+            }
         }
         for (browser, fold) in self.browsers {
             let mut events = Vec::new();

@@ -115,7 +115,7 @@ impl Lan {
         if let Err(error) = query.check().and_then(|()| query.check_rights(account)) {
             return Pending::ready_with(Err(error));
         }
-        let query = Box::new(query);
+        let query = Box::new(query.asked_at(self.beacon_port()));
         self.core().request(
             Kind::Find(account),
             |request| Command::Find { request, account, query },

@@ -62,7 +62,7 @@ impl Matchmaking {
         self
     }
 
-    pub(super) fn into_command(self) -> Result<MatchCommand> {
+    pub(super) fn into_command(self, beacon_port: u16) -> Result<MatchCommand> {
         let Self { query, host, local_name, early, timeout } = self;
         check_local_name(&local_name)?;
         query.check()?;
@@ -88,7 +88,7 @@ impl Matchmaking {
         if timeout.is_some_and(|t| t < Duration::from_millis(100) || t > Duration::from_secs(3_600)) {
             return Err(Error::invalid("the timeout of matchmaking must be 100 ms to one hour"));
         }
-        Ok(MatchCommand { query, host, local_name, early, timeout })
+        Ok(MatchCommand { query: query.asked_at(beacon_port), host, local_name, early, timeout })
     }
 }
 

@@ -28,6 +28,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// The revision that it speaks of.
+    pub(super) fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::Revision(at) | Self::Reservation(at, _) => Some(*at),
+            _ => None,
+        }
+    }
+
     /// The seats that it holds.
     pub(super) fn seats(&self) -> &[SeatClaim] {
         match self {

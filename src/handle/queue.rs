@@ -25,6 +25,11 @@ pub(super) enum Mark {
 
 /// An event that can travel in a queue.
 pub(super) trait Queued: Clone + Send + 'static {
+    /// Whether what is kept is older than what `refresh` tells. In one seat's queue its end comes after its last state;
+    /// in the queue of the whole an end is of a seat that `refresh` tells no more of, and a user's next seat in the same
+    /// session must not seem to end with the former.
+    const KEPT_FIRST: bool = false;
+
     fn mark(&self) -> Mark;
 
     /// What tells a reader that it missed so many.
@@ -90,6 +95,8 @@ impl Queued for UserEvent {
 }
 
 impl Queued for Event {
+    const KEPT_FIRST: bool = true;
+
     fn mark(&self) -> Mark {
         match self {
             Self::Session { what, .. } => what.mark(),
@@ -242,8 +249,8 @@ impl<T: Queued> State<T> {
             }
         }
         self.items.push_back(T::lagged(missed));
-        self.items.extend(refresh());
-        self.items.extend(kept);
+        let (older, newer) = if T::KEPT_FIRST { (kept, refresh()) } else { (refresh(), kept) };
+        self.items.extend(older.into_iter().chain(newer));
         self.cap = self.cap.max(self.items.len().saturating_add(EVENTS / 2));
     }
 }

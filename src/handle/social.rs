@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::core::{Core, Kind};
+use super::core::{After, Core, Inner, Kind};
 use super::lan::unit;
 use super::pending::Pending;
 use super::session::Session;
@@ -153,6 +153,20 @@ impl Session {
         let user = self.user();
         let presence = user.lan().core().presence(user.id(), user.generation());
         self.is_live() && presence.is_some_and(|(seat, _)| seat == self.seat_id())
+    }
+}
+
+impl Inner {
+    /// A new seat is where its user's friends may find it.
+    pub(super) fn show_presence(&mut self, after: &mut After, id: SeatId) {
+        let Some(cell) = self.seats.get(&id) else { return };
+        let seat = cell.lock();
+        let (account, key) = (seat.user, seat.snapshot.key);
+        drop(seat);
+        if let Some(user) = self.users.get_mut(&account).filter(|user| !user.leaving) {
+            user.presence = Some((id, key));
+            self.command(after, Command::SetPresence { account, session: Some(key) });
+        }
     }
 }
 

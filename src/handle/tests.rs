@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::fake::{Fake, found, snapshot, take};
 use super::*;
-use crate::proto::io::{Answer, Command, Output, SeatId};
+use crate::proto::io::{Answer, Command, Output, SeatId, SeatOpened};
 use crate::types::*;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -213,6 +213,98 @@ fn a_detached_session_stays_and_a_detached_failure_is_told() {
 }
 
 #[test]
+fn what_a_user_found_is_forgotten_with_its_sign_in() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let (mut early, mut late) = (ada.find(SessionQuery::new()), ada.find(SessionQuery::new()));
+    fake.answer(fake.request(), Answer::Found(vec![found(1)]));
+    assert!(take(&mut early).is_ok() && lan.known(found(1).id()).is_some());
+    let second = fake.request();
+    ada.sign_out().detach();
+    fake.answer(fake.request(), Answer::Unit);
+    fake.say(Output::User { user: ada.id(), event: UserEvent::SignedOut });
+    // An answer that was on its way is still one, and nothing to remember.
+    fake.answer(second, Answer::Found(vec![found(2)]));
+    assert_eq!(take(&mut late).unwrap(), [found(2)]);
+    assert_eq!((lan.known(found(1).id()), lan.known(found(2).id())), (None, None));
+}
+
+#[test]
+fn a_detached_session_stays_though_nobody_holds_its_user() {
+    let (fake, lan) = Fake::start();
+    let mut events = lan.events();
+    let ada = lan.sign_in("Ada").unwrap();
+    let account = ada.id();
+    ada.host(SessionSettings::new("room")).detach();
+    let request = fake.request();
+    drop(ada);
+    assert_eq!(fake.commands(), [""; 0], "a sign-out would end what was asked for");
+    let bob = lan.sign_in("Bob").unwrap();
+    fake.commands();
+    let opened = SeatOpened {
+        seat: SeatId(1),
+        user: account,
+        local_name: "game".into(),
+        is_host: true,
+        host_addresses: Vec::new(),
+        control_port: 4_000,
+        snapshot: Arc::new(snapshot(1, &[&bob])),
+        reservation: None,
+    };
+    fake.say(Output::SeatOpened(Box::new(opened)));
+    fake.answer(request, Answer::Seat(SeatId(1)));
+    assert_eq!(fake.commands(), [""; 0]);
+    fake.happens(1, vec![SessionEvent::Left { why: Left::HostLost }], None);
+    assert_eq!(fake.commands(), ["SignOut"], "its last seat has ended");
+
+    // And where it comes to nothing, the user goes at once.
+    lan.sign_in("Cem").unwrap().join(SessionRequest::b()).detach();
+    let request = fake.request();
+    assert_eq!(fake.commands(), [""; 0]);
+    fake.say(Output::Done { request, result: Err(Error::refused(Refusal::Full)) });
+    assert_eq!(fake.commands(), ["SignOut"]);
+    assert!(all(&mut events).iter().any(|event| matches!(event, Event::Lan(LanEvent::Trouble(_)))));
+}
+
+#[test]
+fn a_seat_is_its_users_presence_from_its_first_moment_whoever_looks_at_the_answer() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let ask = |name: &str| HostRequest::new(SessionSettings::new("room")).local_name(name).presence(true);
+    let seat = |seat| {
+        let request = fake.request();
+        fake.open(&ada, seat, true);
+        fake.answer(request, Answer::Seat(SeatId(seat)));
+    };
+    ada.host(ask("a")).detach();
+    seat(1);
+    assert_eq!(fake.commands(), ["SetPresence"]);
+    assert!(ada.presence().is_some());
+    let pending = ada.host(ask("b"));
+    seat(2);
+    assert_eq!(fake.commands(), ["SetPresence"], "nobody has looked yet");
+    assert!(pending.wait(LONG).unwrap().is_presence());
+
+    let bob = lan.sign_in("Bob").unwrap();
+    let party = ada.join_with(&[&bob], SessionRequest::b().presence(true));
+    let request = fake.request();
+    fake.open(&ada, 3, false);
+    fake.open(&bob, 4, false);
+    fake.answer(request, Answer::Seats(vec![SeatId(3), SeatId(4)]));
+    assert!(party.wait(LONG).unwrap().iter().all(Session::is_presence));
+}
+
+#[test]
+fn matchmaking_asks_an_address_without_a_port_at_the_beacon_port_and_detached_keeps_its_user() {
+    let (fake, lan) = Fake::start();
+    let query = SessionQuery::new().at("192.168.0.7:0".parse().unwrap());
+    lan.sign_in("Ada").unwrap().matchmake((query, SessionSettings::new("duel"))).detach();
+    let commands: Vec<Command> = std::iter::from_fn(|| fake.command()).collect();
+    let [Command::SignIn { .. }, Command::Matchmake { what, .. }] = commands.as_slice() else { panic!("{commands:?}") };
+    assert_eq!(what.query.targets[0].port(), lan.beacon_port());
+}
+
+#[test]
 fn bad_values_fail_at_the_call_and_send_nothing() {
     let (fake, lan) = Fake::start();
     let ada = lan.sign_in("Ada").unwrap();
@@ -224,6 +316,8 @@ fn bad_values_fail_at_the_call_and_send_nothing() {
     let errors = [
         (lan.find(SessionQuery::new().take(101)).wait(LONG).unwrap_err(), "take is 101"),
         (lan.browse(SessionQuery::new().enough(0)).unwrap_err(), "enough is 0"),
+        (lan.browse(SessionQuery::new().at("0.0.0.0:7".parse().unwrap())).unwrap_err(), "0.0.0.0:7"),
+        (lan.find(SessionQuery::new().at("[ff02::1]:7".parse().unwrap())).wait(LONG).unwrap_err(), "[ff02::1]:7"),
         (ada.host(SessionSettings::new("a").max_members(0)).wait(LONG).unwrap_err(), "max_members is 0"),
         (
             ada.host(HostRequest::new(SessionSettings::new("a")).password("")).wait(LONG).unwrap_err(),
@@ -247,6 +341,24 @@ fn bad_values_fail_at_the_call_and_send_nothing() {
         assert!(error.to_string().contains(words), "{error} lacks {words:?}");
     }
     assert_eq!(fake.commands(), [""; 0]);
+}
+
+#[test]
+fn an_address_to_ask_without_a_port_is_asked_at_the_beacon_port() {
+    let (fake, lan) = Fake::start();
+    let query = || SessionQuery::new().at("192.168.0.7:0".parse().unwrap()).at("192.168.0.8:9".parse().unwrap());
+    let browser = lan.browse(query()).unwrap();
+    browser.set_query(query()).unwrap();
+    let _find = lan.find(query());
+    for _ in 0..3 {
+        let (Command::OpenBrowser { query, .. } | Command::SetQuery { query, .. } | Command::Find { query, .. }) =
+            fake.command().unwrap()
+        else {
+            panic!("another command")
+        };
+        let ports: Vec<u16> = query.targets.iter().map(std::net::SocketAddr::port).collect();
+        assert_eq!(ports, [lan.beacon_port(), 9]);
+    }
 }
 
 #[test]
@@ -517,6 +629,29 @@ fn a_slow_reader_lags_gets_the_state_again_and_hears_of_the_end() {
     assert_eq!(missed + rest, 3_001, "each change is either read or counted");
     assert_eq!(3_001 - snapshot.revision.number, rest, "what follows the state is what came after it");
     assert!(slow.is_ended());
+}
+
+#[test]
+fn a_slow_reader_of_everything_hears_of_an_end_before_the_seat_that_came_after() {
+    let (fake, lan) = Fake::start();
+    let ada = lan.sign_in("Ada").unwrap();
+    let mut slow = lan.events();
+    // In, out, and in again: one session, one user.
+    let _first = fake.hosted(&ada, 1);
+    fake.happens(1, vec![SessionEvent::Left { why: Left::HostLost }], None);
+    let _second = fake.hosted(&ada, 2);
+    for number in 2..2_002 {
+        fake.happens(2, vec![message("x")], Some(snapshot(number, &[&ada])));
+    }
+    let mut seated = Vec::new();
+    for event in all(&mut slow) {
+        match event {
+            Event::Session { what: SessionEvent::Joined { .. }, .. } => seated.push(true),
+            Event::Session { what: SessionEvent::Left { .. }, .. } => seated.push(false),
+            _ => {}
+        }
+    }
+    assert_eq!(seated, [false, true], "{seated:?}");
 }
 
 #[test]

@@ -160,6 +160,7 @@ impl User {
     }
 
     fn join_with_as(&self, others: &[&User], request: JoinRequest) -> Pending<Vec<Session>> {
+        let presence = request.shows_presence();
         let what = match self.party_command(others, request) {
             Ok(what) => what,
             Err(error) => return Pending::ready_with(Err(error)),
@@ -168,7 +169,7 @@ impl User {
         let mut users = vec![self.clone()];
         users.extend(others.iter().map(|other| (*other).clone()));
         let command = |request| Command::Join { request, account, what: Box::new(what) };
-        self.lan().core().request(Kind::Opening, command, move |outcome| match outcome {
+        self.lan().core().request(Kind::Opening { presence }, command, move |outcome| match outcome {
             Outcome::Seat(claim) => Ok(vec![Session::new(claim, users.swap_remove(0))]),
             Outcome::Seats(claims) => {
                 Ok(claims.into_iter().zip(users).map(|(claim, user)| Session::new(claim, user)).collect())
@@ -235,7 +236,7 @@ impl User {
     /// ```
     #[doc(alias = "StartMatchmaking")]
     pub fn matchmake(&self, matchmaking: impl Into<Matchmaking>) -> Pending<Session> {
-        let command = matchmaking.into().into_command();
+        let command = matchmaking.into().into_command(self.lan().beacon_port());
         match command.and_then(|what| self.check_seat_name(&what.local_name).map(|()| what)) {
             Err(error) => Pending::ready_with(Err(error)),
             Ok(what) => {
@@ -326,15 +327,8 @@ impl User {
 
     fn open(&self, presence: bool, command: impl FnOnce(RequestId) -> Command) -> Pending<Session> {
         let user = self.clone();
-        self.lan().core().request(Kind::Opening, command, move |outcome| match outcome {
-            Outcome::Seat(claim) => {
-                let session = Session::new(claim, user.clone());
-                if presence {
-                    // A seat that has ended meanwhile is nobody's presence.
-                    let _ = user.set_presence(Some(&session));
-                }
-                Ok(session)
-            }
+        self.lan().core().request(Kind::Opening { presence }, command, move |outcome| match outcome {
+            Outcome::Seat(claim) => Ok(Session::new(claim, user)),
             other => Err(unfit(&other)),
         })
     }

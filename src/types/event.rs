@@ -54,7 +54,7 @@ pub enum Event {
 ///
 /// First [`Joined`](Self::Joined), then [`MemberJoined`](Self::MemberJoined) with `present_before` for each who was there,
 /// then changes in the order of the host's revisions, the same for all members; last [`Left`](Self::Left), and nothing
-/// after it. Inside one revision: left, joined, away and back, member updated, settings, phase.
+/// after it. Inside one revision: left, joined, away and back, member updated, settings, turn, phase.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SessionEvent {

@@ -280,7 +280,7 @@ impl Found {
     }
 
     /// What restricts joins of a session that is advertised: friends only, or invited ones. `None` where anybody may ask,
-    /// and for a private session, where nothing but an invite leads in; [`policy`](Self::policy) tells it of any session.
+    /// and for a private session, as in MPSD; [`policy`](Self::policy) tells it of any session.
     #[must_use]
     pub fn join_restriction(&self) -> Option<JoinPolicy> {
         Some(self.0.facts.policy).filter(|policy| self.0.listed && *policy != JoinPolicy::Public)

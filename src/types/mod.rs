@@ -27,6 +27,7 @@ mod reason;
 mod refusal;
 mod reservation;
 mod role;
+mod schema;
 mod secret;
 #[cfg(feature = "serde")]
 mod serde;
@@ -60,6 +61,7 @@ pub use reason::Reason;
 pub use refusal::Refusal;
 pub use reservation::{Reservation, ReservationChange, ReserveRequest};
 pub use role::Role;
+pub use schema::{Schema, ValueType};
 pub use settings::{HostRequest, JoinPolicy, Password, Phase, SessionSettings};
 pub use snapshot::{Revision, SessionSnapshot};
 pub use timeouts::MemberTimeouts;

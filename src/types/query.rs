@@ -129,7 +129,8 @@ impl SessionQuery {
         self
     }
 
-    /// Asks this address as well: typed by a player, or a VPN peer that no broadcast reaches.
+    /// Asks this address as well: typed by a player, or a VPN peer that no broadcast reaches. Port 0 stands for the beacon
+    /// port.
     #[must_use]
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.targets.push(address);
@@ -140,8 +141,9 @@ impl SessionQuery {
     /// Each entry tells [which](crate::Found::matched). The entries of the first account come first, then those of the
     /// second, in the query's order within each; a session with two of them stands in both groups.
     ///
-    /// Users of this process are answered here and now. Any other account is asked for on the LAN, where only its own
-    /// process can tell, and does so for friends whose presence is on; there is no telling an account that does not answer
+    /// Users of this process are answered here and now. Any other account is asked for on the LAN in the name of the user
+    /// who [finds](crate::User::find) (by [`Lan::find`](crate::Lan::find) none is), where only its own process can tell, and
+    /// does so for friends while its presence is on; there is no telling an account that does not answer
     /// from one that does not exist. Such a find ends when all have answered, at the latest with the
     /// [`timeout`](Self::timeout). A browse takes no accounts.
     ///
@@ -266,6 +268,14 @@ impl SessionQuery {
         }
     }
 
+    /// Addresses without a port are asked at this one.
+    pub(crate) fn asked_at(mut self, beacon_port: u16) -> Self {
+        for target in self.targets.iter_mut().filter(|target| target.port() == 0) {
+            target.set_port(beacon_port);
+        }
+        self
+    }
+
     /// How many matches end a find early.
     pub(crate) fn enough_count(&self) -> Option<u16> {
         self.enough.or_else(|| (self.id.is_some() || self.code.is_some()).then_some(1))
@@ -287,6 +297,10 @@ impl SessionQuery {
         }
         if self.targets.len() > Self::MAX_TARGETS {
             return Err(Error::invalid(format!("{} addresses to ask, at most 16 fit", self.targets.len())));
+        }
+        let nobody = |at: &&SocketAddr| at.ip().is_unspecified() || at.ip().is_multicast();
+        if let Some(target) = self.targets.iter().find(nobody) {
+            return Err(Error::invalid(format!("{target} is no host's address, it cannot be asked")));
         }
         if self.order.len() > Self::MAX_ORDER {
             return Err(Error::invalid(format!("{} order keys, at most 4 fit", self.order.len())));

@@ -6,6 +6,7 @@ use super::attributes::{Attributes, Visibility};
 use super::error::Error;
 use super::id::SessionId;
 use super::role::Role;
+use super::schema::Schema;
 use super::text::{check_name, check_text};
 use super::timeouts::MemberTimeouts;
 use super::value::Value;
@@ -108,6 +109,7 @@ impl fmt::Debug for Password {
 pub struct SessionSettings {
     pub(crate) name: String,
     pub(crate) schema: String,
+    pub(crate) declared: Option<Schema>,
     pub(crate) max_members: u16,
     pub(crate) reserved_slots: u16,
     pub(crate) policy: JoinPolicy,
@@ -148,6 +150,7 @@ impl SessionSettings {
         Self {
             name: name.into(),
             schema: String::new(),
+            declared: None,
             max_members: 8,
             reserved_slots: 0,
             policy: JoinPolicy::Public,
@@ -170,6 +173,15 @@ impl SessionSettings {
     #[doc(alias = "SchemaName")]
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.schema = name.into();
+        self
+    }
+
+    /// A schema by its name and keys: the attributes, now and after each update, are held to what it declares. Another
+    /// [`schema`](Self::schema) name ends that. It is code, not data: serde writes the name alone.
+    #[must_use]
+    pub fn declared(mut self, schema: Schema) -> Self {
+        schema.name().clone_into(&mut self.schema);
+        self.declared = Some(schema);
         self
     }
 
@@ -329,7 +341,11 @@ impl SessionSettings {
         }
         Role::check_all(&self.roles, Self::MAX_ROLES)?;
         self.timeouts.check()?;
-        self.attributes.check()
+        self.attributes.check()?;
+        match &self.declared {
+            Some(schema) if schema.name() == self.schema => schema.check(&self.attributes),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -20,6 +20,15 @@ impl Model {
         if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
             return self.act(Action::Quit);
         }
+        self.press(key);
+        if !self.is_busy() {
+            if let Some(link) = self.offered.take() {
+                self.offer(&link);
+            }
+        }
+    }
+
+    fn press(&mut self, key: KeyEvent) {
         if self.popup.is_some() {
             self.popup_key(key);
         } else if self.filtering {

@@ -76,8 +76,10 @@ impl Live {
         for action in model.actions() {
             self.perform(model, action);
         }
-        self.answers(model);
+        // The update first: an answer is there before the first event that it caused, so none of those comes to a seat
+        // that is not known here yet.
         let events: Vec<Event> = self.frames.update().collect();
+        self.answers(model);
         for event in &events {
             self.happened(model, event);
         }

@@ -213,6 +213,8 @@ pub(crate) struct Model {
     pub(crate) game: String,
     pub(crate) player: String,
     pub(crate) account: AccountId,
+    /// Whether the account lasts for this run only.
+    pub(crate) passing: bool,
     /// Since 1970; told with each frame.
     pub(crate) now: Duration,
     pub(crate) tab: Tab,
@@ -240,6 +242,8 @@ pub(crate) struct Model {
     pub(crate) room: Option<Room>,
     pub(crate) joining: Option<String>,
     pub(crate) popup: Option<Popup>,
+    /// A link that was opened while the player was at something else.
+    offered: Option<JoinLink>,
     notice: Option<(String, Duration)>,
     actions: Vec<Action>,
 }
@@ -250,6 +254,7 @@ impl Model {
             game: game.to_owned(),
             player: player.to_owned(),
             account,
+            passing: false,
             now: Duration::ZERO,
             tab: Tab::Sessions,
             list: Arc::from([]),
@@ -272,6 +277,7 @@ impl Model {
             room: None,
             joining: None,
             popup: None,
+            offered: None,
             notice: None,
             actions: Vec::new(),
         }
@@ -425,10 +431,21 @@ impl Model {
         self.join(Target::Invite(Box::new(invite.clone())));
     }
 
-    /// A link was opened outside: where it leads is shown, and the player says whether to follow.
+    /// A link was opened outside: where it leads is shown, and the player says whether to follow. Not in the middle of a
+    /// word: an Enter that was meant for a password must not follow it.
     pub(crate) fn offer(&mut self, link: &JoinLink) {
+        if self.is_busy() {
+            self.offered = Some(link.clone());
+            return self.notice("A link was opened: it is shown once you are done here");
+        }
         let line = Line::from(link.to_string().as_str());
         self.popup = Some(Popup::Ask { what: Ask::Join, line, problem: None });
+    }
+
+    /// A window is open, or something is being typed.
+    fn is_busy(&self) -> bool {
+        let talking = self.tab == Tab::Session && self.room.as_ref().is_some_and(|room| room.typing.is_some());
+        self.popup.is_some() || self.filtering || talking
     }
 
     fn join_with(&mut self, target: Target, password: Option<String>) {

@@ -1,9 +1,10 @@
 //! The place on Windows: a named pipe under a name of this user's, and a lock file that tells who may have it.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 
 use super::{PATIENCE, from_env, place_name, take};
@@ -46,12 +47,24 @@ pub(super) fn bring(_: &Path, game: &str, frame: &[u8]) -> io::Result<Option<u8>
             }
             Err(error) => return Err(error),
         };
-        pipe.write_all(frame)?;
-        // Returns once the other side has read it all, or closed.
-        pipe.sync_all()?;
-        return Ok(Some(TAKEN));
+        let (frame, (say, said)) = (frame.to_vec(), mpsc::channel());
+        // Neither has a time-out: a process that hangs keeps this thread and not its caller.
+        thread::spawn(move || {
+            // The flush returns once the other side has read it all. One that has done so already may have closed.
+            let read =
+                |pipe: &File| pipe.sync_all().or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) });
+            let _nobody_waits = say.send(pipe.write_all(&frame).and_then(|()| read(&pipe)));
+        });
+        return said.recv_timeout(PATIENCE).map_err(|_| io::ErrorKind::TimedOut)?.map(|()| Some(TAKEN));
     }
     Err(io::ErrorKind::TimedOut.into())
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    const ERROR_NO_DATA: i32 = 232;
+    const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
+    error.kind() == io::ErrorKind::BrokenPipe
+        || matches!(error.raw_os_error(), Some(ERROR_NO_DATA | ERROR_PIPE_NOT_CONNECTED))
 }
 
 /// A name of this user's own: two users of one machine may play one game.

@@ -81,10 +81,17 @@ pub(super) fn bring(directory: &Path, game: &str, frame: &[u8]) -> io::Result<Op
     };
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(frame)?;
     let mut answer = [0];
-    stream.read_exact(&mut answer)?;
-    Ok(answer.first().copied())
+    match stream.write_all(frame).and_then(|()| stream.read_exact(&mut answer)) {
+        // It closed without a word: its user signs out, or it ends. Nobody has the link.
+        Err(error) if gone(&error) => Ok(None),
+        other => other.map(|()| answer.first().copied()),
+    }
+}
+
+fn gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 fn socket(directory: &Path, game: &str) -> PathBuf {

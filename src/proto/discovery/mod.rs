@@ -458,9 +458,10 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
         (None, None) => Target::Any,
     };
     let asked = [query.asked(), query.filter.clone()];
-    let fits = |filter: &Filter| *filter != Filter::all() && filter_fits(&filter.0).is_ok();
+    let read = |filter: &Filter| filter.check_bounds().is_ok() && filter_fits(&filter.0).is_ok();
+    let fits = |filter: &Filter| *filter != Filter::all() && read(filter);
     Wish {
-        // What is too long for a question is left to the views.
+        // What is too long for a question, or deeper than a host reads, is left to the views.
         filter: asked.into_iter().find(fits).map(|filter| filter.0),
         target,
         targets: query.targets.clone(),

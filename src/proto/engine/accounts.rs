@@ -75,12 +75,19 @@ impl AccountFind {
 
     /// Nothing more is to come, or what is there is enough.
     fn is_over(&self, now: Moment) -> bool {
-        let enough = || self.query.enough_count().is_some_and(|count| self.list().len() >= count.into());
+        let enough = || self.query.enough_count().is_some_and(|count| self.fitting().len() >= count.into());
         self.deadline() <= now || enough()
     }
 
-    /// The rows that fit: by account as asked, then in the query's order, then by session id.
+    /// So many of them as were asked for.
     fn list(&self) -> Vec<Found> {
+        let mut list = self.fitting();
+        list.truncate(usize::from(self.query.take));
+        list
+    }
+
+    /// The rows that fit: by account as asked, then in the query's order, then by session id.
+    fn fitting(&self) -> Vec<Found> {
         let widened = self.query.clone().private(true);
         let mut all = Vec::new();
         for group in &self.groups {
@@ -94,7 +101,6 @@ impl AccountFind {
             fitting.sort_by(|a, b| compare(&self.query.order, a.data(), b.data()));
             all.extend(fitting);
         }
-        all.truncate(usize::from(self.query.take));
         all
     }
 }
@@ -123,10 +129,16 @@ impl Engine {
                 find.rows(account, rows);
             }
         }
-        if let Some(asker) = asker.filter(|_| !find.is_over(now)) {
-            for account in find.unanswered().collect::<Vec<_>>() {
-                self.ask_for(request, asker, account, find.deadline());
+        let elsewhere: Vec<AccountId> = find.unanswered().collect();
+        match asker {
+            Some(asker) if !find.is_over(now) => {
+                for account in elsewhere {
+                    self.ask_for(request, asker, account, find.deadline());
+                }
             }
+            Some(_) => {}
+            // Nobody is asked in nobody's name, so there is nothing to wait for.
+            None => elsewhere.into_iter().for_each(|account| find.rows(account, Vec::new())),
         }
         self.account_finds.insert(request, find);
         self.account_finds_due(now);
@@ -273,5 +285,14 @@ mod tests {
         assert!(!find.is_over(Moment::ZERO), "what does not fit is not enough");
         find.rows(me, vec![row("active", me, MemberStatus::Active)]);
         assert!(find.is_over(Moment::ZERO));
+    }
+
+    #[test]
+    fn enough_counts_what_fits_and_not_what_is_taken_of_it() {
+        let (me, other) = (account(1), account(2));
+        let mut find = find(SessionQuery::new().accounts([me, other]).take(1).enough(2));
+        find.rows(me, ["a", "b"].map(|name| row(name, me, MemberStatus::Active)).into());
+        assert!(find.is_over(Moment::ZERO), "as in a find without accounts");
+        assert_eq!(find.list().len(), 1);
     }
 }

@@ -86,6 +86,7 @@ impl<'de> Deserialize<'de> for SessionSettings {
         let settings = Self {
             name: form.name,
             schema: form.schema,
+            declared: None,
             max_members: form.max_members,
             reserved_slots: form.reserved_slots,
             policy: form.policy,

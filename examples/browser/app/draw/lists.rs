@@ -154,7 +154,8 @@ pub(super) fn recent(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 
 pub(super) fn friends(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let visible = if model.visible { "they find you in your session" } else { "they cannot find you" };
-    let inside = block(frame, area, &format!("Friends · {visible}"));
+    let passing = if model.passing { " · known for this run only (--identity)" } else { "" };
+    let inside = block(frame, area, &format!("Friends · {visible}{passing}"));
     let [own, below] = split_top(inside);
     line(frame, own, format!(" You are {}", model.account), QUIET);
     if model.memory.friends.is_empty() {

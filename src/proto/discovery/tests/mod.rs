@@ -8,7 +8,7 @@ mod segment;
 use std::time::Duration;
 
 use super::*;
-use crate::types::PathKind;
+use crate::types::{PathKind, attr};
 use segment::Segment;
 
 const MS: Duration = Duration::from_millis(1);
@@ -295,4 +295,17 @@ fn a_beacon_port_that_cannot_be_heard_is_trouble_until_it_can() {
     assert_eq!(told(&mut lan, &down, 1_000 * MS), []);
     assert_eq!(told(&mut lan, &up, 1_000 * MS), [], "what was not told does not recover");
     assert!(matches!(&told(&mut lan, &down, 120_000 * MS)[..], [LanEvent::Trouble(_)]));
+}
+
+#[test]
+fn a_question_is_no_deeper_than_a_host_reads() {
+    // The deepest filter that ends in `or`: what the query adds by itself is one level more.
+    let mut filter = attr("a").exists();
+    while filter.0.depth() < Filter::MAX_DEPTH {
+        let test = attr("a").exists();
+        filter = if filter.0.depth() % 2 == 0 { filter & test } else { filter | test };
+    }
+    let query = SessionQuery::new().filter(filter.clone()).version_up_to(7);
+    assert!(query.check().is_ok() && query.asked().check().is_err());
+    assert_eq!(wish(&query, Mode::Find).filter, Some(filter.0), "the rest is left to the finder");
 }

@@ -532,6 +532,8 @@ impl Node {
             SessionsEvent::HostSuspect { .. }
             | SessionsEvent::HostDead { .. }
             | SessionsEvent::InviteMade(_)
+            | SessionsEvent::InviteOver { .. }
+            | SessionsEvent::InviteRefused { .. }
             | SessionsEvent::Merge { .. }
             | SessionsEvent::Move { .. } => {}
         }
