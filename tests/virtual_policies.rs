@@ -85,6 +85,11 @@ fn friends_end_with_the_sign_in_and_have_a_bound() {
     });
     let error = ada.set_friends(crowd).unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("1024"), "{error}");
+    let mut twice = [vec![bob.id(); 1_025], vec![ada.id()]].concat();
+    ada.set_friends(twice.clone()).unwrap();
+    twice.sort();
+    twice.dedup();
+    assert_eq!(ada.friends(), twice, "each counts once, and none is lost");
     ada.set_friends([bob.id()]).unwrap();
     ada.sign_out().wait(SECOND).unwrap();
     assert_eq!(ada.set_friends([bob.id()]).unwrap_err().kind(), ErrorKind::InvalidState);

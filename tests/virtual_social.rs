@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use lansession::testing::{Fault, Traffic, VirtualLan};
+use lansession::testing::{Fault, Nic, Traffic, VirtualLan};
 use lansession::{
     AccountId, ErrorKind, Events, Found, HostRequest, Identity, InviteId, InviteRequest, InviteState, InvitesFrom,
-    JoinPolicy, JoinRequest, Profile, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User, UserEvent,
+    JoinPolicy, JoinRequest, Profile, Refusal, Session, SessionEvent, SessionQuery, SessionSettings, UiTarget, User,
+    UserEvent,
 };
 
 const GAME: &str = "com.example.boxes";
@@ -400,4 +401,82 @@ fn invites_and_presence_stand_a_lossy_network() {
         let id = invite(&game, bob.id());
         net.run_until(3 * SECOND, || bob.invite(id).is_some()).unwrap();
     }
+}
+
+#[test]
+fn what_is_taken_back_is_not_delivered_any_more() {
+    let net = VirtualLan::new(15);
+    let (ada, bob) = (user(&net, "ada", "Ada"), user(&net, "bob", "Bob"));
+    let game = host(&ada, room("game"));
+    let seat = bob.join(game.link()).wait(2 * SECOND).unwrap();
+    let cid = user(&net, "cid", "Cid");
+    net.advance(SECOND);
+    for session in [&game, &seat] {
+        cid.receive_invites(InvitesFrom::Nobody).unwrap();
+        let mut events = session.events();
+        let _ = states(&mut events);
+        let id = invite(session, cid.id());
+        net.advance(ms(200));
+        session.revoke(id).wait(SECOND).unwrap();
+        net.advance(ms(100));
+        // From now on the invitee could be found.
+        cid.receive_invites(InvitesFrom::Anyone).unwrap();
+        net.advance(4 * SECOND);
+        assert!(cid.invites().is_empty());
+        assert_eq!(states(&mut events), [InviteState::Revoked]);
+    }
+}
+
+#[test]
+fn an_inbox_forgets_what_was_taken_back_at_once_here_and_when_it_joins_elsewhere() {
+    let net = VirtualLan::new(16);
+    let lan = net.lan("pc", GAME).start().unwrap();
+    let (ada, ann) = (lan.sign_in("Ada").unwrap(), lan.sign_in("Ann").unwrap());
+    let bob = user(&net, "bob", "Bob");
+    let game = host(&ada, room("game").policy(JoinPolicy::InviteOnly));
+    for user in [&ann, &bob] {
+        user.receive_invites(InvitesFrom::Anyone).unwrap();
+    }
+    net.advance(SECOND);
+    let ids = game.invite([ann.id(), bob.id()]).wait(SECOND).unwrap();
+    net.run_until(SECOND, || bob.invite(ids[1]).is_some() && ann.invite(ids[0]).is_some()).unwrap();
+    let (mut at_ann, mut at_bob) = (ann.events(), bob.events());
+    for id in &ids {
+        game.revoke(*id).wait(SECOND).unwrap();
+    }
+    net.advance(ms(10));
+    assert!(ann.invites().is_empty());
+    let over = |event: &UserEvent| matches!(event, UserEvent::InviteEnded { state: InviteState::Revoked, .. });
+    assert!(drain(&mut at_ann).iter().any(over));
+    // Nobody tells another machine; the host does when it comes.
+    let held = bob.invite(ids[1]).unwrap();
+    let refused = bob.join(&held).wait(2 * SECOND).unwrap_err();
+    assert_eq!(refused.refusal(), Some(&Refusal::NotInvited));
+    assert!(bob.invites().is_empty());
+    net.advance(ms(10));
+    assert!(drain(&mut at_bob).iter().any(over));
+}
+
+#[test]
+fn friends_in_a_vpn_find_and_invite_each_other_where_both_name_the_other() {
+    let net = VirtualLan::new(17);
+    for (node, address) in [("ada", "10.8.0.1/24"), ("bob", "10.8.0.2/24")] {
+        let home = Nic::new("eth0", node).address(if node == "ada" { "192.168.1.5/24" } else { "192.168.7.5/24" });
+        let tunnel = Nic::new("tun0", "vpn").address(address).point_to_point(true);
+        net.set_interfaces(node, [home, tunnel]).unwrap();
+    }
+    let lan = |node, target: &str| net.lan(node, GAME).targets([target.parse().unwrap()]).start().unwrap();
+    let ada = lan("ada", "10.8.0.2:0").sign_in("Ada").unwrap();
+    let bob = lan("bob", "10.8.0.1:0").sign_in("Bob").unwrap();
+    let game = host(&ada, room("game"));
+    ada.set_friends([bob.id()]).unwrap();
+    bob.set_friends([ada.id()]).unwrap();
+    ada.set_presence(Some(&game)).unwrap();
+    bob.receive_invites(InvitesFrom::Friends).unwrap();
+    let found = find(&bob, of(ada.id()));
+    assert_eq!(names(&found), ["game"]);
+    let id = invite(&game, bob.id());
+    net.run_until(SECOND, || bob.invite(id).is_some()).unwrap();
+    let seat = bob.join(bob.invite(id).unwrap()).wait(2 * SECOND).unwrap();
+    assert_eq!(seat.id(), game.id());
 }

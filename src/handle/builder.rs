@@ -104,8 +104,8 @@ impl LanBuilder {
         self
     }
 
-    /// Asks these addresses too, with every query: VPN peers that no broadcast reaches. Port 0 stands for the beacon port.
-    /// At most 16.
+    /// Asks these addresses too, with every query and where friends are: VPN peers that no broadcast reaches. Of friends
+    /// beyond the link only these are heard, so each names the other. Port 0 stands for the beacon port. At most 16.
     pub fn targets(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.targets.extend(addresses);
         self

@@ -394,7 +394,7 @@ impl Inner {
     /// The oldest sign-in of this account whose end was asked for has ended.
     fn signed_out(&mut self, after: &mut After, account: AccountId) {
         if !self.departing.contains_key(&account) && self.users.get(&account).is_some_and(|user| user.leaving) {
-            self.departs(account);
+            self.departs(after, account);
         }
         let Some(departing) = self.departing.get_mut(&account) else { return };
         if let Some(mut events) = departing.pop_front() {

@@ -23,6 +23,7 @@ mod seat;
 mod session;
 mod social;
 mod user;
+mod users;
 mod watch;
 
 #[cfg(test)]

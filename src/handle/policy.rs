@@ -1,5 +1,7 @@
 //! Whom a user counts as friends, and whom it invites.
 
+use std::collections::BTreeSet;
+
 use super::core::Core;
 use super::pending::{Outcome, Pending, unfit};
 use super::session::Session;
@@ -38,19 +40,14 @@ impl User {
     /// # Ok::<(), lansession::Error>(())
     /// ```
     pub fn set_friends(&self, friends: impl IntoIterator<Item = AccountId>) -> Result<()> {
-        let mut list = Vec::new();
+        let mut list = BTreeSet::new();
         for friend in friends {
+            list.insert(friend);
             if list.len() > Self::MAX_FRIENDS {
-                break;
+                return Err(Error::invalid(format!("a user has at most {} friends", Self::MAX_FRIENDS)));
             }
-            list.push(friend);
         }
-        list.sort_unstable();
-        list.dedup();
-        if list.len() > Self::MAX_FRIENDS {
-            return Err(Error::invalid(format!("a user has at most {} friends", Self::MAX_FRIENDS)));
-        }
-        self.lan().core().set_friends(self.id(), self.generation(), list)
+        self.lan().core().set_friends(self.id(), self.generation(), list.into_iter().collect())
     }
 
     /// The friends that were set, in the order of their accounts.
@@ -126,7 +123,8 @@ impl Session {
         })
     }
 
-    /// Takes an open invite back: its inviter may, and the host. The invitee is not told; it is not invited when it comes.
+    /// Takes an open invite back: its inviter may, and the host. A delivery under way ends. An invitee on another machine
+    /// that has it already is not told; it is not invited when it comes, and loses it then.
     ///
     /// # Errors
     /// `NotFound` where there is no such open invite of this member; `Ended`, `Stopped`.

@@ -118,8 +118,12 @@ pub(crate) const LOCATES_SEEN: usize = 1_024;
 pub(crate) const LOCATES_SEEN_STRANGERS: usize = 256;
 /// Dials to askers at once.
 pub(crate) const LOCATE_DIALS: usize = 32;
+/// Of them to strangers.
+pub(crate) const LOCATE_DIALS_STRANGERS: usize = 8;
 /// Dials to askers in a row.
 pub(crate) const LOCATE_BURST: u32 = 32;
+/// Of them to strangers.
+pub(crate) const LOCATE_BURST_STRANGERS: u32 = 8;
 /// Dials to one asker in a row.
 pub(crate) const LOCATE_ASKER_BURST: u32 = 4;
 /// Askers and senders of invites whose rate is remembered; 48 bytes each.

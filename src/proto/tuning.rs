@@ -139,6 +139,8 @@ tuning! {
     locate_check: Duration = ms(20),
     /// Dials to askers: one per this, and a burst of 32.
     locate_dial: Duration = ms(60),
+    /// Of them to strangers: one per this, and a burst of 8.
+    locate_dial_stranger: Duration = ms(240),
     /// Dials to one asker: one per this, and a burst of 4.
     locate_asker: Duration = ms(1_000),
     /// From a finished handshake, on either side, to the frame that the link is for.

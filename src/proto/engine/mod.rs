@@ -28,18 +28,19 @@
 //! nobody waiting and leaves it again.
 
 mod accounts;
+mod close;
 mod matchmaking;
+mod queries;
 mod resolve;
 mod social;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{AccountId, BrowserId, Error, ErrorKind, Found, LanEvent, Refusal, SessionKey, SessionQuery};
+use crate::types::{Error, Found, LanEvent, SessionKey, SessionQuery};
 
 use super::clock::Moment;
 use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
@@ -53,7 +54,9 @@ use super::social::{AskId, Social};
 use super::tuning::Tuning;
 use crate::wire::hash;
 use accounts::AccountFind;
+use close::Closing;
 use matchmaking::Matchmaking;
+use queries::Asker;
 use resolve::Resolve;
 
 /// What one engine is made with.
@@ -66,17 +69,6 @@ pub(crate) struct EngineConfig {
     pub(crate) mdns: bool,
     pub(crate) targets: Vec<SocketAddr>,
     pub(crate) tuning: Arc<Tuning>,
-}
-
-/// For whom a query of the discovery runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asker {
-    Find(RequestId),
-    Browser(BrowserId),
-    Join(RequestId),
-    Matchmake(RequestId),
-    /// Members that lost their host and dial it: it may have another address now.
-    Seek(SessionKey),
 }
 
 /// All engines of one [`Lan`](crate::Lan).
@@ -100,16 +92,6 @@ pub(crate) struct Engine {
     outputs: VecDeque<Output>,
 }
 
-/// A close under way: the answer is given at once, goodbyes go on for a moment.
-#[derive(Debug)]
-struct Closing {
-    stop_at: Moment,
-    stopped: bool,
-}
-
-/// How long goodbyes are repeated after a close; see `Tuning::goodbye_at`.
-const LINGER: Duration = Duration::from_millis(260);
-
 impl Engine {
     /// An engine with nothing in it. `unix_ms` is the wall clock now: it makes incarnations rise, and
     /// dates questions where an account is.
@@ -128,7 +110,13 @@ impl Engine {
             unix_ms,
             discovery: Discovery::new(discovery, rng.random()),
             sessions: Sessions::new(config.version, (*config.tuning).clone(), rng.random()),
-            social: Social::new(hash::game_tag(&config.game), Arc::clone(&config.tuning), rng.random(), unix_ms),
+            social: Social::new(
+                hash::game_tag(&config.game),
+                Arc::clone(&config.tuning),
+                rng.random(),
+                unix_ms,
+                config.targets.clone(),
+            ),
             account_asks: BTreeMap::new(),
             config,
             askers: BTreeMap::new(),
@@ -381,6 +369,14 @@ impl Engine {
                 }
             }
             SessionsEvent::InviteMade(invite) => self.invite_made(now, &invite),
+            SessionsEvent::InviteOver { inviter, invitee, invite, state } => {
+                self.social.invite_over(inviter, invitee, invite, state);
+            }
+            SessionsEvent::InviteRefused { invitee, invite, state } => {
+                // Before the answer of the join.
+                let inbox = self.social.take_out(invitee, invite, state);
+                self.outputs.extend(inbox);
+            }
             SessionsEvent::HostDead { key } => {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key);
@@ -422,128 +418,6 @@ impl Engine {
 
     fn done(&mut self, request: RequestId, result: Result<Answer, Error>) {
         self.outputs.extend(self.matchmaking.answered(request, result));
-    }
-
-    // ------------------------------------------------------------------------------------------------ queries
-
-    fn open(&mut self, now: Moment, asker: Asker, query: SessionQuery, mode: Mode) -> Option<QueryId> {
-        if self.queries() >= limits::QUERIES {
-            return None;
-        }
-        let id = QueryId(self.next_query);
-        self.next_query += 1;
-        self.askers.insert(id, asker);
-        self.discovery.open(now, id, query, mode);
-        Some(id)
-    }
-
-    /// Finds and browsers that are open.
-    fn queries(&self) -> usize {
-        self.askers.len() + self.account_finds.len()
-    }
-
-    fn query_of(&self, asker: Asker) -> Option<QueryId> {
-        self.askers.iter().find(|(_, a)| **a == asker).map(|(id, _)| *id)
-    }
-
-    fn close_query(&mut self, now: Moment, asker: Asker) {
-        if let Some(id) = self.query_of(asker) {
-            self.askers.remove(&id);
-            self.discovery.close(now, id);
-        }
-    }
-
-    /// A host is looked for while a member of ours seeks it.
-    fn end_seeks(&mut self, now: Moment) {
-        let over = |asker: &&Asker| matches!(asker, Asker::Seek(key) if !self.sessions.is_seeking(*key));
-        for asker in self.askers.values().filter(over).copied().collect::<Vec<_>>() {
-            self.close_query(now, asker);
-        }
-    }
-
-    fn find(&mut self, now: Moment, request: RequestId, asker: Option<AccountId>, query: SessionQuery) {
-        if query.take == 0 {
-            self.done(request, Ok(Answer::Found(Vec::new())));
-        } else if !query.accounts.is_empty() {
-            self.find_accounts(now, request, asker, query);
-        } else if self.open(now, Asker::Find(request), query, Mode::Find).is_none() {
-            let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
-            self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
-        }
-    }
-
-    fn cancel(&mut self, now: Moment, request: RequestId) {
-        if self.cancel_matchmaking(now, request) {
-            return;
-        }
-        self.close_query(now, Asker::Find(request));
-        self.account_finds.remove(&request);
-        self.end_asks_of(request);
-        if self.joins.remove(&request).is_some() {
-            self.close_query(now, Asker::Join(request));
-            self.done(request, Err(Error::refused(Refusal::Cancelled)));
-        } else {
-            self.sessions.cancel(now, request);
-        }
-    }
-
-    // -------------------------------------------------------------------------------------------------- close
-
-    fn close(&mut self, now: Moment, request: RequestId) {
-        let joins: Vec<RequestId> = self.joins.keys().copied().collect();
-        for join in joins.into_iter().chain(self.matchmaking.all()) {
-            self.cancel(now, join);
-        }
-        for (id, asker) in std::mem::take(&mut self.askers) {
-            self.discovery.close(now, id);
-            if let Asker::Find(find) = asker {
-                self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
-            }
-        }
-        for find in std::mem::take(&mut self.account_finds).into_keys() {
-            self.done(find, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
-        }
-        self.social.shutdown(now);
-        self.sessions.shutdown(now);
-        self.route(now);
-        let linger = if self.discovery.wants_sockets() { LINGER } else { Duration::ZERO };
-        self.closing = Some(Closing { stop_at: now + linger, stopped: false });
-        self.outputs.push_back(Output::Lan(LanEvent::Closed));
-        self.done(request, Ok(Answer::Unit));
-    }
-
-    fn refuse_closed(&mut self, command: &Command) {
-        let request = match command {
-            Command::Close { request } => {
-                self.done(*request, Ok(Answer::Unit));
-                return;
-            }
-            Command::SignOut { request, .. }
-            | Command::Host { request, .. }
-            | Command::Join { request, .. }
-            | Command::Matchmake { request, .. }
-            | Command::Find { request, .. }
-            | Command::RejectInvite { request, .. }
-            | Command::Update { request, .. }
-            | Command::UpdateMe { request, .. }
-            | Command::SetPhase { request, .. }
-            | Command::Kick { request, .. }
-            | Command::Unban { request, .. }
-            | Command::Say { request, .. }
-            | Command::SetStatus { request, .. }
-            | Command::Register { request, .. }
-            | Command::SetRole { request, .. }
-            | Command::SetTurn { request, .. }
-            | Command::Reserve { request, .. }
-            | Command::ChangeReservation { request, .. }
-            | Command::Invite { request, .. }
-            | Command::Revoke { request, .. }
-            | Command::Destroy { request, .. }
-            | Command::Diagnose { request }
-            | Command::Leave { request: Some(request), .. } => *request,
-            _ => return,
-        };
-        self.done(request, Err(Error::new(ErrorKind::Stopped, "the LAN was closed")));
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::proto::io::SeatId;
-use crate::types::{AccountId, AccountRow, Error, Identity, Invite, PublicFacts, SessionKey, SessionSnapshot};
+use crate::types::{
+    AccountId, AccountRow, Error, Identity, Invite, InviteId, InviteState, PublicFacts, SessionKey, SessionSnapshot,
+};
 use crate::wire::datagram::{GoodbyeReason, budget_check};
 use crate::wire::frame::Move;
 
@@ -33,6 +35,10 @@ pub(crate) enum SessionsEvent {
     HostDead { key: SessionKey },
     /// A local user invites somebody and the host has its row: find the invitee's game and deliver it.
     InviteMade(Box<Invite>),
+    /// The host's last word on an invite of a local user.
+    InviteOver { inviter: AccountId, invitee: AccountId, invite: InviteId, state: InviteState },
+    /// A host refused a local user that came with this invite: it does not count any more.
+    InviteRefused { invitee: AccountId, invite: InviteId, state: InviteState },
     /// How it goes with the merge that this host's session asked for.
     Merge { seat: SeatId, outcome: Merging },
     /// The host says that a seat is held for this one there.

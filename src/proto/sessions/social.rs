@@ -35,14 +35,12 @@ impl Sessions {
     }
 
     /// Whether an account is a friend of a local user.
-    #[allow(dead_code, reason = "for who finds an invitee's game")]
     pub(crate) fn is_friend(&self, user: AccountId, account: AccountId) -> bool {
         self.core.friends.contains(user, account)
     }
 
     /// This machine's word on an invite of a local user: `Delivered` or `Unreachable`. One that has ended meanwhile is not
     /// told of any more.
-    #[allow(dead_code, reason = "for who finds an invitee's game")]
     pub(crate) fn invite_delivery(
         &mut self,
         now: Moment,
@@ -63,7 +61,6 @@ impl Sessions {
 
     /// Tells a session's host that a local user does not want an invite; answered once the host has heard it. An invite
     /// that does not count any more is rejected all the same.
-    #[allow(dead_code, reason = "for who keeps an invitee's inbox")]
     pub(crate) fn reject_invite(&mut self, now: Moment, request: RequestId, invite: &Invite, deadline: Moment) {
         self.core.now = now;
         match self.new_rejection(request, invite, deadline) {

@@ -4,7 +4,7 @@
 //! Cheap checks come first, and nothing is sent before the last has passed: a stranger's question and one for an account
 //! that does not exist look the same from outside.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::proto::clock::Moment;
@@ -16,6 +16,8 @@ use crate::proto::tuning::Tuning;
 use crate::types::{AccountId, AccountRow, HostKey, Identity};
 use crate::wire::datagram::{Locate, LocatePurpose, SealedLocate};
 use crate::wire::frame::{Deliver, Frame, MAX_ROWS, MAX_SOCIAL};
+
+use super::seen::Seen;
 
 /// A question for one of the users here, genuine and fresh. Whether its asker may know is still to be decided.
 #[derive(Debug, Clone)]
@@ -49,35 +51,8 @@ pub(crate) enum Reaction {
     Rows(Vec<AccountRow>),
 }
 
-/// Salts of Locates that were reacted to. Where one had to be forgotten, no older one counts any more.
-#[derive(Debug)]
-struct Seen {
-    salts: BTreeSet<(u64, [u8; 16])>,
-    most: usize,
-    /// Unix seconds: what is not later was perhaps forgotten.
-    floor: u64,
-}
-
-impl Seen {
-    fn new(most: usize) -> Self {
-        Self { salts: BTreeSet::new(), most, floor: 0 }
-    }
-
-    /// Whether it is new; then it no longer is.
-    fn insert(&mut self, unix_s: u64, window: u64, at: u64, salt: [u8; 16]) -> bool {
-        // Those that the clock refuses by now need not be remembered.
-        let kept = self.salts.split_off(&(unix_s.saturating_sub(window), [0; 16]));
-        self.salts = kept;
-        if at <= self.floor || !self.salts.insert((at, salt)) {
-            return false;
-        }
-        if self.salts.len() > self.most {
-            if let Some((at, _)) = self.salts.pop_first() {
-                self.floor = self.floor.max(at);
-            }
-        }
-        true
-    }
+fn is_stranger(reaction: &Reaction) -> bool {
+    matches!(reaction, Reaction::Invite { stranger: true })
 }
 
 /// One dial to an asker.
@@ -111,6 +86,8 @@ pub(super) struct Answers {
     served: VecDeque<HostKey>,
     checks: Bucket,
     all: Bucket,
+    /// Of `all`, what strangers may have: keys are free, and friends are to be answered beside any crowd.
+    all_strangers: Bucket,
     askers: BTreeMap<AccountId, Bucket>,
 }
 
@@ -124,6 +101,7 @@ impl Answers {
             served: VecDeque::new(),
             checks: Bucket::default(),
             all: Bucket::default(),
+            all_strangers: Bucket::default(),
             askers: BTreeMap::new(),
         }
     }
@@ -134,13 +112,20 @@ impl Answers {
         cx: &Cx<'_>,
         arrival: &Arrival,
         accounts: &[AccountId],
+        targets: &[SocketAddr],
         unix_s: u64,
         own: impl Fn(&Locate) -> bool,
     ) -> Option<Asked> {
         if accounts.is_empty() || !arrival.shared {
             return None;
         }
-        let Origin::OnLink(Via::Interface { index, .. }) = cx.net.origin(arrival) else { return None };
+        let origin = cx.net.origin(arrival);
+        let from = arrival.from.ip();
+        match origin {
+            Origin::OnLink(_) => {}
+            Origin::OffLink if targets.iter().any(|target| target.ip() == from) => {}
+            Origin::OffLink | Origin::Refused => return None,
+        }
         let sealed = SealedLocate::decode(&arrival.bytes).ok()?;
         if sealed.game != cx.game || self.opened.contains(&sealed.salt) {
             return None;
@@ -154,7 +139,11 @@ impl Answers {
         if locate.at.abs_diff(unix_s) > cx.tuning.locate_clock.as_secs() {
             return None;
         }
-        let to = on_link(cx, locate.reply_to, index)?;
+        let to = match origin {
+            Origin::OnLink(Via::Interface { index, .. }) => on_link(cx, locate.reply_to, index)?,
+            // From beyond the link nothing but the configured peer itself is dialled.
+            _ => Some(locate.reply_to).filter(|to| to.ip() == from && to.port() != 0)?,
+        };
         if !self.checks.take(cx.now, limits::LOCATE_CHECKS, cx.tuning.locate_check) {
             return None;
         }
@@ -185,17 +174,22 @@ impl Answers {
         (link, identity): (LinkId, Identity),
         (asked, reaction, unix_s): (Asked, Reaction, u64),
     ) -> bool {
-        let stranger = matches!(reaction, Reaction::Invite { stranger: true });
-        let seen = if stranger { &mut self.strangers } else { &mut self.known };
-        if !seen.insert(unix_s, tuning.locate_clock.as_secs(), asked.at, asked.salt) {
-            return false;
-        }
-        if self.served.contains(&asked.listener) || self.dials.len() >= limits::LOCATE_DIALS {
+        let stranger = is_stranger(&reaction);
+        let seen = if stranger { &self.strangers } else { &self.known };
+        if seen.contains(asked.asker, asked.at, asked.salt) {
             return false;
         }
         // The same question by another interface: whichever way stands first is taken.
         let same = self.dials.values().filter(|dial| dial.asked.listener == asked.listener).count();
-        if same >= limits::LOCATE_WAYS || (same == 0 && !self.may_dial(now, tuning, asked.asker)) {
+        let enough = self.served.contains(&asked.listener) || same >= limits::LOCATE_WAYS;
+        if !enough && !self.may_dial(now, tuning, asked.asker, stranger, same) {
+            // Nothing was done about it: its next copy may find a token.
+            self.opened.retain(|salt| *salt != asked.salt);
+            return false;
+        }
+        let seen = if stranger { &mut self.strangers } else { &mut self.known };
+        seen.insert(unix_s, tuning.locate_clock.as_secs(), asked.asker, asked.at, asked.salt);
+        if enough {
             return false;
         }
         let (to, expect, until) = (asked.to, Some(asked.listener), now + tuning.connect);
@@ -204,14 +198,24 @@ impl Answers {
         true
     }
 
-    fn may_dial(&mut self, now: Moment, tuning: &Tuning, asker: AccountId) -> bool {
-        if !self.all.has(now, limits::LOCATE_BURST, tuning.locate_dial) {
+    /// `same`: as many dials to this listener are under way; only the first costs a token.
+    fn may_dial(&mut self, now: Moment, tuning: &Tuning, asker: AccountId, stranger: bool, same: usize) -> bool {
+        let strangers = || self.dials.values().filter(|dial| is_stranger(&dial.reaction)).count();
+        if self.dials.len() >= limits::LOCATE_DIALS || (stranger && strangers() >= limits::LOCATE_DIALS_STRANGERS) {
             return false;
         }
-        if take_of(&mut self.askers, now, asker, limits::LOCATE_ASKER_BURST, tuning.locate_asker) {
-            return self.all.take(now, limits::LOCATE_BURST, tuning.locate_dial);
+        if same > 0 {
+            return true;
         }
-        false
+        let (burst, every) = (limits::LOCATE_BURST, tuning.locate_dial);
+        let share = (limits::LOCATE_BURST_STRANGERS, tuning.locate_dial_stranger);
+        if !self.all.has(now, burst, every) || (stranger && !self.all_strangers.has(now, share.0, share.1)) {
+            return false;
+        }
+        if !take_of(&mut self.askers, now, asker, limits::LOCATE_ASKER_BURST, tuning.locate_asker) {
+            return false;
+        }
+        self.all.take(now, burst, every) && (!stranger || self.all_strangers.take(now, share.0, share.1))
     }
 
     pub(super) fn has(&self, link: LinkId) -> bool {
@@ -249,7 +253,7 @@ impl Answers {
                 match open.receive(now, kind, more, payload, MAX_SOCIAL) {
                     Ok(Some(Frame::Deliver(deliver))) => {
                         let (user, asker, remote) = (dial.asked.user, dial.asked.asker, open.remote);
-                        let stranger = matches!(dial.reaction, Reaction::Invite { stranger: true });
+                        let stranger = is_stranger(&dial.reaction);
                         return Some(Brought { user, asker, stranger, deliver, remote });
                     }
                     Ok(None) => {}

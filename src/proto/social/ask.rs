@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::proto::clock::Moment;
-use crate::proto::io::{Action, LinkEvent, LinkId};
-use crate::proto::lan::{Cx, Dice, Way};
+use crate::proto::io::{Action, Interface, LinkEvent, LinkId, Via};
+use crate::proto::lan::{Cx, Dice, Net, Way, is_link_local};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::proto::tuning::Tuning;
@@ -57,6 +57,41 @@ impl Guest {
             Self::Open { .. } => 2,
         }
     }
+}
+
+/// What goes out in the name of one address: by all paths of its interface, and to configured peers.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    ways: Vec<Way>,
+    targets: Vec<(Via, SocketAddr)>,
+}
+
+/// By interface and address.
+pub(super) type Posts = BTreeMap<(u32, IpAddr), Post>;
+
+/// Where a Locate goes now. Which of this machine's addresses a peer beyond the link sees, the routing table alone knows: so
+/// it is told of each that may be it, and counts the one from which its datagram came.
+pub(super) fn posts(net: &Net, targets: &[SocketAddr]) -> Posts {
+    let mut posts = Posts::new();
+    for way in net.ways() {
+        posts.entry((way.index, way.address)).or_default().ways.push(way);
+    }
+    for &to in targets {
+        if let Some(via @ Via::Interface { index, address }) = net.via_to(to) {
+            posts.entry((index, address)).or_default().targets.push((via, to));
+            continue;
+        }
+        let fits = |interface: &&Interface| {
+            let near = matches!(interface.address, IpAddr::V6(v6) if is_link_local(v6));
+            !interface.loopback && !near && interface.address.is_ipv6() == to.is_ipv6()
+        };
+        let mut own: Vec<&Interface> = net.interfaces().iter().filter(fits).collect();
+        own.sort_by_key(|interface| !interface.point_to_point);
+        for interface in own.into_iter().take(limits::LOCATE_WAYS) {
+            posts.entry((interface.index, interface.address)).or_default().targets.push((Via::Routed, to));
+        }
+    }
+    posts
 }
 
 /// One question under way.
@@ -124,10 +159,9 @@ impl Ask {
     // ---------------------------------------------------------------------------------------------- datagrams
 
     /// Sends what is due.
-    pub(super) fn cast(&mut self, cx: &mut Cx<'_>, dice: &mut Dice, unix_s: u64) {
+    pub(super) fn cast(&mut self, cx: &mut Cx<'_>, dice: &mut Dice, unix_s: u64, posts: &Posts) {
         let Some(port) = self.port.filter(|_| !self.answered) else { return };
-        let ways = cx.net.ways();
-        if ways.is_empty() || !self.due(cx.now, cx.tuning) {
+        if posts.is_empty() || !self.due(cx.now, cx.tuning) {
             return;
         }
         let began = *self.began.get_or_insert(cx.now);
@@ -135,11 +169,7 @@ impl Ask {
         while cx.tuning.locate_at.get(self.sent).is_some_and(|&at| began + at <= cx.now) {
             self.sent += 1;
         }
-        let mut by_address = BTreeMap::<(u32, IpAddr), Vec<Way>>::new();
-        for way in ways {
-            by_address.entry((way.index, way.address)).or_default().push(way);
-        }
-        for (address, ways) in by_address {
+        for (&address, post) in posts {
             let bytes = match self.sealed.get(&address) {
                 Some(bytes) => bytes.clone(),
                 None => {
@@ -148,7 +178,10 @@ impl Ask {
                     bytes
                 }
             };
-            cx.cast(&ways, |_| Some(bytes.clone()));
+            cx.cast(&post.ways, |_| Some(bytes.clone()));
+            for &(via, to) in &post.targets {
+                cx.send(via, to, bytes.clone().into());
+            }
         }
     }
 

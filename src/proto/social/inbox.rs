@@ -20,13 +20,15 @@ impl Inbox {
     /// Takes an invite. Those that end by that, or `None` where it is not taken itself.
     ///
     /// The same invite, or another by the same inviter into the same session, takes the place of the former. A stranger
-    /// pushes out strangers only; a friend pushes out a stranger first, then the oldest of the sender with most.
+    /// pushes out strangers only; a friend pushes out a stranger first, then the oldest of the sender with most. An id is
+    /// one inviter's and leads into one session.
     pub(super) fn take(&mut self, now: Moment, invite: Invite, stranger: bool) -> Option<Vec<InviteId>> {
         let until = now + invite.expires_in;
-        let same = |held: &Held| {
-            let other = &held.invite;
-            other.id == invite.id || (other.inviter == invite.inviter && other.session == invite.session)
-        };
+        let same = |held: &Held| held.invite.inviter == invite.inviter && held.invite.session == invite.session;
+        // A player who accepts what was shown must not be led elsewhere.
+        if self.0.iter().any(|held| held.invite.id == invite.id && !same(held)) {
+            return None;
+        }
         let mut ended = Vec::new();
         if let Some(at) = self.0.iter().position(same) {
             let old = self.0.remove(at).invite;
@@ -148,6 +150,17 @@ mod tests {
         assert_eq!(inbox.list().len(), limits::INBOX);
         assert_eq!(inbox.remove_of(again.session), [again.id]);
         assert_eq!(inbox.get(again.id), None);
+    }
+
+    #[test]
+    fn nobody_puts_another_invite_under_an_id_that_is_there() {
+        let (mut inbox, now) = (Inbox::default(), Moment::ZERO);
+        assert!(inbox.take(now, invite(1, 1), false).is_some());
+        let mut others = invite(1, 2);
+        assert_eq!(inbox.take(now, others.clone(), false), None, "an id is its inviter's");
+        others = Invite { session: invite(2, 1).session, ..invite(1, 1) };
+        assert_eq!(inbox.take(now, others, false), None, "and leads into one session");
+        assert_eq!(inbox.list(), [invite(1, 1)]);
     }
 
     #[test]

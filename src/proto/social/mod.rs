@@ -8,24 +8,26 @@
 mod answer;
 mod ask;
 mod inbox;
+mod invites;
 mod reach;
+mod seen;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use self::answer::{Answers, Brought, take_of};
+use self::answer::Answers;
 use self::ask::{Answer, Ask, Wanted};
-use self::inbox::{DISPLACED, Inbox};
+use self::inbox::Inbox;
 use super::clock::Moment;
 use super::io::{Action, Arrival, LinkEvent, LinkId, LocalUser, Output};
 use super::lan::{Bucket, Cx, Dice};
 use super::limits;
 use super::tuning::Tuning;
 use crate::types::{
-    AccountId, AccountRow, Identity, Invite, InviteId, InviteRequest, InviteState, InvitesFrom, SessionId, SessionKey,
-    UiTarget, UserEvent,
+    AccountId, AccountRow, Identity, Invite, InviteId, InviteState, InvitesFrom, SessionId, SessionKey,
 };
 use crate::wire::datagram::{GameTag, LocatePurpose};
 use crate::wire::frame::{Deliver, Frame, Pointer};
@@ -68,6 +70,8 @@ pub(crate) struct Social {
     dice: Dice,
     /// The wall clock at moment zero; only Locates are compared with it.
     unix_ms: u64,
+    /// Configured peers that no broadcast reaches.
+    targets: Vec<SocketAddr>,
     users: BTreeMap<AccountId, Local>,
     asks: BTreeMap<AskId, Ask>,
     answers: Answers,
@@ -75,7 +79,7 @@ pub(crate) struct Social {
     senders: BTreeMap<AccountId, Bucket>,
     next_ask: u64,
     next_link: u64,
-    /// There is an interface to send by.
+    /// There is somewhere to send.
     has_ways: bool,
     actions: VecDeque<Action>,
     outputs: VecDeque<Output>,
@@ -86,12 +90,19 @@ pub(crate) struct Social {
 const FIRST_LINK: u64 = 1 << 62;
 
 impl Social {
-    pub(crate) fn new(game: GameTag, tuning: Arc<Tuning>, seed: [u8; 32], unix_ms: u64) -> Self {
+    pub(crate) fn new(
+        game: GameTag,
+        tuning: Arc<Tuning>,
+        seed: [u8; 32],
+        unix_ms: u64,
+        targets: Vec<SocketAddr>,
+    ) -> Self {
         Self {
             tuning,
             game,
             dice: Dice::new(seed),
             unix_ms,
+            targets,
             users: BTreeMap::new(),
             asks: BTreeMap::new(),
             answers: Answers::new(),
@@ -266,10 +277,11 @@ impl Social {
     }
 
     fn cast(&mut self, cx: &mut Cx<'_>) {
-        self.has_ways = !cx.net.ways().is_empty();
+        let posts = ask::posts(cx.net, &self.targets);
+        self.has_ways = !posts.is_empty();
         let unix_s = self.unix_s(cx.now);
         for ask in self.asks.values_mut() {
-            ask.cast(cx, &mut self.dice, unix_s);
+            ask.cast(cx, &mut self.dice, unix_s, &posts);
         }
     }
 
@@ -290,7 +302,8 @@ impl Social {
     pub(crate) fn handle_locate(&mut self, cx: &Cx<'_>, arrival: &Arrival, accounts: &[AccountId]) -> Option<Asked> {
         let unix_s = self.unix_s(cx.now);
         let asks = &self.asks;
-        self.answers.hear(cx, arrival, accounts, unix_s, |locate| asks.values().any(|ask| ask.is_own(locate)))
+        self.answers
+            .hear(cx, arrival, accounts, &self.targets, unix_s, |locate| asks.values().any(|ask| ask.is_own(locate)))
     }
 
     /// The asker may know: it is dialled.
@@ -354,115 +367,6 @@ impl Social {
             }
             _ => {}
         }
-    }
-
-    // ------------------------------------------------------------------------------------------------- invites
-
-    /// What came over a link is an invite for the user that was asked for, by the one who asked.
-    fn take_delivered(&mut self, now: Moment, brought: Brought) -> Option<InviteId> {
-        let Brought { user, asker, stranger, deliver, remote } = brought;
-        let Deliver { pointer, name, inviter_name, mut addresses } = *deliver;
-        let ours = pointer.is_of(self.game) && pointer.invitee == user && pointer.inviter == asker;
-        if !ours || pointer.lifetime == 0 || !pointer.verify() {
-            return None;
-        }
-        reach::sort(&mut addresses, remote);
-        let lifetime = std::time::Duration::from_secs(pointer.lifetime.into());
-        let invite = Invite {
-            id: pointer.invite,
-            session: pointer.session,
-            host_key: pointer.host_key,
-            incarnation: pointer.incarnation,
-            name,
-            inviter: pointer.inviter,
-            inviter_name,
-            invitee: pointer.invitee,
-            addresses,
-            expires_in: lifetime.min(InviteRequest::MAX_TTL),
-            hold: pointer.hold(),
-        };
-        let id = invite.id;
-        self.take(now, invite, stranger).then_some(id)
-    }
-
-    /// Puts an invite into its invitee's inbox; whether it was taken. Who may invite was decided before.
-    pub(crate) fn take(&mut self, now: Moment, invite: Invite, stranger: bool) -> bool {
-        let account = invite.invitee;
-        let Some(user) = self.users.get_mut(&account) else { return false };
-        if !take_of(&mut self.senders, now, invite.inviter, limits::INVITE_BURST, self.tuning.invite_interval) {
-            return false;
-        }
-        let again = user.inbox.get(invite.id).is_some();
-        let Some(displaced) = user.inbox.take(now, invite.clone(), stranger) else { return false };
-        self.show(account);
-        for id in displaced {
-            self.ended(account, id, DISPLACED);
-        }
-        if !again {
-            self.tell(account, UserEvent::InviteReceived(invite));
-        }
-        true
-    }
-
-    /// What is held for a user.
-    pub(crate) fn invite(&self, account: AccountId, id: InviteId) -> Option<&Invite> {
-        self.users.get(&account)?.inbox.get(id)
-    }
-
-    /// The player wants in: the game is to join.
-    pub(crate) fn accept(&mut self, account: AccountId, id: InviteId) {
-        if let Some(invite) = self.invite(account, id).cloned() {
-            self.tell(account, UserEvent::UiJoinRequested { target: UiTarget::Invite(invite) });
-        }
-    }
-
-    /// Takes an invite out of the inbox.
-    pub(crate) fn end(&mut self, account: AccountId, id: InviteId, state: InviteState) -> Option<Invite> {
-        let invite = self.users.get_mut(&account)?.inbox.remove(id)?;
-        self.show(account);
-        self.ended(account, id, state);
-        Some(invite)
-    }
-
-    /// The user has its seat: its invites into that session have done their work. The new inbox, to be shown before the
-    /// seat; the events come after it.
-    pub(crate) fn seated(&mut self, account: AccountId, session: SessionKey) -> Option<Output> {
-        let ids = self.users.get_mut(&account)?.inbox.remove_of(session);
-        if ids.is_empty() {
-            return None;
-        }
-        for id in ids {
-            self.ended(account, id, InviteState::Accepted);
-        }
-        self.list(account)
-    }
-
-    fn all_ended(&mut self, account: AccountId, ids: Vec<InviteId>, state: InviteState) {
-        if !ids.is_empty() {
-            self.show(account);
-        }
-        for id in ids {
-            self.ended(account, id, state);
-        }
-    }
-
-    fn ended(&mut self, account: AccountId, id: InviteId, state: InviteState) {
-        self.tell(account, UserEvent::InviteEnded { id, state });
-    }
-
-    fn tell(&mut self, user: AccountId, event: UserEvent) {
-        self.outputs.push_back(Output::User { user, event });
-    }
-
-    /// The list before the event that speaks of it.
-    fn show(&mut self, account: AccountId) {
-        let list = self.list(account);
-        self.outputs.extend(list);
-    }
-
-    fn list(&self, account: AccountId) -> Option<Output> {
-        let list = self.users.get(&account)?.inbox.list();
-        Some(Output::Invites { user: account, list: list.into() })
     }
 
     // --------------------------------------------------------------------------------------------------- time

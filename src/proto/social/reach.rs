@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::proto::lan::is_link_local;
 
-/// Gives link-local addresses the scope of the link by which they came, drops those that can have none, and puts the
-/// peer's own address first: that one is reached.
+/// Gives link-local addresses the scope of the link by which they came, drops those that can have none and another
+/// machine's loopback, and puts the peer's own address first: that one is reached.
 pub(super) fn sort(addresses: &mut Vec<SocketAddr>, remote: SocketAddr) {
     addresses.retain_mut(|address| match address {
         SocketAddr::V6(v6) if is_link_local(*v6.ip()) => match remote {
@@ -15,7 +15,7 @@ pub(super) fn sort(addresses: &mut Vec<SocketAddr>, remote: SocketAddr) {
             }
             _ => false,
         },
-        _ => true,
+        other => !other.ip().to_canonical().is_loopback() || remote.ip().to_canonical().is_loopback(),
     });
     addresses.sort_by_key(|address| !same(address.ip(), remote.ip()));
 }
@@ -34,6 +34,13 @@ mod tests {
         let mut addresses = list(&["[fe80::1]:9", "10.0.0.1:9", "10.0.0.2:9"]);
         sort(&mut addresses, "10.0.0.2:5".parse().unwrap());
         assert_eq!(addresses, list(&["10.0.0.2:9", "10.0.0.1:9"]));
+        // The peer's own loopback is nobody else's.
+        let mut addresses = list(&["10.0.0.1:9", "127.0.0.1:9", "[::1]:9"]);
+        sort(&mut addresses, "10.0.0.1:5".parse().unwrap());
+        assert_eq!(addresses, list(&["10.0.0.1:9"]));
+        let mut addresses = list(&["10.0.0.1:9", "127.0.0.1:9"]);
+        sort(&mut addresses, "127.0.0.1:5".parse().unwrap());
+        assert_eq!(addresses, list(&["127.0.0.1:9", "10.0.0.1:9"]));
         let mut addresses = list(&["10.0.0.1:9", "[fe80::1]:9"]);
         sort(&mut addresses, "[fe80::1%7]:5".parse().unwrap());
         assert_eq!(addresses, list(&["[fe80::1%7]:9", "10.0.0.1:9"]));

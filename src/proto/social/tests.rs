@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::answer::Reaction;
+use super::answer::{Brought, Reaction};
 use super::*;
 use crate::proto::io::{Interface, Transmit};
 use crate::proto::lan::{Net, Nonces};
@@ -55,7 +55,7 @@ impl Side {
             deaf: None,
         };
         net.set(&[interface(1, [127, 0, 0, 1].into(), true), interface(2, [10, 0, 0, host].into(), false)]);
-        let mut social = Social::new(GAME, Arc::clone(&tuning), [host; 32], UNIX_MS);
+        let mut social = Social::new(GAME, Arc::clone(&tuning), [host; 32], UNIX_MS, Vec::new());
         social.sign_in(&LocalUser { identity: identity(user), name: "u".into(), external: None });
         let (nonces, dice, out) = (Nonces::default(), Dice::new([host; 32]), VecDeque::new());
         Self { social, net, nonces, dice, out, tuning, game: GAME }
@@ -451,4 +451,97 @@ fn signing_out_ends_asks_dials_and_the_inbox() {
     assert!(bob.social.poll_timeout().is_none());
     let last = std::iter::from_fn(|| bob.social.poll_output()).last();
     assert!(matches!(last, Some(Output::Invites { list, .. }) if list.is_empty()));
+}
+
+#[test]
+fn a_question_that_came_too_often_is_heard_again_by_its_next_copy() {
+    let mut bob = Side::new(2, 2);
+    let question =
+        |n: u8| sealed(&Locate { listener: identity(n).public().into(), ..locate(LocatePurpose::Presence) }, n);
+    for number in 0..5 {
+        let asked = bob.hears(at(0), &question(number)).unwrap();
+        bob.social.react(at(0), asked, row());
+    }
+    assert_eq!(bob.dials().len(), 4);
+    // `locate_at` sends the same bytes again; by then there is a token.
+    let asked = bob.hears(at(1_500), &question(4)).expect("nothing was done about it yet");
+    bob.social.react(at(1_500), asked, row());
+    assert_eq!(bob.dials().len(), 1);
+    assert!(bob.hears(at(1_500), &question(4)).is_none());
+}
+
+#[test]
+fn askers_from_the_future_silence_nobody_but_themselves() {
+    let mut bob = Side::new(2, 2);
+    // Co-members are known, too. Each asks twice a second, dated as late as counts.
+    for half in 0..800_u64 {
+        let now = at(half * 500);
+        for asker in [20, 21, 22, 23] {
+            let mut salt = [asker; 16];
+            salt[..8].copy_from_slice(&half.to_be_bytes());
+            let listener = Identity::from_seed([salt, salt].concat().try_into().unwrap()).unwrap();
+            let question = Locate {
+                asker: account(asker),
+                listener: listener.public().into(),
+                at: UNIX_S + half / 2 + 600,
+                ..locate(LocatePurpose::Invite)
+            };
+            let bytes = question.encode(GAME, &identity(asker), account(2), salt).unwrap();
+            if let Some(asked) = bob.hears(now, &bytes) {
+                bob.social.react(now, asked, Reaction::Invite { stranger: false });
+            }
+        }
+        for (link, _) in bob.dials() {
+            bob.social.handle_link(now, LinkEvent::Closed { link, why: crate::proto::io::Closed::Refused });
+        }
+    }
+    let bytes = sealed(&Locate { at: UNIX_S + 400, ..locate(LocatePurpose::Presence) }, 1);
+    let asked = bob.hears(at(400_000), &bytes).expect("a friend's question");
+    bob.social.react(at(400_000), asked, row());
+    assert_eq!(bob.dials().len(), 1);
+}
+
+#[test]
+fn strangers_leave_dials_to_those_that_are_known() {
+    let mut bob = Side::new(2, 2);
+    for number in 20..80 {
+        let listener = identity(number).public().into();
+        let question = Locate { asker: account(number), listener, ..locate(LocatePurpose::Invite) };
+        let bytes = question.encode(GAME, &identity(number), account(2), [number; 16]).unwrap();
+        if let Some(asked) = bob.hears(at(0), &bytes) {
+            bob.social.react(at(0), asked, Reaction::Invite { stranger: true });
+        }
+    }
+    let strangers = bob.dials().len();
+    let asked = bob.hears(at(0), &sealed(&locate(LocatePurpose::Presence), 1)).unwrap();
+    bob.social.react(at(0), asked, row());
+    assert_eq!(bob.dials().len(), 1, "after {strangers} dials to strangers");
+}
+
+#[test]
+fn configured_targets_are_asked_by_unicast_and_only_they_are_heard_from_beyond_the_link() {
+    let (mut ada, mut bob) = (Side::new(1, 1), Side::new(2, 2));
+    let peer: SocketAddr = "10.8.0.2:29417".parse().unwrap();
+    let near: SocketAddr = "10.0.0.9:29417".parse().unwrap();
+    ada.social.targets = vec![peer, near];
+    ada.social.deliver(at(0), &invite());
+    let session = ada.social.asks.values().next().unwrap().key;
+    ada.with(at(0), |social, cx| social.handle_listening(cx, session, Ok(5_000)));
+    let to = |ada: &Side, address| ada.out.iter().filter(|sent| sent.to == address).cloned().collect::<Vec<_>>();
+    let [routed] = &to(&ada, peer)[..] else { panic!("one, with the only address that others may reach") };
+    assert_eq!(routed.via, crate::proto::io::Via::Routed);
+    assert!(matches!(to(&ada, near)[..], [Transmit { via: crate::proto::io::Via::Interface { index: 2, .. }, .. }]));
+    // The same bytes as to all: whoever has reacted to one does not to the other.
+    assert!(ada.out.iter().filter(|sent| sent.bytes == routed.bytes).count() > 1);
+
+    // At the peer it comes from beyond the link: only from who is configured there, and back to nobody else.
+    let from = arrival(2, "10.8.0.1:4000", &sealed(&locate(LocatePurpose::Presence), 1));
+    assert!(bob.hears_as(at(0), &from).is_none());
+    bob.social.targets = vec!["10.8.0.1:29417".parse().unwrap()];
+    assert!(bob.hears_as(at(0), &from).is_none(), "to another place");
+    let question = Locate { reply_to: "10.8.0.1:5000".parse().unwrap(), ..locate(LocatePurpose::Presence) };
+    let from = arrival(2, "10.8.0.1:4000", &sealed(&question, 2));
+    let asked = bob.hears_as(at(0), &from).unwrap();
+    bob.social.react(at(0), asked, row());
+    assert_eq!(bob.dials()[0].1, question.reply_to);
 }

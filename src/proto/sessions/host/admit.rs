@@ -17,8 +17,8 @@ use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, InviteState, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId,
-    Verdict, Visibility, WIRE_MAJOR,
+    AccountId, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict,
+    Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
 use crate::wire::hash;
@@ -173,14 +173,14 @@ impl HostAuthority {
         if self.bans.contains(&account) {
             return Judgement::Refuse(Refusal::Banned);
         }
-        if let Some(key) = &self.password_key {
+        // None is no guess, so it need not be slowed down.
+        if self.lacks_password(account, join, core.now) {
+            return Judgement::Refuse(Refusal::BadPassword);
+        }
+        if let (Some(key), Some(proof)) = (&self.password_key, join.password_proof) {
             let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.key.founder);
-            match join.password_proof {
-                Some(proof) if hash::equal(&proof, &expected) => {}
-                Some(_) => return Judgement::WrongPassword,
-                None if self.needs_no_password(account, core.now) => {}
-                // None is no guess, so it need not be slowed down.
-                None => return Judgement::Refuse(Refusal::BadPassword),
+            if !hash::equal(&proof, &expected) {
+                return Judgement::WrongPassword;
             }
         }
         if self.doc.state().host == Some(account) {
@@ -226,10 +226,11 @@ impl HostAuthority {
         self.merge.is_frozen().then_some(Refusal::Migrating { after: core.tuning.mm_migrating })
     }
 
-    /// Its invite stands for it, or did when it took the seat that it holds.
-    fn needs_no_password(&self, account: AccountId, now: Moment) -> bool {
-        self.seats.get(&account).is_some_and(|seat| !seat.held && !seat.proved)
-            || self.invites.pass_password(account, now)
+    /// It proves none where one is needed. Its invite stands for it, or did when it took the seat that it holds.
+    fn lacks_password(&self, account: AccountId, join: &Join, now: Moment) -> bool {
+        let stood = || self.seats.get(&account).is_some_and(|seat| !seat.held && !seat.proved);
+        let wanted = self.password_key.is_some() && join.password_proof.is_none();
+        wanted && !stood() && !self.invites.pass_password(account, now)
     }
 
     pub(super) fn wait(&mut self, id: LinkId, waiting: Waiting) {
@@ -321,6 +322,10 @@ impl HostAuthority {
         match verdict {
             Verdict::Refuse(reason) => self.refuse(core, id, Refusal::Refused(reason)),
             Verdict::Admit if self.bans.contains(&account) => self.refuse(core, id, Refusal::Banned),
+            // A proof stays one; an invite that stood for it may have ended.
+            Verdict::Admit if self.lacks_password(account, &join, core.now) => {
+                self.refuse(core, id, Refusal::BadPassword);
+            }
             Verdict::Admit if seated => self.refuse(core, id, Refusal::AlreadyMember),
             Verdict::Admit => {
                 let Some(guest) = self.guests.get(&id) else { return };
@@ -368,10 +373,9 @@ impl HostAuthority {
         self.tell_keys(core);
         // They take their seats in this very commit. Who has none but a reserved one has not come yet.
         let companions = join.party.iter().filter(|companion| companion.proof.is_some());
-        let mut used = self.invites.of(account);
-        companions.for_each(|companion| used.extend(self.invites.of(companion.account)));
+        self.invites.set_aside(account);
+        companions.for_each(|companion| self.invites.set_aside(companion.account));
         self.commit(core, &changes, None, Reply::Nobody);
-        self.tell_inviters(core, &used, InviteState::Accepted);
         self.send_accept(core, account);
     }
 

@@ -45,6 +45,8 @@ impl Row {
 pub(super) struct Invites {
     /// In the order in which they were made.
     rows: Vec<Row>,
+    /// Of those that have a seat and have not said a word from it yet: a link that breaks then must not cost the invite.
+    aside: Vec<Row>,
     /// Whose invite was over when, the latest last: told as expired and not as never made.
     expired: VecDeque<(InviteId, AccountId)>,
     /// What inviters whose link is lost have not been told.
@@ -81,15 +83,24 @@ impl Invites {
     }
 
     /// An account takes its seat, in this very commit: all its invites are used, by whichever it came.
-    #[must_use]
-    pub(super) fn of(&mut self, account: AccountId) -> Vec<Row> {
-        self.take(|row| row.invitee == account)
+    pub(super) fn set_aside(&mut self, account: AccountId) {
+        let used = self.take(|row| row.invitee == account);
+        self.aside.extend(used);
+    }
+
+    /// Its seat is free again before it was confirmed; what has expired meanwhile is due at once.
+    pub(super) fn put_back(&mut self, account: AccountId) {
+        let unused = take_from(&mut self.aside, |row| row.invitee == account);
+        self.rows.extend(unused);
     }
 
     fn take(&mut self, which: impl Fn(&Row) -> bool) -> Vec<Row> {
-        let (taken, left) = std::mem::take(&mut self.rows).into_iter().partition(|row| which(row));
-        self.rows = left;
-        taken
+        take_from(&mut self.rows, which)
+    }
+
+    /// All that count against the limits.
+    fn open(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().chain(&self.aside)
     }
 
     fn is_over(&mut self, row: &Row) {
@@ -98,6 +109,12 @@ impl Invites {
             self.expired.pop_front();
         }
     }
+}
+
+fn take_from(rows: &mut Vec<Row>, which: impl Fn(&Row) -> bool) -> Vec<Row> {
+    let (taken, left) = std::mem::take(rows).into_iter().partition(|row| which(row));
+    *rows = left;
+    taken
 }
 
 impl HostAuthority {
@@ -152,13 +169,13 @@ impl HostAuthority {
                 return Err(Error::new(ErrorKind::Forbidden, why));
             }
         }
-        let rows = &self.invites.rows;
+        let open = || self.invites.open();
         let own = |row: &&Row| row.inviter == inviter;
-        let again = |invitee: &&AccountId| rows.iter().filter(own).any(|row| row.invitee == **invitee);
+        let again = |invitee: &&AccountId| open().filter(own).any(|row| row.invitee == **invitee);
         let new = what.invitees.len() - what.invitees.iter().filter(again).count();
-        let over = rows.iter().filter(own).count() + new > limits::INVITES_PER_MEMBER;
-        if over || rows.len() + new > limits::INVITES {
-            let of = rows.iter().filter(|row| !over || row.inviter == inviter);
+        let over = open().filter(own).count() + new > limits::INVITES_PER_MEMBER;
+        if over || open().count() + new > limits::INVITES {
+            let of = open().filter(|row| !over || row.inviter == inviter);
             let after = of.map(|row| row.deadline).min().map_or(Duration::ZERO, |at| at.since(now));
             return Err(Error::refused(Refusal::TooManyRequests { after }));
         }
@@ -202,12 +219,20 @@ impl HostAuthority {
 
     /// Kicked or banned: nothing that it gave away counts any more. One that leaves has given its word and keeps it.
     pub(super) fn revoke_invites_of(&mut self, core: &mut Core, account: AccountId, banned: bool) {
+        self.invites_used(core, account);
+        self.invites.aside.retain(|row| row.inviter != account);
         self.end_invites(core, InviteState::Revoked, |row| {
             row.inviter == account || (banned && row.invitee == account)
         });
     }
 
     // ---------------------------------------------------------------------------------------------------- their ends
+
+    /// The seat is confirmed, or its holder had it and was removed.
+    pub(super) fn invites_used(&mut self, core: &mut Core, account: AccountId) {
+        let used = take_from(&mut self.invites.aside, |row| row.invitee == account);
+        self.tell_inviters(core, &used, InviteState::Accepted);
+    }
 
     /// A proven account without a seat does not want its invite. What is answered does not tell whether there was one.
     pub(super) fn reject_invite(&mut self, core: &mut Core, link: LinkId, account: AccountId, invite: InviteId) {
@@ -249,6 +274,9 @@ impl HostAuthority {
     fn tell_inviter(&mut self, core: &mut Core, row: &Row, state: InviteState) {
         let Row { id: invite, inviter, invitee: account, .. } = *row;
         if self.owns(inviter) {
+            if state.is_final() {
+                core.events.push_back(SessionsEvent::InviteOver { inviter, invitee: account, invite, state });
+            }
             core.tell(self.seat, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
             return;
         }

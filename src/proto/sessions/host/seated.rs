@@ -21,7 +21,10 @@ impl HostAuthority {
             self.link_lost(core, account);
             return;
         };
-        seat.confirmed = true;
+        let first = !std::mem::replace(&mut seat.confirmed, true);
+        if first {
+            self.invites_used(core, account);
+        }
         self.merge.heard(core.now, account);
         if !self.guests.is_empty() {
             self.settle_challenge(core, account);
@@ -294,6 +297,9 @@ impl HostAuthority {
             if self.gone.len() > limits::GONE {
                 self.gone.pop_front();
             }
+        }
+        if !seat.confirmed && matches!(why, Left::Left | Left::Expired) {
+            self.invites.put_back(account);
         }
         if seat.confirmed && matches!(why, Left::Left | Left::Expired) {
             self.leavers.push_back(account);

@@ -5,6 +5,8 @@
 //! whom it likes: that is the policy. No list of friends travels, and a member's `no` is the same as its silence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use super::super::core::Core;
 use super::HostAuthority;
@@ -20,6 +22,8 @@ use crate::wire::frame::{Change, Frame, Join, VouchAsk};
 #[derive(Debug)]
 pub(super) struct Vouching {
     rounds: Bucket,
+    /// From where the joiner of a round came, and until when nobody else from there has one: whoever hangs up gains none.
+    sources: BTreeMap<IpAddr, Moment>,
     /// Whom no member of this roster knew, and until when that counts.
     no: BTreeMap<AccountId, Moment>,
 }
@@ -34,7 +38,7 @@ pub(super) struct Round {
 
 impl Vouching {
     pub(super) fn new(now: Moment) -> Self {
-        Self { rounds: Bucket::new(now), no: BTreeMap::new() }
+        Self { rounds: Bucket::new(now), sources: BTreeMap::new(), no: BTreeMap::new() }
     }
 
     /// Others are there to be asked now.
@@ -53,6 +57,18 @@ impl Vouching {
     fn knows(&mut self, now: Moment, account: AccountId) -> bool {
         self.no.retain(|_, until| *until > now);
         self.no.contains_key(&account)
+    }
+
+    /// One round per source address, and few in all: keys are free, and each question costs every member.
+    fn take_round(&mut self, core: &Core, source: IpAddr) -> Result<(), Duration> {
+        let now = core.now;
+        self.sources.retain(|_, until| *until > now);
+        if let Some(until) = self.sources.get(&source) {
+            return Err(until.since(now));
+        }
+        self.rounds.take(now, core.tuning.vouch_round, limits::VOUCH_ROUNDS)?;
+        self.sources.insert(source, now + core.tuning.vouch);
+        Ok(())
     }
 
     fn note(&mut self, account: AccountId, until: Moment) {
@@ -108,7 +124,7 @@ impl HostAuthority {
             self.refuse(core, id, refusal);
             return;
         };
-        if let Err(after) = self.take_round(core, id, source) {
+        if let Err(after) = self.vouching.take_round(core, source) {
             self.refuse(core, id, Refusal::TooManyRequests { after });
             return;
         }
@@ -118,15 +134,6 @@ impl HostAuthority {
         for seat in self.seats.values_mut().filter(|seat| seat.confirmed) {
             seat.deliver(core, &message);
         }
-    }
-
-    /// One round per source address, and few in all: keys are free, and each question costs every member.
-    fn take_round(&mut self, core: &Core, id: LinkId, source: std::net::IpAddr) -> Result<(), std::time::Duration> {
-        let asked = |guest: &Guest| guest.source() == source && matches!(guest.waiting, Some(Waiting::Vouch { .. }));
-        if self.guests.iter().any(|(&other, guest)| other != id && asked(guest)) {
-            return Err(core.tuning.vouch);
-        }
-        self.vouching.rounds.take(core.now, core.tuning.vouch_round, limits::VOUCH_ROUNDS)
     }
 
     /// A member's word. A `no` changes nothing: the round takes its time in any case, so nobody can tell who was asked.
@@ -144,6 +151,7 @@ impl HostAuthority {
             return;
         }
         self.wake = None;
+        self.vouching.sources.remove(&guest.source());
         if let Some(Waiting::Vouch { join, .. }) = guest.waiting.take() {
             self.judge_and_answer(core, id, join);
         }

@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 
 pub(super) use self::spec::JoinSpec;
 use super::core::{Core, Derivation, Owner};
+use super::publication::SessionsEvent;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
 use crate::proto::limits;
 use crate::proto::links::Link;
-use crate::types::{Error, HostKey, InviteId, Password, Reason, Refusal, WIRE_MAJOR};
+use crate::types::{Error, HostKey, InviteId, InviteState, Password, Reason, Refusal, WIRE_MAJOR};
 use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
 
 /// Where and whom to join, as far as discovery knows.
@@ -241,6 +242,7 @@ impl JoinAttempt {
             }
             Frame::Refuse { refusal, sticky } => {
                 self.hang_up(core);
+                self.invite_refused(core, &refusal);
                 match refusal {
                     Refusal::Migrating { .. } if !self.spec.patient => Some(Outcome::Failed(Error::refused(refusal))),
                     Refusal::TooManyRequests { after } | Refusal::Migrating { after }
@@ -310,6 +312,19 @@ impl JoinAttempt {
         let hopeless = self.dials.is_empty() && self.winner.is_none() && self.next_dial.is_none();
         let refusal = Refusal::HostUnreachable { tried: self.tried.clone() };
         (hopeless && self.retry_at.is_none()).then(|| Outcome::Failed(Error::refused(refusal)))
+    }
+
+    /// What this says of the invite that it came with: the host has proved its key, so it knows.
+    fn invite_refused(&self, core: &mut Core, refusal: &Refusal) {
+        let state = match refusal {
+            Refusal::InviteExpired => InviteState::Expired,
+            Refusal::NotInvited | Refusal::NotFriend | Refusal::Banned => InviteState::Revoked,
+            _ => return,
+        };
+        if let Some(invite) = self.spec.invite {
+            let invitee = self.spec.account();
+            core.events.push_back(SessionsEvent::InviteRefused { invitee, invite, state });
+        }
     }
 
     fn hang_up(&mut self, core: &mut Core) {

@@ -117,8 +117,9 @@ impl MemberSeat {
 
     /// The host's word on one of them.
     pub(super) fn invite_state(&mut self, core: &mut Core, invite: InviteId, account: AccountId, state: InviteState) {
-        if state.is_final() {
-            self.social.forget(invite);
+        if let Some(invitee) = state.is_final().then(|| self.social.forget(invite)).flatten() {
+            let inviter = self.account();
+            core.events.push_back(SessionsEvent::InviteOver { inviter, invitee, invite, state });
         }
         self.tell(core, vec![SessionEvent::InviteUpdated { invite, account, state }], None);
     }

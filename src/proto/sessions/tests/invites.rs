@@ -430,3 +430,40 @@ fn a_request_that_no_handle_makes_is_refused_by_the_host() {
     assert_eq!(net.refused(c, key), Refusal::NotInvited);
     assert_eq!(net.view(a, seat).members.len(), 2);
 }
+
+#[test]
+fn an_invite_that_ends_while_the_game_thinks_stands_for_no_password_any_more() {
+    let mut net = Net::new(14);
+    let (a, b) = (net.node(), net.node());
+    let (seat, _) = net.host(a, HostRequest::new(room(8)).password("swordfish").admission(true));
+    let bob = net.account(b);
+    let id = invite(&mut net, a, seat, InviteRequest::from(bob).passes_password(true)).unwrap()[0];
+    let pointer = pointer(&net, a, id);
+    let request = ask_with(&mut net, b, &pointer);
+    net.settle();
+    let Some(SessionEvent::JoinAsked(asked)) = net.take_events(a, seat).pop() else { panic!("not asked") };
+    net.command(a, |request| Command::Revoke { request, seat, invite: id });
+    net.nodes[a].sessions.command(net.now, Command::Answer { seat, ask: asked.id, verdict: Verdict::Admit });
+    assert_eq!(net.refusal(b, request), Refusal::BadPassword);
+}
+
+#[test]
+fn a_seat_that_nobody_took_uses_no_invite_up() {
+    let mut net = Net::new(15);
+    let (a, b) = (net.node(), net.node());
+    let (seat, _) = net.host(a, invite_only(8));
+    let bob = net.account(b);
+    let id = invite(&mut net, a, seat, bob).unwrap()[0];
+    let pointer = pointer(&net, a, id);
+    // Dial, handshake, Join: the host has its row and the joiner not yet its Accept when the link breaks.
+    let request = ask_with(&mut net, b, &pointer);
+    net.run(net.delay * 5 + MS / 2);
+    assert_eq!(net.view(a, seat).members.len(), 2);
+    net.cut_links(b);
+    net.settle();
+    net.run(SECOND);
+    net.seat_of(b, request);
+    assert_eq!(told(&mut net, a, seat), [(id, InviteState::Accepted)], "told once, when it is there to stay");
+    let cem = accounts(1)[0];
+    assert!(invite(&mut net, a, seat, cem).is_ok());
+}

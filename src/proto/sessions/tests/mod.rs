@@ -531,6 +531,8 @@ impl Node {
             SessionsEvent::HostSuspect { .. }
             | SessionsEvent::HostDead { .. }
             | SessionsEvent::InviteMade(_)
+            | SessionsEvent::InviteOver { .. }
+            | SessionsEvent::InviteRefused { .. }
             | SessionsEvent::Merge { .. }
             | SessionsEvent::Move { .. } => {}
         }

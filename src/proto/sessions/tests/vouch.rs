@@ -369,3 +369,25 @@ fn one_that_knows_only_an_address_is_vouched_for_too() {
     net.settle();
     net.seat_of(c, request);
 }
+
+#[test]
+fn a_joiner_that_hangs_up_frees_its_source_for_no_other_round() {
+    let mut net = Net::new(12);
+    let (_, _, key, _, _) = circle(&mut net, friends_only(30));
+    let c = net.node();
+    for _ in 0..10 {
+        let request = net.ask_join(c, key);
+        net.run(trips(&net) + 10 * MS);
+        net.nodes[c].sessions.cancel(net.now, request);
+        net.drain();
+        net.run(10 * MS);
+    }
+    assert!(asked(&net) <= 2, "{} rounds in a quarter of a second", asked(&net));
+    // Its next one is asked about as soon as the first round would be over.
+    let before = asked(&net);
+    net.run(500 * MS);
+    let request = net.ask_join(c, key);
+    net.run(trips(&net) + 10 * MS);
+    assert_eq!(asked(&net), before + 1);
+    assert_eq!(net.refusal(c, request), Refusal::NotFriend);
+}
