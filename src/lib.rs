@@ -41,9 +41,21 @@
 //! # Ok::<(), lansession::Error>(())
 //! ```
 //!
-//! Besides a [`Found`], one joins by [`RoomCode`] ("K7Q-F2M"), by [`JoinLink`], by [`SessionId`] or by a typed address: see
-//! [`JoinRequest`]. A [`Browser`] is a find that goes on: a list that stays true. What is refused says why, in words and as
+//! Besides a [`Found`], one joins by [`RoomCode`] ("K7Q-F2M"), by [`JoinLink`], by [`Invite`], by [`SessionId`] or by a typed
+//! address: see [`JoinRequest`]. A [`Browser`] is a find that goes on: a list that stays true. What is refused says why, in words and as
 //! a stable code: [`Refusal`], [`Error::code`].
+//!
+//! # Players who know each other, and who do not
+//!
+//! - [`User::set_friends`] is what a session for [friends only](JoinPolicy::FriendsOnly) asks; the list never travels.
+//! - [`Session::invite`] reaches the invitee's running game, which [receives invites](User::receive_invites) once it said so.
+//! - [`User::set_presence`] lets friends find a user, with [`SessionQuery::accounts`].
+//! - [`User::matchmake`] joins the best session or makes one, and ends with the others who do the same.
+//! - [`User::join_with`] seats several local users at once; [`JoinRequest::reserve_for`] and [`Session::reserve`] hold seats for
+//!   accounts that are still on their way.
+//!
+//! All of it is off until it is asked for. The recipes are [`cookbook::friends`], [`cookbook::quick_match`] and
+//! [`cookbook::split_screen`].
 //!
 //! # Async, frames, or blocking
 //!
@@ -108,13 +120,13 @@
 //!
 //! # Further
 //!
-//! The [`cookbook`] has recipes: a lobby, a dedicated server, split screen, coming back, two windows on one PC, Bevy,
-//! macroquad, an Unreal adapter.
+//! The [`cookbook`] has recipes: a lobby, friends and invites, quick match, a dedicated server, split screen, coming back, two
+//! windows on one PC, a bad network, Bevy, macroquad, an Unreal adapter.
 //!
 //! The README has a table of Unreal's and MPSD's names for all of this (the search of these pages knows them too), what to
 //! know of each platform, the limits, and security in plain words; `protocol.md` has every byte. The examples `host` and
-//! `client` are command line tools for debugging a LAN, `browser` is a server browser in the terminal, and `party` is the
-//! whole in one program.
+//! `client` are command line tools for debugging a LAN, `browser` is a server browser in the terminal, `game_loop` is a small
+//! game to copy from, and `party` is the whole in one program.
 
 #![warn(clippy::disallowed_methods)]
 #![cfg_attr(

@@ -122,6 +122,19 @@ fn a_member_is_found_where_it_plays_and_a_hidden_session_that_it_shows_too() {
 }
 
 #[test]
+fn a_friend_in_the_same_process_finds_a_hidden_session_that_is_shown_too() {
+    let net = VirtualLan::new(4);
+    let lan = net.lan("one", GAME).start().unwrap();
+    let [ada, bob, cid] = ["Ada", "Bob", "Cid"].map(|name| lan.sign_in(name).unwrap());
+    let hidden = host(&ada, room("hidden").listed(false));
+    ada.set_friends([bob.id()]).unwrap();
+    assert!(find(&bob, of(ada.id())).is_empty());
+    ada.set_presence(Some(&hidden)).unwrap();
+    assert_eq!(names(&find(&bob, of(ada.id()))), ["hidden"]);
+    assert!(find(&cid, of(ada.id())).is_empty(), "no friend of hers");
+}
+
+#[test]
 fn a_session_can_be_the_presence_session_from_its_first_moment() {
     let net = VirtualLan::new(3);
     let (ada, bob, cid) = (user(&net, "ada", "Ada"), user(&net, "bob", "Bob"), user(&net, "cid", "Cid"));

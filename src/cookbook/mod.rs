@@ -3,6 +3,8 @@
 //! | recipe | shows |
 //! | --- | --- |
 //! | [`lobby`] | a lobby with ready flags, chat, a start and an end, in a frame loop |
+//! | [`friends`] | friends only, invites, presence, links that are opened |
+//! | [`quick_match`] | matchmaking behind one button |
 //! | [`dedicated_server`] | a host without a seat, in a server's own tokio runtime, that asks about each joiner |
 //! | [`split_screen`] | several players at one screen |
 //! | [`rejoin`] | a lost link, a crash, a match that takes back only those who were in it |
@@ -19,6 +21,12 @@
 
 #[doc = include_str!("lobby.md")]
 pub mod lobby {}
+
+#[doc = include_str!("friends.md")]
+pub mod friends {}
+
+#[doc = include_str!("quick_match.md")]
+pub mod quick_match {}
 
 #[doc = include_str!("dedicated_server.md")]
 pub mod dedicated_server {}

@@ -143,7 +143,7 @@ tuning! {
     locate_dial_stranger: Duration = ms(240),
     /// Dials to one asker: one per this, and a burst of 4.
     locate_asker: Duration = ms(1_000),
-    /// From a dial, or an accepted connection, to the frame it is for.
+    /// From a finished handshake, on either side, to the frame that the link is for.
     locate_frame: Duration = ms(2_000),
     /// Invites of one sender: one per this, and a burst of 6.
     invite_interval: Duration = ms(10_000),

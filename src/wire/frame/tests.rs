@@ -376,6 +376,12 @@ fn golden_bytes_both_ways() {
 }
 
 #[test]
+fn a_companions_proof_is_that_of_the_page() {
+    let proof = Companion::prove(&identity(11), &[4; 32], key().id, host_key(), &[4; 16]);
+    golden::check("companion-proof", &proof);
+}
+
+#[test]
 fn no_damaged_frame_panics_and_what_is_read_is_written_the_same() {
     for (_, frame) in all() {
         let (kind, payload) = frame.encode();
