@@ -46,7 +46,7 @@ impl User {
         lan.core().open_link(self.id(), self.generation(), link, lan.backend().uptime())
     }
 
-    /// From now on, links that other processes of this game [hand over](crate::hand_over) are opened for this user, as by
+    /// From now on, links that other processes of this game hand over (`hand_over`) are opened for this user, as by
     /// [`open_link`](Self::open_link), until it signs out: so the program that the system starts for a clicked link passes
     /// it to the one that runs already. Only processes of the same user of this machine can.
     ///
