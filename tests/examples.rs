@@ -150,7 +150,9 @@ fn one_session_from_ready_to_destroyed() {
         assert_eq!(event.json["session"]["password"], false);
     }
     assert_eq!((found.json["session"]["confirmed"].clone(), found.sources()), (true.into(), vec!["beacon"]));
-    assert!(found.field("/session/ping_ms").is_f64(), "{}", found.json);
+    // Measured, unless the answer that came first was the one to all: it waits for others and tells no round trip.
+    let ping = found.field("/session/ping_ms");
+    assert!(ping.is_f64() || ping.is_null(), "{}", found.json);
     assert!(found.text("/session/addresses/0").starts_with("127.0.0.1:"), "{}", found.json);
     assert_eq!(list.expect("found", SOON).id(), ready.id());
 

@@ -286,7 +286,8 @@ impl Found {
         Some(self.0.facts.policy).filter(|policy| self.0.listed && *policy != JoinPolicy::Public)
     }
 
-    /// The measured round trip to the host: the smallest over its addresses.
+    /// The measured round trip to the host: the smallest over its addresses. `None` until one was measured: an answer to all
+    /// that ask is held back a little and tells none.
     #[must_use]
     #[doc(alias = "PingSearchResults")]
     pub fn ping(&self) -> Option<Duration> {
