@@ -11,21 +11,9 @@ use std::time::Duration;
 use lansession::{Lan, Preset};
 use serde_json::Value;
 
-use process::Proc;
+use programs::process::{self, Proc};
 
-#[allow(dead_code)] // the namespace suite uses all of it
-#[path = "namespaces/process.rs"]
-mod process;
-
-mod timing {
-    pub(crate) const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
-}
-
-mod inside {
-    pub(crate) fn run(program: &str, words: &[&str]) {
-        assert!(std::process::Command::new(program).args(words).status().is_ok_and(|status| status.success()));
-    }
-}
+mod programs;
 
 const SOON: Duration = Duration::from_secs(20);
 

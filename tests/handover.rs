@@ -17,21 +17,9 @@ use lansession::{
     ErrorKind, Event, Events, HostKey, JoinLink, Lan, Preset, SessionId, SessionKey, UiTarget, UserEvent, hand_over,
 };
 
-use process::Proc;
+use programs::process::Proc;
 
-#[allow(dead_code)] // the namespace suite uses all of it
-#[path = "namespaces/process.rs"]
-mod process;
-
-mod timing {
-    pub(crate) const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
-}
-
-mod inside {
-    pub(crate) fn run(program: &str, words: &[&str]) {
-        assert!(std::process::Command::new(program).args(words).status().is_ok_and(|status| status.success()));
-    }
-}
+mod programs;
 
 const SOON: Duration = Duration::from_secs(20);
 
