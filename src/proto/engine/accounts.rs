@@ -122,12 +122,9 @@ impl Engine {
         let mut find = AccountFind::new(now, self.config.version, query);
         let own: Vec<AccountId> = find.unanswered().filter(|account| self.sessions.is_own(*account)).collect();
         for account in own {
-            let mut rows = self.sessions.rows(account);
             // Its friends here see what it shows, as those on other machines do.
-            if asker.is_some_and(|asker| self.sessions.is_friend(account, asker)) {
-                let shown = self.social.presence(account);
-                rows.iter_mut().for_each(|row| row.shown = shown == Some(row.key));
-            }
+            let friend = asker.is_some_and(|asker| self.sessions.is_friend(account, asker));
+            let rows = if friend { self.rows_for_friends(account) } else { self.sessions.rows(account) };
             if rows.is_empty() && asker == Some(account) {
                 find.hurry(account, now + self.config.tuning.own_elsewhere);
             } else {

@@ -46,13 +46,18 @@ impl Engine {
                 self.may_invite(user, asker).then(|| Reaction::Invite { stranger: !self.is_known(user, asker) })
             }
             LocatePurpose::Presence if user == asker || self.sessions.is_friend(user, asker) => {
-                let shown = self.social.presence(user)?;
-                let all = self.sessions.rows(user).into_iter().filter(|row| row.key == shown);
-                rows(all.map(|row| AccountRow { shown: true, ..row }).collect())
+                rows(self.rows_for_friends(user).into_iter().filter(|row| row.shown).collect())
             }
             LocatePurpose::Sessions if user == asker => rows(self.sessions.rows(user)),
             LocatePurpose::Presence | LocatePurpose::Sessions => None,
         }
+    }
+
+    /// A user's sessions, the one marked that it shows to its friends.
+    pub(super) fn rows_for_friends(&self, user: AccountId) -> Vec<AccountRow> {
+        let shown = self.social.presence(user);
+        let mark = |row: AccountRow| AccountRow { shown: shown == Some(row.key), ..row };
+        self.sessions.rows(user).into_iter().map(mark).collect()
     }
 
     /// A friend, or a member of a session that the user is in.
