@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Engine;
+use super::queries::too_many_queries;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, RequestId};
 use crate::proto::limits;
@@ -116,8 +117,7 @@ impl Engine {
         query: SessionQuery,
     ) {
         if self.queries() >= limits::QUERIES {
-            let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
-            return self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
+            return self.done(request, Err(Error::new(ErrorKind::TooManyRequests, too_many_queries())));
         }
         let mut find = AccountFind::new(now, self.config.version, query);
         let own: Vec<AccountId> = find.unanswered().filter(|account| self.sessions.is_own(*account)).collect();

@@ -47,7 +47,6 @@ use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publica
 use super::io::{
     Action, Answer, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, RequestId, SendFailure, Transmit,
 };
-use super::limits;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
 use super::social::{AskId, Social};
@@ -56,7 +55,7 @@ use crate::wire::hash;
 use accounts::AccountFind;
 use close::Closing;
 use matchmaking::Matchmaking;
-use queries::Asker;
+use queries::{Asker, too_many_queries};
 use resolve::Resolve;
 
 /// What one engine is made with.
@@ -173,8 +172,7 @@ impl Machine for Engine {
             Command::Cancel { request } => self.cancel(now, request),
             Command::OpenBrowser { browser, query } => {
                 if self.open(now, Asker::Browser(browser), *query, Mode::Browse).is_none() {
-                    let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
-                    self.outputs.push_back(Output::Lan(LanEvent::Trouble(why)));
+                    self.outputs.push_back(Output::Lan(LanEvent::Trouble(too_many_queries())));
                 }
             }
             Command::SetQuery { browser, query } => {

@@ -18,6 +18,11 @@ pub(super) enum Asker {
     Seek(SessionKey),
 }
 
+/// Why none can be opened.
+pub(super) fn too_many_queries() -> String {
+    format!("{} finds and browsers are open, which is the most", limits::QUERIES)
+}
+
 impl Engine {
     pub(super) fn open(&mut self, now: Moment, asker: Asker, query: SessionQuery, mode: Mode) -> Option<QueryId> {
         if self.queries() >= limits::QUERIES {
@@ -60,8 +65,7 @@ impl Engine {
         } else if !query.accounts.is_empty() {
             self.find_accounts(now, request, asker, query);
         } else if self.open(now, Asker::Find(request), query, Mode::Find).is_none() {
-            let why = format!("{} finds and browsers are open, which is the most", limits::QUERIES);
-            self.done(request, Err(Error::new(ErrorKind::TooManyRequests, why)));
+            self.done(request, Err(Error::new(ErrorKind::TooManyRequests, too_many_queries())));
         }
     }
 
