@@ -2,6 +2,8 @@
 
 mod seek;
 mod social;
+mod standing;
+mod vote;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
