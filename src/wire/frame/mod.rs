@@ -18,7 +18,8 @@ mod users;
 #[cfg(test)]
 pub(crate) use encoding::kind;
 pub(crate) use message::{
-    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
+    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request, Resume,
+    Resumed,
 };
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
