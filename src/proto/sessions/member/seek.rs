@@ -92,7 +92,21 @@ impl MemberSeat {
         seek.next_round = core.now + spread(core, pause);
     }
 
+    /// What brings it back, at whichever host has its seat.
+    pub(in super::super) fn resume(&self, version: u32) -> Resume {
+        Resume {
+            session: self.key,
+            incarnation: self.spec.incarnation,
+            version,
+            nonce: self.spec.nonce,
+            peer_incarnation: self.spec.peer_incarnation,
+            token: self.token.clone(),
+            have: self.view.revision(),
+        }
+    }
+
     pub(super) fn seek_link(&mut self, core: &mut Core, event: LinkEvent) -> Option<Left> {
+        let resume = matches!(event, LinkEvent::Open { .. }).then(|| self.resume(core.version));
         let Side::Seeking(seek) = &mut self.side else { return None };
         match event {
             LinkEvent::Open { link, peer, binding, remote, fallback, .. } => {
@@ -104,15 +118,7 @@ impl MemberSeat {
                 let frame = if seek.joins {
                     Frame::Join(Box::new(self.spec.frame(core.version, peer, &binding)))
                 } else {
-                    Frame::Resume(Box::new(Resume {
-                        session: self.key,
-                        incarnation: self.spec.incarnation,
-                        version: core.version,
-                        nonce: self.spec.nonce,
-                        peer_incarnation: self.spec.peer_incarnation,
-                        token: self.token.clone(),
-                        have: self.view.revision(),
-                    }))
+                    Frame::Resume(Box::new(resume?))
                 };
                 link.send(core.now, &mut core.actions, &frame);
                 for (other, _) in std::mem::take(&mut seek.dials) {
