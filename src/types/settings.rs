@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::attributes::{Attributes, Visibility};
 use super::error::Error;
 use super::id::SessionId;
+use super::migration::Migration;
 use super::role::Role;
 use super::schema::Schema;
 use super::text::{check_name, check_text};
@@ -376,6 +377,7 @@ pub struct HostRequest {
     /// Of a member's link and seat; `None`: the default.
     pub(crate) host_silence: Option<Duration>,
     pub(crate) grace: Option<Duration>,
+    pub(crate) migration: Migration,
 }
 
 impl HostRequest {
@@ -404,6 +406,7 @@ impl HostRequest {
             matchmaking: false,
             host_silence: None,
             grace: None,
+            migration: Migration::Disabled,
         }
     }
 
@@ -476,6 +479,13 @@ impl HostRequest {
     #[must_use]
     pub fn control_port(mut self, port: u16) -> Self {
         self.control_port = port;
+        self
+    }
+
+    /// What becomes of the session when this host is gone; it ends with it by default.
+    #[must_use]
+    pub fn migration(mut self, policy: Migration) -> Self {
+        self.migration = policy;
         self
     }
 

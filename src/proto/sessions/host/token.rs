@@ -16,25 +16,25 @@ pub(super) struct SeatToken {
 }
 
 impl SeatToken {
-    /// From what [`hashes`](Self::hashes) said: a successor has it so.
-    pub(super) fn restore([current, previous]: [Option<[u8; 32]>; 2]) -> Self {
-        Self { current, previous }
+    /// From what [`hashes`](Self::hashes) said: so a successor has it.
+    pub(super) fn restore(hashes: &[[u8; 32]]) -> Self {
+        Self { current: hashes.first().copied(), previous: hashes.get(1).copied() }
     }
 
-    /// All that a later host has to know.
-    pub(super) fn hashes(&self) -> [Option<[u8; 32]>; 2] {
-        [self.current, self.previous]
+    /// All that a later host has to know: the present one, and the one before it while that counts.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
+        self.current.into_iter().chain(self.previous)
     }
 
     /// A new attach: no earlier token counts.
     pub(super) fn issue(&mut self, hash: [u8; 32]) {
-        *self = Self::restore([Some(hash), None]);
+        *self = Self::restore(&[hash]);
     }
 
     /// The member showed one and is sent the next. What it showed it has, so nothing older is needed any more; the new one
     /// may be lost on its way.
     pub(super) fn renew(&mut self, shown: [u8; 32], next: [u8; 32]) {
-        *self = Self::restore([Some(next), Some(shown)]);
+        *self = Self::restore(&[next, shown]);
     }
 
     /// A frame came behind the answer with the current one: the member has it.
@@ -42,14 +42,9 @@ impl SeatToken {
         self.previous = None;
     }
 
-    /// Whether a token of this hash counts; in the same time whichever it is.
+    /// Whether a token of this hash counts; both are looked at, whichever it is.
     pub(super) fn admits(&self, hash: &[u8; 32]) -> bool {
-        let equal = |kept: Option<[u8; 32]>| {
-            let same = hash::equal(&kept.unwrap_or_default(), hash);
-            same & kept.is_some()
-        };
-        let [current, previous] = self.hashes().map(equal);
-        current | previous
+        self.hashes().fold(false, |found, kept| found | hash::equal(&kept, hash))
     }
 }
 
@@ -69,7 +64,7 @@ mod tests {
         assert!(token.admits(&first) && token.admits(&second));
         token.renew(first, third);
         assert!(token.admits(&first) && token.admits(&third) && !token.admits(&second));
-        assert_eq!(SeatToken::restore(token.hashes()), token);
+        assert_eq!(SeatToken::restore(&token.hashes().collect::<Vec<_>>()), token);
         // This one came, and the frame that would say so did not: it is shown instead.
         token.renew(third, fourth);
         assert!(token.admits(&third) && token.admits(&fourth) && !token.admits(&first));

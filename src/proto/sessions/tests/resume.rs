@@ -171,8 +171,12 @@ fn the_half_open_link_ends_in_the_same_step_and_its_frames_count_no_more() {
     net.nodes[a].sessions.handle_link(now, LinkEvent::Closed { link: old, why: Closed::Broken });
     assert!(net.take_events(a, host).is_empty(), "neither away nor back nor left");
     assert_eq!(net.view(a, host).members.len(), 3);
-    let said = say(&mut net, a, link, &Frame::Request { number: 9, body: crate::wire::frame::Request::Say(b"y".to_vec()) });
-    assert!(matches!(said[..], [Frame::Message { .. }, Frame::Done { .. }] | [Frame::Done { .. }, Frame::Message { .. }]));
+    let said =
+        say(&mut net, a, link, &Frame::Request { number: 9, body: crate::wire::frame::Request::Say(b"y".to_vec()) });
+    assert!(matches!(
+        said[..],
+        [Frame::Message { .. }, Frame::Done { .. }] | [Frame::Done { .. }, Frame::Message { .. }]
+    ));
     net.settle();
     assert_eq!(names(&net.take_events(c, third)), ["message"]);
 }
