@@ -160,7 +160,7 @@ fn accept(host: &Identity, members: u16) -> Result<Frame> {
     };
     Ok(Frame::Accept(Box::new(Accept {
         number: 1,
-        token: [7; 32],
+        token: [7; 32].into(),
         grant: Grant::sign(host, key, revision, account, 5),
         host: Some(Proof::sign(host, &[8; 32], host_key, key.id)),
         password_proof: None,

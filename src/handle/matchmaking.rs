@@ -73,7 +73,7 @@ impl Matchmaking {
         if !query.accounts.is_empty() {
             return Err(Error::invalid("matchmaking looks for sessions, not for accounts"));
         }
-        host.settings.check()?;
+        host.check()?;
         let SessionSettings { policy, closed, locked, .. } = host.settings;
         let unfit = [
             (policy != JoinPolicy::Public || !host.settings.is_listed(), "not public and listed"),

@@ -99,7 +99,7 @@ impl User {
     }
 
     fn host_as(&self, what: HostRequest) -> Pending<Session> {
-        let checked = what.settings.check().and_then(|()| check_password(what.password.as_ref()));
+        let checked = what.check().and_then(|()| check_password(what.password.as_ref()));
         if let Err(error) = checked.and_then(|()| self.check_seat_name(&what.local_name)) {
             return Pending::ready_with(Err(error));
         }

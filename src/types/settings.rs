@@ -1,6 +1,7 @@
 //! What a host decides about its session, and what it decides once, when it makes it.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::attributes::{Attributes, Visibility};
 use super::error::Error;
@@ -373,10 +374,20 @@ pub struct HostRequest {
     pub(crate) admission: bool,
     /// Made by matchmaking, and mobile until it is settled.
     pub(crate) matchmaking: bool,
+    /// Of a member's link and seat; `None`: the default.
+    pub(crate) host_silence: Option<Duration>,
+    pub(crate) grace: Option<Duration>,
     pub(crate) migration: Migration,
 }
 
 impl HostRequest {
+    /// The longest time for which a seat is held.
+    pub const MAX_GRACE: Duration = Duration::from_secs(3_600);
+    /// The shortest silence after which a link counts as lost.
+    pub const MIN_HOST_SILENCE: Duration = Duration::from_secs(1);
+    /// The longest.
+    pub const MAX_HOST_SILENCE: Duration = Duration::from_secs(30);
+
     /// A request with these settings.
     #[must_use]
     pub fn new(settings: SessionSettings) -> Self {
@@ -393,6 +404,8 @@ impl HostRequest {
             control_port: 0,
             admission: false,
             matchmaking: false,
+            host_silence: None,
+            grace: None,
             migration: Migration::Disabled,
         }
     }
@@ -482,6 +495,51 @@ impl HostRequest {
     pub fn admission(mut self, ask: bool) -> Self {
         self.admission = ask;
         self
+    }
+
+    /// How long the seat of a member whose link is lost is held for it, 0 to 1 h; 30 s by default. Until then it comes back
+    /// by itself to what it had, from whichever address; afterwards the seat is free and it is told [`Left::Expired`].
+    /// 0 holds nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lansession::{HostRequest, SessionSettings};
+    /// let ranked = HostRequest::new(SessionSettings::new("ranked")).grace(Duration::from_secs(300));
+    /// assert!(ranked.check().is_ok());
+    /// assert!(ranked.grace(Duration::from_secs(3_601)).check().is_err());
+    /// ```
+    ///
+    /// [`Left::Expired`]: crate::Left::Expired
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// The silence after which host and member take a link for lost, 1 to 30 s; 2.5 s by default. A longer one forgives a
+    /// host that stands still while it loads, and shows a pulled cable later.
+    #[must_use]
+    pub fn host_silence(mut self, silence: Duration) -> Self {
+        self.host_silence = Some(silence);
+        self
+    }
+
+    /// Checks the settings and both times.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming the first value out of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        self.settings.check()?;
+        if let Some(grace) = self.grace.filter(|grace| *grace > Self::MAX_GRACE) {
+            return Err(Error::invalid(format!("grace is {grace:?}, it must be at most 1 h")));
+        }
+        let range = Self::MIN_HOST_SILENCE..=Self::MAX_HOST_SILENCE;
+        match self.host_silence {
+            Some(silence) if !range.contains(&silence) => {
+                Err(Error::invalid(format!("host_silence is {silence:?}, it must be 1 to 30 s")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

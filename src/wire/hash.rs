@@ -45,6 +45,20 @@ pub(crate) fn party_id(leaders_nonce: &[u8; 16]) -> ReservationId {
     ReservationId::from_bytes(hash("lansession party", &[leaders_nonce]))
 }
 
+/// What a host keeps of a seat's token: it counts in this session, for this account and this process of it only.
+pub(crate) fn seat_token(session: SessionKey, account: AccountId, peer_incarnation: u64, token: &[u8; 32]) -> [u8; 32] {
+    hash(
+        "lansession seat token",
+        &[
+            session.id.as_bytes(),
+            session.founder.as_bytes(),
+            account.as_bytes(),
+            &peer_incarnation.to_be_bytes(),
+            token,
+        ],
+    )
+}
+
 /// The tag of a game id, at the start of every datagram.
 pub(crate) fn game_tag(game: &str) -> GameTag {
     GameTag(hash("lansession game", &[game.as_bytes()]))

@@ -9,8 +9,8 @@ use bincode::error::{DecodeError, EncodeError};
 use super::codec::{self, message, numbered};
 use crate::types::{
     AccountId, Attribute, Attributes, External, HostKey, InviteId, JoinPolicy, LinkState, Member, MemberStatus,
-    MemberTimeouts, MemberUpdate, PathKind, Phase, Profile, PublicKey, Reason, Revision, Role, SessionId, SessionKey,
-    SessionSettings, SessionSnapshot, Value, Visibility,
+    MemberTimeouts, MemberUpdate, PathKind, Phase, Profile, PublicKey, Reason, Revision, Role, Secret, SessionId,
+    SessionKey, SessionSettings, SessionSnapshot, Value, Visibility,
 };
 
 macro_rules! raw {
@@ -86,6 +86,18 @@ message! {
 message! {
     Role { name = codec::name::<{ Role::MAX_NAME }, _>, target, max }
 }
+impl Encode for Secret {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        (**self).encode(to)
+    }
+}
+
+impl<C> Decode<C> for Secret {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        <[u8; 32]>::decode(from).map(Self::from)
+    }
+}
+
 impl Encode for MemberTimeouts {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         let millis = |after: Duration| u32::try_from(after.as_millis()).unwrap_or(u32::MAX);

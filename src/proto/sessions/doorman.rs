@@ -2,7 +2,8 @@
 //!
 //! Keys are free and connects are cheap, so the cap never refuses a newcomer: it evicts, from the source with the most
 //! such connections, the one with the least progress, the oldest first. Silent connects, however many and from wherever,
-//! so cost a joiner nothing.
+//! so cost a joiner nothing. A source from which seats are held has as many places more: members that lost their host
+//! together come back together.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -40,9 +41,22 @@ pub(super) struct Doorman {
 }
 
 impl Doorman {
-    /// Lets a connection in; the one to close for it, if the door is crowded.
-    pub(super) fn admit(&mut self, now: Moment, tuning: &Tuning, link: LinkId, source: IpAddr) -> Option<LinkId> {
-        let evicted = if self.guests.len() >= PRE_SEAT { self.victim() } else { None };
+    /// Whether it may be that nobody comes in but for another.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.guests.len() >= PRE_SEAT
+    }
+
+    /// Lets a connection in; the one to close for it, if the door is crowded. `roster` says from where how many seats are
+    /// held; it is looked at only where the door [is crowded](Self::is_crowded).
+    pub(super) fn admit(
+        &mut self,
+        now: Moment,
+        tuning: &Tuning,
+        link: LinkId,
+        source: IpAddr,
+        roster: &BTreeMap<IpAddr, usize>,
+    ) -> Option<LinkId> {
+        let evicted = if self.is_crowded() { self.victim(source, roster) } else { None };
         if let Some(evicted) = evicted {
             self.guests.remove(&evicted);
         }
@@ -52,15 +66,25 @@ impl Doorman {
         evicted
     }
 
-    fn victim(&self) -> Option<LinkId> {
+    /// Whom the newcomer costs its place: nobody while its source has places of its own, or the others keep to theirs.
+    fn victim(&self, newcomer: IpAddr, roster: &BTreeMap<IpAddr, usize>) -> Option<LinkId> {
+        let own = |source: &IpAddr| roster.get(source).copied().unwrap_or_default();
         let mut per_source = BTreeMap::<IpAddr, usize>::new();
         for guest in self.guests.values() {
             *per_source.entry(guest.source).or_default() += 1;
         }
-        let count = |guest: &Guest| per_source.get(&guest.source).copied().unwrap_or_default();
+        if per_source.get(&newcomer).copied().unwrap_or_default() < own(&newcomer) {
+            return None;
+        }
+        let over: BTreeMap<_, _> =
+            per_source.into_iter().map(|(source, count)| (source, count.saturating_sub(own(&source)))).collect();
+        if over.values().sum::<usize>() < PRE_SEAT {
+            return None;
+        }
+        let over = |guest: &Guest| over.get(&guest.source).copied().unwrap_or_default();
         self.guests
             .iter()
-            .min_by_key(|(_, guest)| (usize::MAX - count(guest), guest.stage, guest.arrived))
+            .min_by_key(|(_, guest)| (usize::MAX - over(guest), guest.stage, guest.arrived))
             .map(|(&link, _)| link)
     }
 
@@ -106,34 +130,55 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
+    fn nobody() -> BTreeMap<IpAddr, usize> {
+        BTreeMap::new()
+    }
+
     #[test]
     fn a_crowd_loses_its_least_advanced_and_oldest_and_others_lose_nothing() {
         let (mut door, tuning, now) = (Doorman::default(), Tuning::default(), Moment::ZERO);
-        assert_eq!(door.admit(now, &tuning, LinkId(1), source(1)), None);
+        assert_eq!(door.admit(now, &tuning, LinkId(1), source(1), &nobody()), None);
         for link in 0..63 {
-            assert_eq!(door.admit(now, &tuning, LinkId(1_001 + link), source(2)), None);
+            assert_eq!(door.admit(now, &tuning, LinkId(1_001 + link), source(2), &nobody()), None);
         }
         door.reached(now, &tuning, LinkId(1_001), Stage::Hello);
-        assert_eq!(door.admit(now, &tuning, LinkId(3), source(3)), Some(LinkId(1_002)));
-        assert_eq!(door.admit(now, &tuning, LinkId(5), source(3)), Some(LinkId(1_003)));
+        assert_eq!(door.admit(now, &tuning, LinkId(3), source(3), &nobody()), Some(LinkId(1_002)));
+        assert_eq!(door.admit(now, &tuning, LinkId(5), source(3), &nobody()), Some(LinkId(1_003)));
         assert_eq!(door.len(), PRE_SEAT);
     }
 
     #[test]
     fn whoever_makes_progress_from_the_crowds_own_address_stays() {
         let (mut door, tuning, now) = (Doorman::default(), Tuning::default(), Moment::ZERO);
-        door.admit(now, &tuning, LinkId(1), source(1));
+        door.admit(now, &tuning, LinkId(1), source(1), &nobody());
         door.reached(now, &tuning, LinkId(1), Stage::Hello);
         for link in 1..1_000 {
-            assert_ne!(door.admit(now, &tuning, LinkId(link * 2 + 1), source(1)), Some(LinkId(1)));
+            assert_ne!(door.admit(now, &tuning, LinkId(link * 2 + 1), source(1), &nobody()), Some(LinkId(1)));
         }
+    }
+
+    /// Fails when `roster` is not looked at: the 65th of the roster then evicts the first.
+    #[test]
+    fn a_whole_roster_comes_back_from_one_address_and_strangers_there_gain_nothing_by_it() {
+        let (mut door, tuning, now) = (Doorman::default(), Tuning::default(), Moment::ZERO);
+        let roster = BTreeMap::from([(source(1), 100)]);
+        for link in 0..100 {
+            assert_eq!(door.admit(now, &tuning, LinkId(link * 2 + 1), source(1), &roster), None);
+        }
+        // Beyond it that source is one of all.
+        for link in 100..164 {
+            assert_eq!(door.admit(now, &tuning, LinkId(link * 2 + 1), source(1), &roster), None);
+        }
+        assert_eq!(door.admit(now, &tuning, LinkId(999), source(1), &roster), Some(LinkId(1)));
+        assert_eq!(door.admit(now, &tuning, LinkId(1_001), source(2), &roster), Some(LinkId(3)));
+        assert_eq!(door.len(), 164);
     }
 
     #[test]
     fn each_stage_has_its_own_time() {
         let (mut door, tuning) = (Doorman::default(), Tuning::default());
         let start = Moment::ZERO;
-        door.admit(start, &tuning, LinkId(1), source(1));
+        door.admit(start, &tuning, LinkId(1), source(1), &nobody());
         assert_eq!(door.next_deadline(), Some(start + tuning.first_byte));
         assert!(door.expired(start + tuning.first_byte - std::time::Duration::from_micros(1)).is_empty());
         assert_eq!(door.expired(start + tuning.first_byte), [LinkId(1)]);

@@ -322,7 +322,12 @@ impl Sessions {
             return;
         }
         let Core { doorman, tuning, now, .. } = &mut self.core;
-        let evicted = doorman.admit(*now, tuning, link, remote.ip());
+        let mut roster = BTreeMap::new();
+        if doorman.is_crowded() {
+            let sources = self.hosts.values().flat_map(HostAuthority::roster_sources);
+            sources.for_each(|source| *roster.entry(source).or_default() += 1);
+        }
+        let evicted = doorman.admit(*now, tuning, link, remote.ip(), &roster);
         self.core.owners.insert(link, Owner::Host(session));
         if let Some(evicted) = evicted {
             self.evict(evicted);

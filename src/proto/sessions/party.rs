@@ -64,7 +64,7 @@ impl Sessions {
                 let seat = self.core.seat_id();
                 self.core.owners.insert(seated.link.id, Owner::Member(seat));
                 let party = Party::of(&join, &seated);
-                let member = MemberSeat::new(self.core.now, seat, join.local_name, join.spec, *seated);
+                let member = MemberSeat::new(&self.core, seat, join.local_name, join.spec, *seated);
                 self.members.insert(seat, member);
                 match party {
                     Some(party) => self.attach_party(request, seat, party),

@@ -6,7 +6,8 @@ use bincode::error::{DecodeError, EncodeError};
 use std::net::SocketAddr;
 
 use super::message::{
-    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
+    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request, Resume,
+    Resumed,
 };
 use super::social::{invite_bytes, invite_ids};
 use super::succession::{Takeover, lineage};
@@ -40,6 +41,8 @@ message! {
     }
 }
 message! { Accept { number, token, grant, host, password_proof, host_silence, grace, snapshot } }
+message! { Resume { session, incarnation, version, nonce, peer_incarnation, token, have } }
+message! { Resumed { token, host, revision, snapshot } }
 message! { Grant { session, founder, revision, account, peer_incarnation, signature } }
 message! { Proof { account, signature } }
 message! { Cause { account, number } }
@@ -152,6 +155,7 @@ pub(crate) mod kind {
     pub(crate) const REJECT_INVITE: u8 = 8;
     pub(crate) const MERGE_ASK: u8 = 9;
     pub(crate) const STAY: u8 = 10;
+    pub(crate) const RESUME: u8 = 11;
     pub(crate) const STAND: u8 = 12;
     pub(crate) const ORDER_ACK: u8 = 13;
     pub(crate) const LINEAGE_ASK: u8 = 14;
@@ -167,6 +171,7 @@ pub(crate) mod kind {
     pub(crate) const INVITE_STATE: u8 = 25;
     pub(crate) const MERGE_ANSWER: u8 = 26;
     pub(crate) const MOVE: u8 = 27;
+    pub(crate) const RESUMED: u8 = 28;
     pub(crate) const SUCCESSION: u8 = 29;
     pub(crate) const KEEP: u8 = 30;
     pub(crate) const GAME_STATE: u8 = 31;
@@ -250,6 +255,8 @@ impl Frame {
             }
             Self::MergeAsk(ask) => (kind::MERGE_ASK, codec::encode(ask)),
             Self::Stay => (kind::STAY, Vec::new()),
+            Self::Resume(resume) => (kind::RESUME, codec::encode(resume)),
+            Self::Resumed(resumed) => (kind::RESUMED, codec::encode(resumed)),
             Self::MergeAnswer(answer) => (kind::MERGE_ANSWER, codec::encode(answer)),
             Self::Move(to) => (kind::MOVE, codec::encode(to)),
             Self::Accept(accept) => (kind::ACCEPT, codec::encode(accept)),
@@ -315,6 +322,8 @@ impl Frame {
             }
             kind::MERGE_ASK => Self::MergeAsk(read(payload)?),
             kind::STAY => empty(payload, Self::Stay)?,
+            kind::RESUME => Self::Resume(read(payload)?),
+            kind::RESUMED => Self::Resumed(read(payload)?),
             kind::MERGE_ANSWER => Self::MergeAnswer(read(payload)?),
             kind::MOVE => Self::Move(read(payload)?),
             kind::ACCEPT => Self::Accept(read(payload)?),

@@ -2,7 +2,7 @@
 
 use crate::types::{
     AccountId, AccountRow, Attributes, External, GameState, HostKey, InviteId, InviteRequest, InviteState, Left,
-    MemberStatus, MemberUpdate, Refusal, Reservation, ReservationChange, ReservationId, Revision, SessionId,
+    MemberStatus, MemberUpdate, Refusal, Reservation, ReservationChange, ReservationId, Revision, Secret, SessionId,
     SessionKey, SessionSnapshot,
 };
 
@@ -41,6 +41,10 @@ pub(crate) enum Frame {
     MergeAsk(Box<MergeAsk>),
     /// J 10: this member does not move any more.
     Stay,
+    /// J 11, before a seat: its link was lost, here is the token of its seat.
+    Resume(Box<Resume>),
+    /// H 28: the seat is this link's now; the deltas that were missed follow, or the snapshot is in it.
+    Resumed(Box<Resumed>),
     /// J 12: what this machine is to the succession.
     Stand(Box<Stand>),
     /// J 13: the latest order has come.
@@ -197,7 +201,7 @@ pub(crate) struct Companion {
 pub(crate) struct Accept {
     pub(crate) number: u16,
     /// For coming back to this seat.
-    pub(crate) token: [u8; 32],
+    pub(crate) token: Secret,
     pub(crate) grant: Grant,
     /// The host's account, proven over this channel; `None` for a dedicated host.
     pub(crate) host: Option<Proof>,
@@ -208,6 +212,36 @@ pub(crate) struct Accept {
     /// Milliseconds for which a lost link's seat is held.
     pub(crate) grace: u32,
     pub(crate) snapshot: SessionSnapshot,
+}
+
+/// The request for one's own seat over a new link.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Resume {
+    pub(crate) session: SessionKey,
+    /// The host's incarnation as in the Join; 0 where it is not known.
+    pub(crate) incarnation: u64,
+    /// The member's game version.
+    pub(crate) version: u32,
+    /// Those of the Join that took the seat.
+    pub(crate) nonce: [u8; 16],
+    pub(crate) peer_incarnation: u64,
+    /// The one that came last, in Accept or Resumed.
+    pub(crate) token: Secret,
+    /// The state that the member has.
+    pub(crate) have: Revision,
+}
+
+/// The seat again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Resumed {
+    /// For the next time.
+    pub(crate) token: Secret,
+    /// The host's account, proven over this channel; `None` for a dedicated host.
+    pub(crate) host: Option<Proof>,
+    /// The state now.
+    pub(crate) revision: Revision,
+    /// The state itself, where the deltas up to it do not follow.
+    pub(crate) snapshot: Option<SessionSnapshot>,
 }
 
 /// The host's signed word that this account has this seat.

@@ -23,7 +23,8 @@ pub(crate) use keeper::{Keeper, KeptSeat};
 #[cfg(test)]
 pub(crate) use keeper::{MAX_BANS, MAX_LEAVERS};
 pub(crate) use message::{
-    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
+    Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request, Resume,
+    Resumed,
 };
 pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};

@@ -131,7 +131,7 @@ fn bare_join() -> Join {
 fn accept() -> Accept {
     Accept {
         number: 1,
-        token: [7; 32],
+        token: [7; 32].into(),
         grant: Grant::sign(&identity(1), key(), revision(70_000), account(11), 5),
         host: Some(Proof::sign(&identity(10), &[8; 32], host_key(), key().id)),
         password_proof: Some([9; 32]),
@@ -139,6 +139,23 @@ fn accept() -> Accept {
         grace: 30_000,
         snapshot: snapshot(),
     }
+}
+
+fn resume() -> Resume {
+    Resume {
+        session: key(),
+        incarnation: 1_700_000_000_000,
+        version: 1,
+        nonce: [4; 16],
+        peer_incarnation: 5,
+        token: [7; 32].into(),
+        have: revision(69_999),
+    }
+}
+
+fn resumed() -> Resumed {
+    let host = Some(Proof::sign(&identity(10), &[8; 32], host_key(), key().id));
+    Resumed { token: [14; 32].into(), host, revision: revision(70_000), snapshot: None }
 }
 
 fn delta() -> Delta {
@@ -458,6 +475,9 @@ fn first() -> Vec<(&'static str, Frame)> {
         ("invite-state", Frame::InviteState { invite: id, account: account(12), state: InviteState::Rejected }),
         ("merge-ask", Frame::MergeAsk(Box::new(merge_ask()))),
         ("stay", Frame::Stay),
+        ("resume", Frame::Resume(Box::new(resume()))),
+        ("resumed", Frame::Resumed(Box::new(resumed()))),
+        ("resumed-snapshot", Frame::Resumed(Box::new(Resumed { snapshot: Some(snapshot()), ..resumed() }))),
         ("merge-busy", Frame::MergeAnswer(MergeAnswer::Busy)),
         ("merge-granted", Frame::MergeAnswer(MergeAnswer::Granted(2))),
         ("move", Frame::Move(Box::new(there()))),
@@ -497,6 +517,20 @@ fn golden_bytes_both_ways() {
         let (length, kind, more) = header(*bytes.first_chunk().unwrap());
         assert_eq!((length, more), (bytes.len() - HEADER, false), "{name}");
         assert_eq!(Frame::decode(kind, &bytes[HEADER..]), Ok(Some(frame)), "{name}");
+    }
+}
+
+#[test]
+fn no_debug_text_of_a_frame_shows_its_token() {
+    let token = [0xa5; 32];
+    let frames = [
+        Frame::Accept(Box::new(Accept { token: token.into(), ..accept() })),
+        Frame::Resume(Box::new(Resume { token: token.into(), ..resume() })),
+        Frame::Resumed(Box::new(Resumed { token: token.into(), ..resumed() })),
+    ];
+    for frame in frames {
+        let text = format!("{frame:?}");
+        assert!(text.contains("token: ***") && !text.contains("165, 165"), "{text}");
     }
 }
 

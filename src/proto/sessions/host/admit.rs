@@ -17,7 +17,7 @@ use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict,
+    AccountId, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, Secret, SessionEvent, SessionId, Verdict,
     Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
@@ -123,7 +123,12 @@ impl HostAuthority {
             Ok(None | Some(Frame::Heartbeat)) => {}
             Ok(Some(Frame::Join(join))) if guest.waiting.is_none() => {
                 core.doorman.reached(core.now, &core.tuning, id, Stage::Joining);
+                self.expire_away(core);
                 self.judge_and_answer(core, id, join);
+            }
+            Ok(Some(Frame::Resume(resume))) if guest.waiting.is_none() => {
+                self.expire_away(core);
+                self.resume(core, id, &resume);
             }
             Ok(Some(Frame::RejectInvite { invite })) if guest.waiting.is_none() => {
                 let account = guest.account();
@@ -190,8 +195,8 @@ impl HostAuthority {
             let again = seat.nonce == join.nonce || seat.link.is_none();
             return if again { Judgement::Back } else { Judgement::Challenge };
         }
-        if let Some((_, why)) = self.gone.iter().find(|(nonce, _)| *nonce == join.nonce) {
-            return Judgement::Ended(why.clone());
+        if let Some(why) = self.ended(&join.nonce) {
+            return Judgement::Ended(why);
         }
         match self.newcomer_refusal(core, guest, join) {
             Some(Refusal::NotFriend) if guest.round.is_none() => return Judgement::Vouch,
@@ -431,11 +436,12 @@ impl HostAuthority {
 
     fn send_accept(&mut self, core: &mut Core, account: AccountId) {
         let snapshot = self.doc.visible_to(Visibility::Members);
-        let token = core.random();
+        let token = Secret::from(core.random());
         let (Some(seat), Some(member)) = (self.seats.get_mut(&account), snapshot.member(account)) else { return };
+        seat.token.issue(hash::seat_token(self.key, account, seat.peer_incarnation, &token));
         let Some(link) = &mut seat.link else { return };
         let (number, host) = (member.number, self.key.founder);
-        let proof = |key: &crate::types::Secret| hash::password_proof(key, "host", &link.binding, account, host);
+        let proof = |key: &Secret| hash::password_proof(key, "host", &link.binding, account, host);
         let grant = Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
         let accept = Accept {
             number,
@@ -444,8 +450,8 @@ impl HostAuthority {
             host: snapshot.host.map(|_| Proof::sign(&self.user.identity, &link.binding, host, self.key.id)),
             // Nothing to guess the password by for one that came without it.
             password_proof: self.password_key.as_ref().filter(|_| seat.proved).map(proof),
-            host_silence: millis(core.tuning.host_silence),
-            grace: millis(core.tuning.grace),
+            host_silence: millis(self.silence),
+            grace: millis(self.grace),
             snapshot,
         };
         link.send(core.now, &mut core.actions, &Frame::Accept(Box::new(accept)));

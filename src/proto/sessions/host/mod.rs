@@ -10,15 +10,18 @@ mod merge;
 mod party;
 mod requests;
 mod reservations;
+mod resume;
 mod roles;
 mod seat;
 mod seated;
 mod states;
+mod token;
 mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
@@ -75,6 +78,9 @@ pub(super) struct HostAuthority {
     password_key: Option<Secret>,
     /// Ask the game about each joiner.
     admission: bool,
+    /// Silence after which a member's link counts as lost, and how long its seat is held then.
+    silence: Duration,
+    grace: Duration,
     doc: Document,
     settings: SessionSettings,
     /// The revision of the last commit of settings: what `update_if` compares with.
@@ -110,7 +116,7 @@ impl HostAuthority {
         what: HostRequest,
         incarnation: u64,
     ) -> Result<Self, Error> {
-        what.settings.check()?;
+        what.check()?;
         let host = if what.show_account { user.identity.clone() } else { Identity::from_seed(core.random())? };
         let host_key = HostKey::from(host.public());
         let salt = u64::from_be_bytes(core.random());
@@ -136,6 +142,8 @@ impl HostAuthority {
             account_shown: what.show_account,
             password_key: None,
             admission: what.admission,
+            silence: what.host_silence.unwrap_or(core.tuning.host_silence),
+            grace: what.grace.unwrap_or(core.tuning.grace),
             doc: Document::new(state),
             settings: SessionSettings { problem: None, ..what.settings },
             settings_revision: first,
@@ -360,7 +368,7 @@ impl HostAuthority {
     pub(super) fn poll_timeout(&mut self, core: &Core) -> Option<Moment> {
         if self.wake.is_none() {
             let guests = self.guests.values().filter_map(Guest::deadline);
-            let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
+            let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning, self.silence));
             let promises =
                 [self.deadlines.next(), self.invites.deadline(), self.merge.deadline()].into_iter().flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
@@ -369,7 +377,7 @@ impl HostAuthority {
     }
 
     /// This process slept: nobody else is to blame for the time that passed.
-    pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
+    pub(super) fn excuse(&mut self, now: Moment, by: Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
     }
@@ -381,6 +389,11 @@ impl HostAuthority {
         }
         let addresses = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
         super::publication::row(self.doc.state(), self.user.identity.account(), self.incarnation, addresses)
+    }
+
+    /// Where its members were reached last, each as often as there are seats.
+    pub(super) fn roster_sources(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.seats.values().filter_map(|seat| seat.source)
     }
 
     pub(super) fn state(&self) -> &SessionSnapshot {

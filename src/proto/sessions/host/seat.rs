@@ -1,9 +1,11 @@
 //! A member's seat as the host holds it: its link, its queue, its requests.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::super::core::Core;
+use super::token::SeatToken;
 use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, Link};
@@ -21,6 +23,10 @@ pub(super) struct Seat {
     /// Same account and same nonce = the same seat again.
     pub(super) nonce: [u8; 16],
     pub(super) peer_incarnation: u64,
+    /// What brings its member back over another link.
+    pub(super) token: SeatToken,
+    /// Where its latest link came from.
+    pub(super) source: Option<IpAddr>,
     /// Until its holder's first word the seat is free again at once when the link closes.
     pub(super) confirmed: bool,
     /// Whether it proved the password, where there is one; an invite may stand for it.
@@ -48,6 +54,7 @@ impl Seat {
     pub(super) fn new(now: Moment, session: SessionId, link: Link, nonce: [u8; 16], peer_incarnation: u64) -> Self {
         Self {
             game_key: hash::bound(&link.binding, "game", session),
+            source: Some(link.remote.ip()),
             link: Some(link),
             peer_incarnation,
             ..Self::without_link(now, nonce)
@@ -60,6 +67,8 @@ impl Seat {
             receiving: false,
             nonce,
             peer_incarnation: 0,
+            token: SeatToken::default(),
+            source: None,
             confirmed: false,
             game_key: [0; 32],
             proved: false,
@@ -96,6 +105,7 @@ impl Seat {
         self.accepted = now;
         self.away_until = None;
         self.leader = None;
+        self.source = Some(link.remote.ip());
         self.link.replace(link)
     }
 
@@ -157,10 +167,10 @@ impl Seat {
         self.collapsed
     }
 
-    pub(super) fn deadline(&self, tuning: &Tuning) -> Option<Moment> {
+    pub(super) fn deadline(&self, tuning: &Tuning, silence: Duration) -> Option<Moment> {
         let Some(link) = &self.link else { return self.away_until };
         let confirm = (!self.confirmed).then(|| self.accepted + tuning.confirm);
-        let mut next = link.heartbeat_at(tuning.heartbeat).min(link.silent_at(tuning.host_silence));
+        let mut next = link.heartbeat_at(tuning.heartbeat).min(link.silent_at(silence));
         for at in [link.stalled_at(tuning.stalled_reader), confirm, self.resync_at(tuning)].into_iter().flatten() {
             next = next.min(at);
         }

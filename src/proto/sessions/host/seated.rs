@@ -23,6 +23,7 @@ impl HostAuthority {
             return;
         };
         let first = !std::mem::replace(&mut seat.confirmed, true);
+        seat.token.heard();
         if first {
             self.invites_used(core, account);
         }
@@ -204,16 +205,13 @@ impl HostAuthority {
         if seat.is_collapsed() {
             return;
         }
-        let now = self.doc.revision();
-        let logged = self.log.front().is_some_and(|(first, _)| *first <= have.number.saturating_add(1));
-        if have.term == now.term && have.number <= now.number && (logged || have == now) {
-            for (_, message) in self.log.iter().filter(|(number, _)| *number > have.number) {
-                seat.deliver(core, message);
-            }
-        } else {
+        let messages = self.missed_since(have).unwrap_or_else(|| {
             let snapshot = self.doc.visible_to(Visibility::Members);
             // Within the queue's cap: a reader that sips and asks for everything again would grow it without end.
-            seat.deliver(core, &encode(&Frame::Snapshot(Box::new(snapshot))));
+            vec![encode(&Frame::Snapshot(Box::new(snapshot)))]
+        });
+        if let Some(seat) = self.seats.get_mut(&account) {
+            messages.iter().for_each(|message| seat.deliver(core, message));
         }
     }
 
@@ -253,7 +251,7 @@ impl HostAuthority {
             self.free(core, account, Left::Left, Reply::Nobody);
             return;
         }
-        seat.away_until = Some(core.now + core.tuning.grace);
+        seat.away_until = Some(core.now + self.grace);
         self.tell_keys(core);
         self.commit(core, &[Change::MemberAway(account)], None, Reply::Nobody);
         self.pass_challenge(core, account);
@@ -321,7 +319,7 @@ impl HostAuthority {
     }
 
     pub(super) fn time_out_seats(&mut self, core: &mut Core) {
-        let due = |seat: &super::Seat| seat.deadline(&core.tuning).is_some_and(|at| at <= core.now);
+        let due = |seat: &super::Seat| seat.deadline(&core.tuning, self.silence).is_some_and(|at| at <= core.now);
         let due: Vec<_> = self.seats.iter().filter(|(_, seat)| due(seat)).map(|(&account, _)| account).collect();
         for account in due {
             self.time_out_seat(core, account);
@@ -329,7 +327,7 @@ impl HostAuthority {
     }
 
     fn time_out_seat(&mut self, core: &mut Core, account: AccountId) {
-        let (now, tuning) = (core.now, core.tuning.clone());
+        let (now, tuning, silence) = (core.now, core.tuning.clone(), self.silence);
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let Some(link) = &mut seat.link else {
             if seat.away_until.is_some_and(|at| at <= now) {
@@ -339,7 +337,7 @@ impl HostAuthority {
         };
         let unconfirmed = !seat.confirmed && seat.accepted + tuning.confirm <= now;
         let stalled = link.stalled_at(tuning.stalled_reader).is_some_and(|at| at <= now);
-        if unconfirmed || stalled || link.silent_at(tuning.host_silence) <= now {
+        if unconfirmed || stalled || link.silent_at(silence) <= now {
             self.give_up_link(core, account);
             return;
         }

@@ -22,7 +22,7 @@ use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened}
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, AccountRow, Error, ErrorKind, Left, Reason, Refusal, Revision, SessionEvent, SessionKey,
+    AccountId, AccountRow, Error, ErrorKind, Left, Reason, Refusal, Revision, Secret, SessionEvent, SessionKey,
     SessionSettings, SessionSnapshot,
 };
 use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
@@ -52,6 +52,10 @@ pub(super) struct MemberSeat {
     pub(super) local_name: String,
     pub(super) key: SessionKey,
     spec: JoinSpec,
+    /// For coming back to this seat over another link.
+    token: Secret,
+    /// Until then its host may not have heard from it, so a lost link may have freed the seat.
+    unsure: Option<Moment>,
     /// The one it was reached at last first.
     addresses: Vec<SocketAddr>,
     silence: Duration,
@@ -69,19 +73,23 @@ pub(super) struct MemberSeat {
 
 impl MemberSeat {
     /// Takes the seat that a join brought. Its user sees nothing of it before [`open`](Self::open).
-    pub(super) fn new(now: Moment, seat: SeatId, local_name: String, mut spec: JoinSpec, seated: Seated) -> Self {
+    pub(super) fn new(core: &Core, seat: SeatId, local_name: String, mut spec: JoinSpec, seated: Seated) -> Self {
+        let (now, tuning) = (core.now, &core.tuning);
         let Seated { link, accept, addresses, .. } = seated;
         spec.key = Some(accept.snapshot.key);
         spec.host_key = Some(accept.snapshot.host_key);
         // They have theirs now: who comes back to its seat brings nobody.
         spec.party.clear();
+        let silence = Duration::from_millis(accept.host_silence.clamp(*SILENCE.start(), *SILENCE.end()).into());
         Self {
             seat,
             local_name,
             key: accept.snapshot.key,
             spec,
+            token: accept.token,
+            unsure: Some(now + tuning.confirm + silence),
             addresses,
-            silence: Duration::from_millis(accept.host_silence.clamp(*SILENCE.start(), *SILENCE.end()).into()),
+            silence,
             grace: Duration::from_millis(accept.grace.clamp(*GRACE.start(), *GRACE.end()).into()),
             view: Document::new(accept.snapshot),
             side: Side::Linked(link),
@@ -317,11 +325,14 @@ impl MemberSeat {
 
     #[must_use]
     pub(super) fn handle_timeout(&mut self, core: &mut Core) -> Option<Left> {
+        if self.is_seeking() {
+            return self.seek_timeout(core);
+        }
         let late: Vec<_> = self.open.iter().filter(|(_, o)| o.deadline <= core.now).map(|(&n, _)| n).collect();
         for number in late {
             self.settle(core, number, Err(Error::new(ErrorKind::TimedOut, "the host gave no answer in time")));
         }
-        let Side::Linked(link) = &mut self.side else { return self.seek_timeout(core) };
+        let Side::Linked(link) = &mut self.side else { return None };
         let stalled = link.stalled_at(core.tuning.stalled_reader).is_some_and(|at| at <= core.now);
         if stalled || link.silent_at(self.silence) <= core.now {
             core.close(link.id, false);
@@ -339,15 +350,15 @@ impl MemberSeat {
     }
 
     pub(super) fn poll_timeout(&self, core: &Core) -> Option<Moment> {
-        let side = match &self.side {
-            Side::Linked(link) => {
-                let next = link.heartbeat_at(core.tuning.heartbeat).min(link.silent_at(self.silence));
-                let stalled = link.stalled_at(core.tuning.stalled_reader);
-                [Some(next), self.resync, stalled].into_iter().flatten().min()
-            }
-            Side::Seeking(seek) => Some(seek.deadline()),
+        let link = match &self.side {
+            Side::Linked(link) => link,
+            // Requests wait for the link, which their host has not lost for them to fail.
+            Side::Seeking(seek) => return Some(seek.deadline()),
         };
-        self.open.values().map(|open| open.deadline).chain(side).min()
+        let next = link.heartbeat_at(core.tuning.heartbeat).min(link.silent_at(self.silence));
+        let stalled = link.stalled_at(core.tuning.stalled_reader);
+        let link = [Some(next), self.resync, stalled].into_iter().flatten();
+        self.open.values().map(|open| open.deadline).chain(link).min()
     }
 
     /// This process slept: the host is not to blame for the silence.
@@ -366,7 +377,9 @@ impl MemberSeat {
         }
         self.tell(core, vec![SessionEvent::Reconnecting], None);
         core.events.push_back(SessionsEvent::HostSuspect { key: self.key });
-        self.side = Side::Seeking(Seek::new(core.now, core.now + self.grace + core.tuning.give_up));
+        // A session that moves has freed the seat of a member that was told to go and may not have heard it.
+        let anew = self.view.state().mobile || self.unsure.is_some_and(|until| core.now <= until);
+        self.side = Side::Seeking(Seek::new(core.now, core.now + self.grace + core.tuning.give_up, anew));
         self.seek_round(core);
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -17,8 +18,8 @@ use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, Output};
 use crate::proto::limits;
 use crate::proto::links::Link;
-use crate::types::{Left, Reason, Refusal, SessionEvent};
-use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
+use crate::types::{HostKey, Left, Reason, Refusal, Revision, SessionEvent, SessionSettings};
+use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Resume, Resumed};
 
 /// A dial without an answer is replaced by the next round once it is so old: the host may have come back meanwhile.
 const OLD_DIAL: Duration = Duration::from_secs(1);
@@ -29,13 +30,17 @@ pub(super) struct Seek {
     next_round: Moment,
     rounds: u32,
     dials: BTreeMap<LinkId, (SocketAddr, Moment)>,
-    /// The link that said Join, and until when it is waited for.
+    /// The link that said Resume or Join, and until when it is waited for.
     joined: Option<(Link, Moment)>,
+    /// Where its seat is not there any more it may ask for one as a newcomer, once.
+    anew: bool,
+    /// It does so.
+    joins: bool,
 }
 
 impl Seek {
-    pub(super) fn new(now: Moment, give_up: Moment) -> Self {
-        Self { give_up, next_round: now, rounds: 0, dials: BTreeMap::new(), joined: None }
+    pub(super) fn new(now: Moment, give_up: Moment, anew: bool) -> Self {
+        Self { give_up, next_round: now, rounds: 0, dials: BTreeMap::new(), joined: None, anew, joins: false }
     }
 
     pub(super) fn deadline(&self) -> Moment {
@@ -87,7 +92,21 @@ impl MemberSeat {
         seek.next_round = core.now + spread(core, pause);
     }
 
+    /// What brings it back, at whichever host has its seat.
+    pub(in super::super) fn resume(&self, version: u32) -> Resume {
+        Resume {
+            session: self.key,
+            incarnation: self.spec.incarnation,
+            version,
+            nonce: self.spec.nonce,
+            peer_incarnation: self.spec.peer_incarnation,
+            token: self.token.clone(),
+            have: self.view.revision(),
+        }
+    }
+
     pub(super) fn seek_link(&mut self, core: &mut Core, event: LinkEvent) -> Option<Left> {
+        let resume = matches!(event, LinkEvent::Open { .. }).then(|| self.resume(core.version));
         let Side::Seeking(seek) = &mut self.side else { return None };
         match event {
             LinkEvent::Open { link, peer, binding, remote, fallback, .. } => {
@@ -96,8 +115,12 @@ impl MemberSeat {
                     return None;
                 }
                 let mut link = Link::new(core.now, link, peer, binding, remote);
-                let join = self.spec.frame(core.version, peer, &binding);
-                link.send(core.now, &mut core.actions, &Frame::Join(Box::new(join)));
+                let frame = if seek.joins {
+                    Frame::Join(Box::new(self.spec.frame(core.version, peer, &binding)))
+                } else {
+                    Frame::Resume(Box::new(resume?))
+                };
+                link.send(core.now, &mut core.actions, &frame);
                 for (other, _) in std::mem::take(&mut seek.dials) {
                     core.close(other, false);
                 }
@@ -130,6 +153,7 @@ impl MemberSeat {
 
     fn seek_heard(&mut self, core: &mut Core, frame: Frame) -> Option<Left> {
         match frame {
+            Frame::Resumed(resumed) => self.resumed(core, *resumed),
             Frame::Accept(accept) => self.back(core, *accept),
             Frame::End { why } => Some(why),
             Frame::Refuse { refusal, .. } => self.seek_refused(core, refusal),
@@ -141,7 +165,7 @@ impl MemberSeat {
     /// A refusal is the host's last word: nothing dials again after it, except where the host asks for that.
     fn seek_refused(&mut self, core: &mut Core, refusal: Refusal) -> Option<Left> {
         match refusal {
-            Refusal::NotFound => Some(self.host_dead(core)),
+            Refusal::NotFound => self.seat_gone(core),
             Refusal::Banned => Some(Left::Banned(Reason::default())),
             // Another process of this account has the seat.
             Refusal::AlreadyMember => Some(Left::Superseded),
@@ -157,21 +181,88 @@ impl MemberSeat {
         }
     }
 
+    /// There is no such session or no such seat. One that was never confirmed is free at once when its link closes, and its
+    /// member cannot know: it joins anew.
+    fn seat_gone(&mut self, core: &mut Core) -> Option<Left> {
+        let Side::Seeking(seek) = &mut self.side else { return None };
+        if !std::mem::take(&mut seek.anew) {
+            return Some(self.host_dead(core));
+        }
+        seek.joins = true;
+        if let Some((link, _)) = seek.joined.take() {
+            core.close(link.id, false);
+        }
+        self.seek_round(core);
+        None
+    }
+
     fn host_dead(&self, core: &mut Core) -> Left {
         core.events.push_back(SessionsEvent::HostDead { key: self.key });
         Left::HostLost
     }
 
+    fn resumed(&mut self, core: &mut Core, resumed: Resumed) -> Option<Left> {
+        let Side::Seeking(seek) = &mut self.side else { return None };
+        let (link, _) = seek.joined.take()?;
+        if !self.is_ours(&resumed, &link) {
+            return Some(turn_away(core, link));
+        }
+        let Resumed { token, revision, snapshot, .. } = resumed;
+        self.token = token;
+        self.unsure = None;
+        self.linked(core, link);
+        match snapshot {
+            Some(snapshot) => self.snapshot(core, snapshot, Some(SessionEvent::Reconnected)),
+            // What was missed follows, each revision with its events.
+            None => {
+                self.tell(core, vec![SessionEvent::Reconnected], Some(Arc::new(self.view.state().clone())));
+                let have = self.view.revision();
+                if revision.term != have.term || revision < have {
+                    // No delta leads there.
+                    self.ask_resync(core, Revision { number: 0, ..have });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether this comes from the host of this seat: as for an Accept, its account is proven over this very channel. The
+    /// password is not: the dial takes the key that has proven it, and no other.
+    fn is_ours(&self, resumed: &Resumed, link: &Link) -> bool {
+        let host_key = HostKey::from(link.peer);
+        let state = resumed.snapshot.as_ref().unwrap_or(self.view.state());
+        let whole = resumed.snapshot.as_ref().is_none_or(|snapshot| {
+            let bounded = snapshot.members.len() <= usize::from(SessionSettings::MAX_MEMBERS);
+            bounded && snapshot.revision == resumed.revision && snapshot.member(self.account()).is_some()
+        });
+        let hosted = match (&resumed.host, state.host) {
+            (None, None) => true,
+            (Some(proof), Some(account)) => {
+                proof.account == account && proof.verify(&link.binding, host_key, self.key.id)
+            }
+            _ => false,
+        };
+        whole && hosted && state.key == self.key && state.host_key == host_key
+    }
+
     fn back(&mut self, core: &mut Core, accept: Accept) -> Option<Left> {
         let Side::Seeking(seek) = &mut self.side else { return None };
-        let (mut link, _) = seek.joined.take()?;
+        let (link, _) = seek.joined.take()?;
         if !self.spec.accepts(&accept, link.peer, &link.binding) {
-            link.send(core.now, &mut core.actions, &Frame::Leave);
-            core.close(link.id, true);
-            return Some(Left::HostLost);
+            return Some(turn_away(core, link));
         }
+        self.token = accept.token;
+        self.unsure = Some(core.now + core.tuning.confirm + self.silence);
+        self.linked(core, link);
+        self.snapshot(core, accept.snapshot, Some(SessionEvent::Reconnected));
+        None
+    }
+
+    /// The link stands: first a word that confirms it, then what was asked and not answered.
+    fn linked(&mut self, core: &mut Core, mut link: Link) {
         link.send(core.now, &mut core.actions, &Frame::Ack);
-        for (&number, open) in &self.open {
+        for (&number, open) in &mut self.open {
+            open.deadline = core.now + core.tuning.request;
             let body = open.body.clone();
             link.send(core.now, &mut core.actions, &Frame::Request { number, body });
         }
@@ -186,8 +277,6 @@ impl MemberSeat {
         }
         self.side = Side::Linked(link);
         self.tell_key(core);
-        self.snapshot(core, accept.snapshot, Some(SessionEvent::Reconnected));
-        None
     }
 
     pub(super) fn seek_timeout(&mut self, core: &mut Core) -> Option<Left> {
@@ -227,6 +316,13 @@ impl MemberSeat {
     pub(in super::super) fn is_seeking(&self) -> bool {
         matches!(self.side, Side::Seeking(_))
     }
+}
+
+/// Who answers so is not the host.
+fn turn_away(core: &mut Core, mut link: Link) -> Left {
+    link.send(core.now, &mut core.actions, &Frame::Leave);
+    core.close(link.id, true);
+    Left::HostLost
 }
 
 /// The pause, a fifth more or less: members that lost one host together need not dial it together.

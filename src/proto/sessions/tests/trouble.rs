@@ -275,7 +275,7 @@ fn garbage_costs_its_sender_the_link() {
     net.nodes[a].sessions.handle_link(now, event);
     net.settle();
     assert_eq!(names(&net.take_events(a, host)), ["away", "back"]);
-    assert_eq!(names(&net.take_events(b, seat)), ["reconnecting", "reconnected"]);
+    assert_eq!(names(&net.take_events(b, seat)), ["reconnecting", "reconnected", "away", "back"]);
 }
 
 #[test]
