@@ -185,6 +185,7 @@ impl MemberSeat {
             }
         }
         self.side = Side::Linked(link);
+        self.say_stand(core);
         self.tell_key(core);
         self.snapshot(core, accept.snapshot, Some(SessionEvent::Reconnected));
         None
