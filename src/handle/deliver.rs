@@ -289,6 +289,11 @@ impl Inner {
                     cell.lock().bans = bans;
                 }
             }
+            Staged::Output(Output::SeatSuccession { seat, what }) => {
+                if let Some(cell) = self.seats.get(&seat) {
+                    cell.lock().succession = what;
+                }
+            }
             Staged::Output(Output::Browser { browser, list, events }) => {
                 let Some(listing) = self.browsers.get_mut(&browser) else { return };
                 listing.list = list;

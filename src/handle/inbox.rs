@@ -78,10 +78,11 @@ struct SeatFold {
     missed: u64,
     snapshot: Option<Arc<SessionSnapshot>>,
     left: Option<SessionEvent>,
-    /// The latest keys, addresses and bans.
+    /// The latest keys, addresses, bans and successors.
     keys: Option<Output>,
     addresses: Option<Output>,
     bans: Option<Output>,
+    succession: Option<Output>,
 }
 
 #[derive(Default)]
@@ -124,6 +125,9 @@ impl Fold {
             }
             Staged::Output(output @ Output::SeatBans { seat, .. }) => {
                 self.seats.entry(seat).or_default().bans = Some(output);
+            }
+            Staged::Output(output @ Output::SeatSuccession { seat, .. }) => {
+                self.seats.entry(seat).or_default().succession = Some(output);
             }
             Staged::Output(Output::Browser { browser, list, events }) => {
                 let (fold, untold) =
@@ -200,7 +204,8 @@ impl Fold {
                 events.extend(again.map(|snapshot| SessionEvent::Joined { snapshot }));
             }
             events.extend(fold.left);
-            staged.extend(fold.keys.into_iter().chain(fold.addresses).chain(fold.bans).map(Staged::Output));
+            let latest = [fold.keys, fold.addresses, fold.bans, fold.succession];
+            staged.extend(latest.into_iter().flatten().map(Staged::Output));
             if fold.heard {
                 staged.push(Staged::Output(Output::Seat { seat, events, snapshot: fold.snapshot }));
             }

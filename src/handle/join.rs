@@ -33,6 +33,7 @@ pub struct JoinRequest {
     status: MemberStatus,
     reserve_for: Vec<AccountId>,
     presence: bool,
+    can_host: bool,
     problem: Option<Error>,
 }
 
@@ -49,6 +50,7 @@ impl JoinRequest {
             status: MemberStatus::Active,
             reserve_for: Vec::new(),
             presence: false,
+            can_host: true,
             problem: None,
         }
     }
@@ -143,6 +145,21 @@ impl JoinRequest {
         self
     }
 
+    /// Whether this machine would go on as host where the session [outlives its host](crate::Migration); it does unless
+    /// said. One that would not still takes part in the choice; it listens to nobody.
+    /// [`Session::set_can_host`](crate::Session::set_can_host) does the same later.
+    ///
+    /// ```
+    /// use lansession::{JoinRequest, SessionId};
+    /// let request = JoinRequest::from(SessionId::from_name("arena-7")).can_host(false);
+    /// assert!(format!("{request:?}").contains("can_host: false"));
+    /// ```
+    #[must_use]
+    pub fn can_host(mut self, can: bool) -> Self {
+        self.can_host = can;
+        self
+    }
+
     /// With the other local users of one join.
     pub(super) fn into_command(self, party: Vec<AccountId>) -> Result<JoinCommand> {
         let Self {
@@ -156,6 +173,7 @@ impl JoinRequest {
             status,
             reserve_for,
             presence: _,
+            can_host,
             problem,
         } = self;
         if let Some(problem) = problem {
@@ -193,6 +211,7 @@ impl JoinRequest {
             party,
             reserve_for,
             patient: true,
+            can_host,
         })
     }
 }

@@ -7,7 +7,7 @@ use super::core::{After, Core};
 use super::pending::{Outcome, Slot};
 use super::queue::Queue;
 use super::watch::Cell;
-use crate::proto::io::{SeatId, SeatOpened};
+use crate::proto::io::{SeatId, SeatOpened, SuccessionView};
 use crate::types::{
     AccountId, Found, FoundAddress, FoundData, Left, Member, PublicFacts, ReservationId, Revision, Secret,
     SessionEvent, SessionSnapshot, Source, Sources,
@@ -24,6 +24,8 @@ pub(super) struct Seat {
     pub(super) keys: Vec<(AccountId, Secret)>,
     /// At the host, whom it keeps out.
     pub(super) bans: Vec<AccountId>,
+    /// What goes on after the host.
+    pub(super) succession: Box<SuccessionView>,
     pub(super) snapshot: Arc<SessionSnapshot>,
     /// What its join reserved for others.
     pub(super) reservation: Option<ReservationId>,
@@ -59,6 +61,7 @@ impl Seat {
             addresses: host_addresses,
             keys: Vec::new(),
             bans: Vec::new(),
+            succession: Box::default(),
             snapshot,
             reservation,
             claims: 1,

@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, HostKey, HostRequest, Identity, Invite,
-    InviteId, InviteRequest, InvitesFrom, LanEvent, MemberStatus, MemberUpdate, Password, PathKind, Phase, PublicKey,
-    Reason, Reservation, ReservationChange, ReservationId, ReserveRequest, Revision, RoomCode, Secret, SessionEvent,
-    SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
+    AccountId, BrowserEvent, BrowserId, Diagnosis, Error, External, Found, GameState, HostKey, HostRequest, Identity,
+    Invite, InviteId, InviteRequest, InvitesFrom, LanEvent, MemberStatus, MemberUpdate, Password, PathKind, Phase,
+    PublicKey, Reason, Reservation, ReservationChange, ReservationId, ReserveRequest, Revision, RoomCode, Secret,
+    SessionEvent, SessionId, SessionKey, SessionQuery, SessionSnapshot, SettingsUpdate, UserEvent, Verdict,
 };
 
 // ---------------------------------------------------------------------------------------------------- datagrams
@@ -281,6 +281,8 @@ pub(crate) struct JoinCommand {
     pub(crate) reserve_for: Vec<AccountId>,
     /// Waits for a session that is on its way into another one, as long as the timeout lets it.
     pub(crate) patient: bool,
+    /// Whether this machine would go on as host.
+    pub(crate) can_host: bool,
 }
 
 /// All of a matchmaking.
@@ -498,6 +500,24 @@ pub(crate) struct SeatOpened {
     pub(crate) reservation: Option<ReservationId>,
 }
 
+/// What a seat knows of the succession.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SuccessionView {
+    /// The host's term, and which of its orders this is.
+    pub(crate) term: u32,
+    pub(crate) cfg: u32,
+    /// Of the machines that would go on, in their order.
+    pub(crate) successors: Vec<AccountId>,
+    /// Of all that vote, the host's first where it has a seat.
+    pub(crate) voters: Vec<AccountId>,
+    /// At the host: how many of them have the order.
+    pub(crate) acked: usize,
+    /// At the host: those that would go on and cannot be reached.
+    pub(crate) unreached: Vec<AccountId>,
+    /// At the host: the game's own state.
+    pub(crate) state: Option<GameState>,
+}
+
 /// What users get.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "outputs are taken one by one; few wait at a time")]
@@ -532,6 +552,11 @@ pub(crate) enum Output {
     SeatBans {
         seat: SeatId,
         bans: Vec<AccountId>,
+    },
+    /// Who would go on after the host. Replaces what was told before.
+    SeatSuccession {
+        seat: SeatId,
+        what: Box<SuccessionView>,
     },
     Browser {
         browser: BrowserId,

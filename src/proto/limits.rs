@@ -140,3 +140,5 @@ pub(crate) const INVITE_BURST: u32 = 6;
 pub(crate) const DOUBTS: usize = 1_024;
 /// Links opened or handed over in a second: a page that opens them in a loop must not bury the player in questions.
 pub(crate) const LINKS_PER_SECOND: usize = 4;
+/// Successors that hold what only the host knows; at most about 1.3 MiB each.
+pub(crate) const KEEPERS: usize = 5;

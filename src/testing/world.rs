@@ -425,6 +425,9 @@ fn describe(output: &Output) -> String {
         Output::Seat { seat, events, .. } => format!("seat {}: {} events", seat.0, events.len()),
         Output::SeatKeys { seat, keys } => format!("seat {}: {} keys", seat.0, keys.len()),
         Output::SeatAddresses { seat, addresses } => format!("seat {}: addresses {addresses:?}", seat.0),
+        Output::SeatSuccession { seat, what } => {
+            format!("seat {}: order {} of {}", seat.0, what.cfg, what.voters.len())
+        }
         Output::SeatBans { seat, bans } => format!("seat {}: {} bans", seat.0, bans.len()),
         Output::Browser { browser, list, events } => {
             format!("browser {}: {} events, {} listed", browser.0, events.len(), list.len())

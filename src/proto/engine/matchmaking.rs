@@ -431,6 +431,7 @@ impl Engine {
             party: Vec::new(),
             reserve_for: Vec::new(),
             patient: false,
+            can_host: true,
         };
         self.join(now, request, account, what);
     }

@@ -135,7 +135,9 @@ impl Sessions {
             self.core.done(request, Ok(Answer::Unit));
         }
         if let Some(member) = self.members.remove(&seat) {
+            let key = member.key;
             member.leave(&mut self.core, Left::Left);
+            self.stand(key);
         } else if let Some(key) = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key) {
             self.destroy(key, Left::Left);
         }

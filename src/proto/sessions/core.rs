@@ -23,6 +23,8 @@ pub(super) enum Owner {
     Host(SessionKey),
     Join(RequestId),
     Member(SeatId),
+    /// Came to the listener of a member that would go on as host.
+    Standing(SeatId),
 }
 
 /// Who waits for a password's key.

@@ -18,7 +18,7 @@ mod party;
 mod publication;
 mod social;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::join::Resolved;
@@ -105,11 +105,15 @@ impl Sessions {
             self.joins.iter().filter(|(_, join)| join.spec.accounts().any(ours)).map(|(&request, _)| request).collect();
         joins.into_iter().for_each(|request| self.cancel_now(request));
         let members: Vec<_> = self.members.iter().filter(|(_, m)| ours(m.account())).map(|(&seat, _)| seat).collect();
+        let mut keys = BTreeSet::new();
         for seat in members {
             if let Some(member) = self.members.remove(&seat) {
+                let key = member.key;
                 member.leave(&mut self.core, why.clone());
+                keys.insert(key);
             }
         }
+        keys.into_iter().for_each(|key| self.stand(key));
         let hosts: Vec<_> =
             self.hosts.iter().filter(|(_, host)| ours(host.user.identity.account())).map(|(&key, _)| key).collect();
         for key in hosts {
@@ -179,7 +183,12 @@ impl Sessions {
     /// The answer to `Action::Listen`: the port, or what the operating system said.
     pub(crate) fn handle_listening(&mut self, now: Moment, session: SessionKey, result: Result<u16, String>) {
         self.core.now = now;
-        let Some(host) = self.hosts.get_mut(&session) else { return };
+        let Some(host) = self.hosts.get_mut(&session) else {
+            if let Some(member) = self.members.values_mut().find(|member| member.key == session && member.stands()) {
+                member.listening(&mut self.core, result);
+            }
+            return;
+        };
         match result {
             Ok(port) => host.listening(&mut self.core, port, &self.addresses),
             Err(why) => {
@@ -264,6 +273,7 @@ impl Sessions {
             party: self.companions(&what.party, &what.local_name)?,
             reserve_for: what.reserve_for.into_iter().map(|account| (account, self.core.random())).collect(),
             patient: what.patient,
+            can_host: what.can_host,
         };
         JoinAttempt::new(&mut self.core, request, what.local_name, spec, what.password, to)
     }
@@ -311,16 +321,23 @@ impl Sessions {
                     self.member_ended(seat, ended);
                 }
             }
+            Some(Owner::Standing(seat)) => {
+                if let Some(member) = self.members.get_mut(&seat) {
+                    member.standing_link(&mut self.core, event);
+                }
+            }
             // Closed by us before this came.
             None => {}
         }
     }
 
     fn incoming(&mut self, link: LinkId, session: SessionKey, remote: SocketAddr) {
-        if !self.hosts.contains_key(&session) {
-            self.core.close(link, false);
-            return;
-        }
+        let standing = |member: &&MemberSeat| member.key == session && member.stands();
+        let owner = match self.members.values().find(standing) {
+            _ if self.hosts.contains_key(&session) => Owner::Host(session),
+            Some(member) => Owner::Standing(member.seat),
+            None => return self.core.close(link, false),
+        };
         let Core { doorman, tuning, now, .. } = &mut self.core;
         let mut roster = BTreeMap::new();
         if doorman.is_crowded() {
@@ -328,28 +345,47 @@ impl Sessions {
             sources.for_each(|source| *roster.entry(source).or_default() += 1);
         }
         let evicted = doorman.admit(*now, tuning, link, remote.ip(), &roster);
-        self.core.owners.insert(link, Owner::Host(session));
+        self.core.owners.insert(link, owner);
         if let Some(evicted) = evicted {
             self.evict(evicted);
         }
     }
 
     fn evict(&mut self, link: LinkId) {
-        let host = match self.core.owners.get(&link) {
-            Some(Owner::Host(key)) => self.hosts.get_mut(key),
-            _ => None,
-        };
-        match host {
-            Some(host) => host.evict(&mut self.core, link),
-            None => self.core.close(link, false),
+        match self.core.owners.get(&link) {
+            Some(Owner::Host(key)) => {
+                if let Some(host) = self.hosts.get_mut(key) {
+                    return host.evict(&mut self.core, link);
+                }
+            }
+            Some(Owner::Standing(seat)) => {
+                if let Some(member) = self.members.get_mut(seat) {
+                    return member.turn_out(&mut self.core, link);
+                }
+            }
+            _ => {}
         }
+        self.core.close(link, false);
     }
 
     fn member_ended(&mut self, seat: SeatId, ended: Option<Left>) {
         let Some(why) = ended else { return };
         if let Some(member) = self.members.remove(&seat) {
             self.party_lost(seat, &why);
+            let key = member.key;
             member.end(&mut self.core, why);
+            self.stand(key);
+        }
+    }
+
+    /// The first seat of this process in a session is its machine's there, unless it hosts the session.
+    pub(super) fn stand(&mut self, key: SessionKey) {
+        let taken = self.members.values().any(|member| member.key == key && member.stands());
+        if taken || self.hosts.contains_key(&key) {
+            return;
+        }
+        if let Some(member) = self.members.values_mut().find(|member| member.key == key && member.may_stand()) {
+            member.stand(&mut self.core, &self.addresses);
         }
     }
 
@@ -359,6 +395,9 @@ impl Sessions {
             return;
         }
         self.addresses = addresses.to_vec();
+        for member in self.members.values_mut() {
+            member.own_addresses(&mut self.core, addresses);
+        }
         for host in self.hosts.values().filter(|host| host.opening().is_none()) {
             let addresses = self.addresses.clone();
             self.core.outputs.push_back(Output::SeatAddresses { seat: host.seat, addresses });

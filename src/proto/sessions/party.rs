@@ -64,8 +64,11 @@ impl Sessions {
                 let seat = self.core.seat_id();
                 self.core.owners.insert(seated.link.id, Owner::Member(seat));
                 let party = Party::of(&join, &seated);
-                let member = MemberSeat::new(&self.core, seat, join.local_name, join.spec, *seated);
+                let mut member = MemberSeat::new(&self.core, seat, join.local_name, join.spec, *seated);
+                member.enter_succession(&mut self.core);
+                let key = member.key;
                 self.members.insert(seat, member);
+                self.stand(key);
                 match party {
                     Some(party) => self.attach_party(request, seat, party),
                     None if self.is_attach(request) => self.attached(request, seat),
@@ -200,7 +203,9 @@ impl Sessions {
         }
         for seat in party.seats.into_iter().flatten() {
             if let Some(member) = self.members.remove(&seat) {
+                let key = member.key;
                 member.leave(&mut self.core, Left::Left);
+                self.stand(key);
             }
         }
         self.core.done(request, Err(error));

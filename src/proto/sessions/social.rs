@@ -86,6 +86,7 @@ impl Sessions {
             invite: Some(invite.id),
             password_key: None,
             patient: true,
+            can_host: false,
             rounds: self.core.tuning.password_rounds,
             role: None,
             status: MemberStatus::Active,

@@ -15,6 +15,7 @@ mod roles;
 mod seat;
 mod seated;
 mod states;
+pub(super) mod succession;
 mod token;
 mod vouch;
 
@@ -29,8 +30,10 @@ use self::invites::Invites;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
+pub(super) use self::seat::Applied;
 use self::seat::Seat;
 use self::states::Deadlines;
+use self::succession::Rule;
 use self::vouch::Vouching;
 use super::core::{Core, Derivation};
 use super::document::Document;
@@ -103,6 +106,8 @@ pub(super) struct HostAuthority {
     next_ask: u64,
     says: Bucket,
     merge: Merge,
+    /// What goes on after this host; `None` where the session ends with it.
+    pub(super) succession: Option<Rule>,
     /// A lower bound of the next deadline; `None` where it must be computed.
     wake: Option<Option<Moment>>,
 }
@@ -163,6 +168,7 @@ impl HostAuthority {
             next_ask: 1,
             says: Bucket::new(core.now),
             merge: Merge::default(),
+            succession: Rule::of_founder(core, what.migration)?,
             wake: None,
         };
         match what.password {

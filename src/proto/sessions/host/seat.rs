@@ -188,20 +188,20 @@ impl Seat {
 
 /// Which request numbers took effect: the highest, and a bit for each of the 64 up to it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Applied {
+pub(in super::super) struct Applied {
     high: u32,
     window: u64,
 }
 
 impl Applied {
-    pub(super) fn contains(self, number: u32) -> bool {
+    pub(in super::super) fn contains(self, number: u32) -> bool {
         match self.high.checked_sub(number) {
             None => false,
             Some(back) => back >= 64 || self.window & (1 << back) != 0,
         }
     }
 
-    pub(super) fn insert(&mut self, number: u32) {
+    pub(in super::super) fn insert(&mut self, number: u32) {
         match self.high.checked_sub(number) {
             None => {
                 self.window = self.window.checked_shl(number - self.high).unwrap_or(0) | 1;
@@ -210,6 +210,19 @@ impl Applied {
             Some(back) if back < 64 => self.window |= 1 << back,
             Some(_) => {}
         }
+    }
+}
+
+/// As it is kept by successors.
+impl From<(u32, u64)> for Applied {
+    fn from((high, window): (u32, u64)) -> Self {
+        Self { high, window }
+    }
+}
+
+impl From<Applied> for (u32, u64) {
+    fn from(applied: Applied) -> Self {
+        (applied.high, applied.window)
     }
 }
 

@@ -35,6 +35,8 @@ pub(in super::super) struct JoinSpec {
     pub(in super::super) reserve_for: Vec<(AccountId, [u8; 16])>,
     /// Waits for a session that is on its way into another one.
     pub(in super::super) patient: bool,
+    /// Whether its machine would go on as host.
+    pub(in super::super) can_host: bool,
 }
 
 impl JoinSpec {

@@ -2,7 +2,7 @@
 
 mod seek;
 mod social;
-mod standing;
+pub(super) mod standing;
 mod vote;
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use self::seek::Seek;
 use self::social::Social;
+use self::standing::Standing;
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;
 use super::document::Document;
@@ -69,6 +70,8 @@ pub(super) struct MemberSeat {
     /// Its user has been told of it: not before all users of one join have their seats.
     told: bool,
     social: Social,
+    /// What this machine is to the succession; `None` where the session ends with its host.
+    pub(super) standing: Option<Standing>,
 }
 
 impl MemberSeat {
@@ -98,6 +101,7 @@ impl MemberSeat {
             resync: None,
             told: false,
             social: Social::new(now),
+            standing: None,
         }
     }
 
@@ -131,6 +135,7 @@ impl MemberSeat {
             events.push(SessionEvent::Reconnecting);
         }
         core.tell(self.seat, events, Some(snapshot));
+        self.tell_successors(core);
     }
 
     fn tell(&self, core: &mut Core, events: Vec<SessionEvent>, snapshot: Option<Arc<SessionSnapshot>>) {
@@ -191,6 +196,9 @@ impl MemberSeat {
             Frame::VouchAsk(question) => self.vouch(core, &question),
             Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
             Frame::Move(to) => core.events.push_back(SessionsEvent::Move { seat: self.seat, to: *to }),
+            Frame::Succession(order) => self.heard_order(core, *order),
+            Frame::Keep(keeper) => self.heard_keeper(*keeper),
+            Frame::GameState(state) => self.heard_state(state),
             Frame::End { why } => return Some(why),
             _ => {}
         }
@@ -207,6 +215,7 @@ impl MemberSeat {
             return;
         }
         let events = self.view.apply(delta.revision, &delta.changes);
+        self.keep_delta(&delta);
         self.resync = None;
         if let Some(Cause { account, number }) = delta.cause {
             // Its reservation comes with Done.
@@ -405,6 +414,7 @@ impl MemberSeat {
 
     /// The last event, after every open request has its answer.
     pub(super) fn end(mut self, core: &mut Core, why: Left) {
+        self.sit_down(core);
         match &mut self.side {
             // A close that nobody ordered would be a second one.
             Side::Linked(link) if core.owners.contains_key(&link.id) => core.close(link.id, true),

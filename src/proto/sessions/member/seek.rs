@@ -276,6 +276,7 @@ impl MemberSeat {
             }
         }
         self.side = Side::Linked(link);
+        self.say_stand(core);
         self.tell_key(core);
     }
 
