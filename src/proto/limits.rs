@@ -138,6 +138,8 @@ pub(crate) const INBOX_STRANGERS: usize = 4;
 pub(crate) const INVITE_BURST: u32 = 6;
 /// Sessions that were listed and never gave an echo; 48 bytes each.
 pub(crate) const DOUBTS: usize = 1_024;
+/// Machines that wait at one successor; about 500 bytes each.
+pub(crate) const PARKED: usize = 128;
 /// Links opened or handed over in a second: a page that opens them in a loop must not bury the player in questions.
 pub(crate) const LINKS_PER_SECOND: usize = 4;
 /// Successors that hold what only the host knows; at most about 1.3 MiB each.

@@ -95,6 +95,28 @@ tuning! {
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 
+    // ---- host migration (protocol.md, "Walk", "Handoff" and "Two hosts")
+    /// A machine that does not answer within this gives way to the next in the order.
+    rank: Duration = ms(750),
+    /// A candidate is waited for so long, then the next.
+    ballot: Duration = ms(2_000),
+    /// Between two rounds through the order, at least.
+    walk_pause: Duration = ms(250),
+    /// And up to this longer, at random.
+    walk_pause_more: Duration = ms(500),
+    /// A host that closed, and one that others asked about, has so long to answer a dial.
+    dial_closed: Duration = ms(300),
+    /// After the word that the host lives, before the next round.
+    host_alive: Duration = ms(500),
+    /// A machine that has more of the session is waited for by the candidate.
+    pull: Duration = ms(300),
+    /// Without a majority whoever may goes on alone after this.
+    any_survivor: Duration = ms(4_000),
+    /// A successor has so long to say that it is prepared.
+    handoff_ready: Duration = ms(400),
+    /// All of a handoff, before the host goes without it.
+    handoff: Duration = ms(1_000),
+
     // ---- matchmaking (protocol.md, "Matchmaking")
     /// A starter listens at least so long before it makes a session of its own.
     mm_listen: Duration = ms(300),

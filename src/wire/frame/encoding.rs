@@ -281,7 +281,7 @@ impl Frame {
             Self::NoVote { promised, have } => (kind::NO_VOTE, codec::encode(&(promised, have))),
             Self::Pull => (kind::PULL, Vec::new()),
             Self::Pulled(pulled) => (kind::PULLED, codec::encode(pulled)),
-            Self::Won { lineage } => (kind::WON, codec::encode(lineage)),
+            Self::Won { lineage, began } => (kind::WON, codec::encode(&(lineage, began))),
             Self::Claim(way) => (kind::CLAIM, codec::encode(way)),
             Self::Prepare { revision } => (kind::PREPARE, codec::encode(revision)),
             Self::Prepared { revision } => (kind::PREPARED, codec::encode(revision)),
@@ -363,7 +363,10 @@ impl Frame {
             }
             kind::PULL => empty(payload, Self::Pull)?,
             kind::PULLED => Self::Pulled(read(payload)?),
-            kind::WON => Self::Won { lineage: read::<Chain>(payload)?.lineage },
+            kind::WON => {
+                let (Chain { lineage }, began) = read(payload)?;
+                Self::Won { lineage, began }
+            }
             kind::CLAIM => Self::Claim(read(payload)?),
             kind::PREPARE => Self::Prepare { revision: read(payload)? },
             kind::PREPARED => Self::Prepared { revision: read(payload)? },

@@ -93,8 +93,8 @@ pub(crate) enum Frame {
     Pull,
     /// P 55: what I have.
     Pulled(Box<Pulled>),
-    /// P 56: I am the host; come back to your seat.
-    Won { lineage: Vec<Takeover> },
+    /// P 56: I am the host, and this was the number of my first revision; come back to your seat.
+    Won { lineage: Vec<Takeover>, began: u64 },
     /// P 57, from one host of a session to another: mine is the session that goes on.
     Claim(Box<Way>),
     /// P 58, host to its first successor: you have all of it at this revision, be ready.

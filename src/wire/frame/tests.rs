@@ -336,7 +336,7 @@ fn successions() -> Vec<(&'static str, Frame)> {
         ("no-vote", Frame::NoVote { promised: 2, have: revision(70_002) }),
         ("pull", Frame::Pull),
         ("pulled", Frame::Pulled(Box::new(pulled))),
-        ("won", Frame::Won { lineage: vec![takeover()] }),
+        ("won", Frame::Won { lineage: vec![takeover()], began: 12 }),
         ("claim", Frame::Claim(Box::new(way()))),
         ("prepare", Frame::Prepare { revision: revision(70_001) }),
         ("prepared", Frame::Prepared { revision: revision(70_001) }),

@@ -17,9 +17,9 @@ impl MemberSeat {
     }
 
     /// A word of one of them.
-    pub(super) fn guest_said(&mut self, core: &mut Core, id: LinkId, frame: Frame) -> Option<Left> {
+    pub(super) fn guest_said(&mut self, core: &mut Core, id: LinkId, frame: Frame) {
         match frame {
-            Frame::Follow(follow) => return self.guest_follows(core, id, follow),
+            Frame::Follow(follow) => self.guest_follows(core, id, follow),
             Frame::Vote(vote) if self.heir.parked.contains_key(&id) => self.voted(core, *vote),
             Frame::NoVote { promised, have } if self.heir.parked.contains_key(&id) => {
                 self.not_voted(core, id, promised, have);
@@ -33,7 +33,6 @@ impl MemberSeat {
             }
             _ => self.turn_out(core, id),
         }
-        None
     }
 
     /// A joiner, or a member that has not heard: the host is elsewhere, or there is none yet.
@@ -41,7 +40,7 @@ impl MemberSeat {
         let frame = if self.is_linked() {
             Frame::NotHost(Box::new(self.way()))
         } else {
-            Frame::Refuse { refusal: Refusal::Migrating { after: core.tuning.mm_migrating }, sticky: false }
+            super::migrating(core)
         };
         self.dismiss_guest(core, id, &frame);
     }
@@ -78,7 +77,7 @@ impl MemberSeat {
     // -------------------------------------------------------------------------------------------------------- parking
 
     /// Somebody has lost the host. Who hears it still asks it first.
-    fn guest_follows(&mut self, core: &mut Core, id: LinkId, follow: Box<Follow>) -> Option<Left> {
+    fn guest_follows(&mut self, core: &mut Core, id: LinkId, follow: Box<Follow>) {
         let account = self.guest_account(id);
         // The former host may come back to a seat that it left; it is no stranger to those who walk.
         let known = account.is_some_and(|account| self.view.state().member(account).is_some())
@@ -86,12 +85,12 @@ impl MemberSeat {
         let here = follow.session == self.key && follow.incarnation == self.incarnation();
         if !known || !here {
             self.dismiss_guest(core, id, &Frame::Refuse { refusal: Refusal::NotFound, sticky: true });
-            return None;
+            return;
         }
         if self.is_linked() && self.heir.reign != follow.reign && self.heir.reign.supersedes(follow.reign) {
             let way = self.way();
             self.dismiss_guest(core, id, &Frame::NotHost(Box::new(way)));
-            return None;
+            return;
         }
         core.doorman.remove(id);
         let older = self.heir.parked.keys().copied().find(|&other| self.guest_account(other) == account);
@@ -99,7 +98,7 @@ impl MemberSeat {
             self.turn_out(core, older);
         } else if self.heir.parked.len() >= limits::PARKED {
             self.dismiss_guest(core, id, &Frame::HostAlive);
-            return None;
+            return;
         }
         if let Some(walk) = &mut self.heir.walk {
             walk.seen = walk.seen.max(follow.promised);
@@ -107,10 +106,9 @@ impl MemberSeat {
         self.heir.parked.insert(id, Parked { follow, told: false, pulled: false });
         if self.is_linked() {
             self.probe_host(core);
-            return None;
+            return;
         }
         self.park(core, id);
-        None
     }
 
     fn guest_account(&self, id: LinkId) -> Option<AccountId> {

@@ -1,9 +1,11 @@
 //! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
 
+mod door;
 mod seek;
 mod social;
 pub(super) mod standing;
-mod vote;
+pub(super) mod vote;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,20 +15,21 @@ use std::time::Duration;
 use self::seek::Seek;
 use self::social::Social;
 use self::standing::Standing;
+use self::walk::Heir;
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;
 use super::document::Document;
 use super::join::{JoinSpec, Seated};
 use super::publication::SessionsEvent;
 use crate::proto::clock::Moment;
-use crate::proto::io::{Answer, LinkEvent, Output, RequestId, SeatId, SeatOpened};
+use crate::proto::io::{Answer, Closed, LinkEvent, Output, RequestId, SeatId, SeatOpened};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
     AccountId, AccountRow, Error, ErrorKind, Left, Reason, Refusal, Revision, Secret, SessionEvent, SessionKey,
     SessionSettings, SessionSnapshot,
 };
-use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
+use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Reign, Request, view_digest};
 use crate::wire::hash;
 
 /// What a host may say of its own silence and grace.
@@ -72,6 +75,10 @@ pub(super) struct MemberSeat {
     social: Social,
     /// What this machine is to the succession; `None` where the session ends with its host.
     pub(super) standing: Option<Standing>,
+    /// Whom it follows, and the way to the next.
+    pub(super) heir: Heir,
+    /// The link was lost by its silence.
+    silent: bool,
 }
 
 impl MemberSeat {
@@ -102,6 +109,8 @@ impl MemberSeat {
             told: false,
             social: Social::new(now),
             standing: None,
+            heir: Heir::new(Reign::FOUNDER, Vec::new(), 0),
+            silent: false,
         }
     }
 
@@ -160,6 +169,9 @@ impl MemberSeat {
     /// What happened on one of its links; `Some` when the seat has ended.
     #[must_use]
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) -> Option<Left> {
+        if self.heir.owns(super::link_of(&event)) {
+            return self.walk_link(core, event);
+        }
         let Side::Linked(link) = &mut self.side else { return self.seek_link(core, event) };
         match event {
             LinkEvent::Frame { link: id, kind, more, payload } if id == link.id => {
@@ -176,8 +188,9 @@ impl MemberSeat {
                 link.written(core.now, bytes);
                 None
             }
-            LinkEvent::Closed { link: id, .. } if id == link.id => {
+            LinkEvent::Closed { link: id, why } if id == link.id => {
                 core.forget(id);
+                self.host_missed(core, why == Closed::ByPeer);
                 self.link_lost(core);
                 None
             }
@@ -195,6 +208,10 @@ impl MemberSeat {
             }
             Frame::VouchAsk(question) => self.vouch(core, &question),
             Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
+            Frame::Abdicate(said) => return self.abdicated(core, *said),
+            Frame::NotHost(way) => self.sent_on(core, &way),
+            Frame::VoteAsk(ask) => self.host_asks_vote(core, &ask),
+            Frame::Prepare { revision } => self.prepare(core, revision),
             Frame::Move(to) => core.events.push_back(SessionsEvent::Move { seat: self.seat, to: *to }),
             Frame::Succession(order) => self.heard_order(core, *order),
             Frame::Keep(keeper) => self.heard_keeper(*keeper),
@@ -210,7 +227,8 @@ impl MemberSeat {
         if delta.revision <= have {
             return;
         }
-        if delta.revision.term != have.term || delta.revision.number != have.number.saturating_add(1) {
+        let reaffirmed = delta.revision.term == self.heir.reign.term;
+        if (delta.revision.term != have.term && !reaffirmed) || delta.revision.number != have.number.saturating_add(1) {
             self.ask_resync(core, have);
             return;
         }
@@ -236,10 +254,16 @@ impl MemberSeat {
     fn snapshot(&mut self, core: &mut Core, snapshot: SessionSnapshot, first: Option<SessionEvent>) {
         let seated = snapshot.member(self.account()).is_some();
         let sound = seated && snapshot.members.len() <= usize::from(SessionSettings::MAX_MEMBERS);
-        let current = snapshot.key == self.key && snapshot.revision >= self.view.revision() && sound;
+        let had = self.view.state();
+        let changed = had.host_key != snapshot.host_key;
+        // The losing branch of a session may have the higher term.
+        let current = snapshot.key == self.key && (changed || snapshot.revision >= had.revision) && sound;
         let mut events: Vec<_> = first.into_iter().collect();
         if current {
             self.resync = None;
+            if changed {
+                events.insert(0, self.host_changed(&snapshot));
+            }
             events.extend(self.view.adopt(snapshot));
         }
         self.tell(core, events, Some(Arc::new(self.view.state().clone())));
@@ -334,6 +358,10 @@ impl MemberSeat {
 
     #[must_use]
     pub(super) fn handle_timeout(&mut self, core: &mut Core) -> Option<Left> {
+        let left = self.walk_timeout(core);
+        if left.is_some() || self.heir.won.is_some() {
+            return left;
+        }
         if self.is_seeking() {
             return self.seek_timeout(core);
         }
@@ -345,6 +373,7 @@ impl MemberSeat {
         let stalled = link.stalled_at(core.tuning.stalled_reader).is_some_and(|at| at <= core.now);
         if stalled || link.silent_at(self.silence) <= core.now {
             core.close(link.id, false);
+            self.silent = !stalled;
             self.link_lost(core);
             return None;
         }
@@ -362,16 +391,17 @@ impl MemberSeat {
         let link = match &self.side {
             Side::Linked(link) => link,
             // Requests wait for the link, which their host has not lost for them to fail.
-            Side::Seeking(seek) => return Some(seek.deadline()),
+            Side::Seeking(seek) => return Some(seek.deadline()).into_iter().chain(self.walk_deadline(core)).min(),
         };
         let next = link.heartbeat_at(core.tuning.heartbeat).min(link.silent_at(self.silence));
         let stalled = link.stalled_at(core.tuning.stalled_reader);
-        let link = [Some(next), self.resync, stalled].into_iter().flatten();
+        let link = [Some(next), self.resync, stalled, self.walk_deadline(core)].into_iter().flatten();
         self.open.values().map(|open| open.deadline).chain(link).min()
     }
 
     /// This process slept: the host is not to blame for the silence.
     pub(super) fn excuse(&mut self, now: Moment, by: Duration) {
+        self.excuse_walk(by);
         match &mut self.side {
             Side::Linked(link) => link.excuse(now),
             Side::Seeking(seek) => seek.excuse(by),
@@ -380,7 +410,14 @@ impl MemberSeat {
 
     /// The link is lost, the seat is not: the host is looked for where it was.
     fn link_lost(&mut self, core: &mut Core) {
+        self.unlink(core);
+        self.seek_round(core);
+        self.park_all(core);
+    }
+
+    fn unlink(&mut self, core: &mut Core) {
         self.resync = None;
+        self.host_lost(core);
         if self.told {
             core.outputs.push_back(Output::SeatKeys { seat: self.seat, keys: Vec::new() });
         }
@@ -389,7 +426,6 @@ impl MemberSeat {
         // A session that moves has freed the seat of a member that was told to go and may not have heard it.
         let anew = self.view.state().mobile || self.unsure.is_some_and(|until| core.now <= until);
         self.side = Side::Seeking(Seek::new(core.now, core.now + self.grace + core.tuning.give_up, anew));
-        self.seek_round(core);
     }
 
     /// Says so to the host and ends; without a link the host frees the seat when its time is up.
@@ -414,6 +450,8 @@ impl MemberSeat {
 
     /// The last event, after every open request has its answer.
     pub(super) fn end(mut self, core: &mut Core, why: Left) {
+        let last = if self.is_linked() { Frame::HostAlive } else { migrating(core) };
+        self.end_walk(core, &last);
         self.sit_down(core);
         match &mut self.side {
             // A close that nobody ordered would be a second one.
@@ -437,14 +475,14 @@ impl MemberSeat {
     }
 
     #[cfg(test)]
-    pub(super) fn is_linked(&self) -> bool {
-        matches!(self.side, Side::Linked(_))
-    }
-
-    #[cfg(test)]
     pub(super) fn spoil(&mut self, revision: Revision, changes: &[crate::wire::frame::Change]) {
         self.view.apply(revision, changes);
     }
+}
+
+/// There is no host at the moment.
+fn migrating(core: &Core) -> Frame {
+    Frame::Refuse { refusal: Refusal::Migrating { after: core.tuning.mm_migrating }, sticky: false }
 }
 
 fn ips(addresses: &[SocketAddr]) -> Vec<IpAddr> {

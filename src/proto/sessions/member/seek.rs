@@ -12,7 +12,6 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::super::core::{Core, Owner};
-use super::super::publication::SessionsEvent;
 use super::{MemberSeat, Side, ips};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, Output};
@@ -145,7 +144,7 @@ impl MemberSeat {
                 }
                 let (address, _) = seek.dials.remove(&link)?;
                 let proof = matches!(why, Closed::Refused | Closed::WrongKey);
-                (proof && self.addresses.first() == Some(&address)).then(|| self.host_dead(core))
+                (proof && self.addresses.first() == Some(&address)).then(|| self.host_gone(core)).flatten()
             }
             _ => None,
         }
@@ -157,7 +156,12 @@ impl MemberSeat {
             Frame::Accept(accept) => self.back(core, *accept),
             Frame::End { why } => Some(why),
             Frame::Refuse { refusal, .. } => self.seek_refused(core, refusal),
-            Frame::Incompatible { .. } => Some(self.host_dead(core)),
+            Frame::Incompatible { .. } => self.host_gone(core),
+            Frame::NotHost(way) => {
+                self.hang_up(core);
+                self.pointed(core, &way);
+                None
+            }
             _ => None,
         }
     }
@@ -169,7 +173,7 @@ impl MemberSeat {
             Refusal::Banned => Some(Left::Banned(Reason::default())),
             // Another process of this account has the seat.
             Refusal::AlreadyMember => Some(Left::Superseded),
-            Refusal::TooManyRequests { after } => {
+            Refusal::TooManyRequests { after } | Refusal::Migrating { after } => {
                 let Side::Seeking(seek) = &mut self.side else { return None };
                 if let Some((link, _)) = seek.joined.take() {
                     core.close(link.id, false);
@@ -177,6 +181,8 @@ impl MemberSeat {
                 seek.next_round = core.now + after.max(core.tuning.redial);
                 None
             }
+            // The host after the one that was lost knows no such seat.
+            _ if self.heir.moved => Some(Left::Superseded),
             _ => Some(Left::Expired),
         }
     }
@@ -186,7 +192,7 @@ impl MemberSeat {
     fn seat_gone(&mut self, core: &mut Core) -> Option<Left> {
         let Side::Seeking(seek) = &mut self.side else { return None };
         if !std::mem::take(&mut seek.anew) {
-            return Some(self.host_dead(core));
+            return if self.heir.moved { Some(Left::Superseded) } else { self.host_gone(core) };
         }
         seek.joins = true;
         if let Some((link, _)) = seek.joined.take() {
@@ -196,9 +202,26 @@ impl MemberSeat {
         None
     }
 
-    fn host_dead(&self, core: &mut Core) -> Left {
-        core.events.push_back(SessionsEvent::HostDead { key: self.key });
-        Left::HostLost
+    /// The link that asked for the seat is of no use.
+    fn hang_up(&mut self, core: &mut Core) {
+        let Side::Seeking(seek) = &mut self.side else { return };
+        if let Some((link, _)) = seek.joined.take() {
+            core.close(link.id, false);
+        }
+    }
+
+    /// Asks for the seat on a link that stands already: at the host whose key has proved that it is the next one.
+    pub(super) fn return_by(&mut self, core: &mut Core, mut link: Link) {
+        let frame = Frame::Resume(Box::new(self.resume(core.version)));
+        let remote = link.remote;
+        let Side::Seeking(seek) = &mut self.side else { return };
+        seek.stop(core);
+        link.send(core.now, &mut core.actions, &frame);
+        (seek.joins, seek.anew, seek.rounds) = (false, true, 0);
+        seek.give_up = core.now + self.grace + core.tuning.give_up;
+        seek.joined = Some((link, core.now + core.tuning.join));
+        seek.next_round = core.now + core.tuning.join;
+        self.addresses = vec![remote];
     }
 
     fn resumed(&mut self, core: &mut Core, resumed: Resumed) -> Option<Left> {
@@ -276,6 +299,8 @@ impl MemberSeat {
             }
         }
         self.side = Side::Linked(link);
+        self.silent = false;
+        self.end_walk(core, &Frame::HostAlive);
         self.say_stand(core);
         self.tell_key(core);
     }
@@ -303,6 +328,7 @@ impl MemberSeat {
                 self.addresses.push(address);
             }
         }
+        self.walk_hints(core, addresses);
         if matches!(&self.side, Side::Seeking(seek) if seek.joined.is_none()) {
             self.seek_round(core);
         }

@@ -14,7 +14,7 @@ use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{AccountId, GameState, HostKey, Identity, LanEvent, Migration, PublicKey, WIRE_MAJOR};
 use crate::wire::frame::{
-    Change, Delta, Frame, Keeper, MAX_PRE_SEAT, Order, OrderAck, Stand, Succession, Vote, follow,
+    Change, Delta, Frame, Keeper, Order, OrderAck, Stand, Succession, Vote, follow,
 };
 
 /// The most addresses of its own that a member tells.
@@ -206,6 +206,7 @@ impl MemberSeat {
 
     /// What happened on a link that came to this machine's listener.
     pub(in crate::proto::sessions) fn standing_link(&mut self, core: &mut Core, event: LinkEvent) {
+        let limit = self.door_limit(super::super::link_of(&event));
         let Some(standing) = &mut self.standing else { return };
         match event {
             LinkEvent::Incoming { .. } => {}
@@ -223,7 +224,7 @@ impl MemberSeat {
             }
             LinkEvent::Frame { link: id, kind, more, payload } => {
                 let Some(link) = standing.link(id) else { return };
-                match link.receive(core.now, kind, more, payload, MAX_PRE_SEAT) {
+                match link.receive(core.now, kind, more, payload, limit) {
                     Ok(None | Some(Frame::Heartbeat)) => {}
                     Ok(Some(frame)) => self.guest_said(core, id, frame),
                     Err(()) => self.turn_out(core, id),
@@ -237,13 +238,9 @@ impl MemberSeat {
             LinkEvent::Closed { link, .. } => {
                 core.forget(link);
                 standing.guests.remove(&link);
+                self.guest_gone(link);
             }
         }
-    }
-
-    /// A word of one of them: there is nothing to say to a machine that is not the host.
-    fn guest_said(&mut self, core: &mut Core, link: LinkId, _: Frame) {
-        self.turn_out(core, link);
     }
 
     /// The door is crowded, or its time is up.
@@ -251,6 +248,7 @@ impl MemberSeat {
         if let Some(standing) = &mut self.standing {
             standing.guests.remove(&link);
         }
+        self.guest_gone(link);
         core.close(link, false);
     }
 
@@ -280,6 +278,9 @@ impl MemberSeat {
             }
             if last.is_some_and(|last| !last.order.reign.same_branch(reign)) {
                 (standing.promised, standing.voted) = (0, None);
+            }
+            if self.heir.reign != reign {
+                (self.heir.reign, self.heir.lineage) = (reign, new.lineage.clone());
             }
             standing.former = standing.succession.replace(new);
             if !standing.is_keeper() {

@@ -18,7 +18,7 @@ use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId};
 use crate::proto::limits;
 use crate::proto::links::Link;
-use crate::types::{HostKey, Left, Migration};
+use crate::types::{HostKey, Left, Migration, Revision, SessionEvent, SessionSnapshot};
 use crate::wire::frame::{
     Abdicate, Follow, Frame, MAX_LINEAGE, MAX_MESSAGE, MAX_WAYS, Order, Pulled, Reign, Takeover, Vote, VoteAsk, Way, follow,
 };
@@ -172,6 +172,57 @@ impl MemberSeat {
     pub(super) fn host_missed(&mut self, core: &Core, by_peer: bool) {
         self.heir.lost = Some(Lost { at: core.now, by_peer });
         self.heir.moved = false;
+    }
+
+    /// As above, unless more is known of how it was lost.
+    pub(super) fn host_lost(&mut self, core: &Core) {
+        if self.heir.lost.is_none() {
+            self.host_missed(core, false);
+        }
+    }
+
+    /// What a seat is told where the state is another host's.
+    pub(super) fn host_changed(&self, new: &SessionSnapshot) -> SessionEvent {
+        let old = self.view.state();
+        // What this seat saw beyond the last revision that the new host went on from.
+        let discarded = match self.heir.began {
+            0 => 0,
+            began => (old.revision.number + 1).saturating_sub(began),
+        };
+        SessionEvent::HostChanged { old: old.host, new: new.host, revision: new.revision, discarded }
+    }
+
+    /// The host that is followed gives way to another.
+    pub(super) fn sent_on(&mut self, core: &mut Core, way: &Way) {
+        if let Side::Linked(link) = &self.side {
+            core.close(link.id, true);
+            self.unlink(core);
+            self.pointed(core, way);
+        }
+    }
+
+    /// The host asks for a vote for itself: somebody promised a term above its own.
+    pub(super) fn host_asks_vote(&mut self, core: &mut Core, ask: &VoteAsk) {
+        let have = self.view.revision();
+        let own = self.order().and_then(|order| order.voters.first()).map(|host| host.seat);
+        let Side::Linked(link) = &mut self.side else { return };
+        let Some(standing) = self.standing.as_mut().filter(|standing| standing.stands) else { return };
+        if Some(ask.ballot.candidate) != own {
+            return;
+        }
+        let frame = match standing.cast(ask.ballot, ask.have, have) {
+            Some(vote) => Frame::Vote(Box::new(vote)),
+            None => Frame::NoVote { promised: standing.floor(), have },
+        };
+        link.send(core.now, &mut core.actions, &frame);
+    }
+
+    /// The host is about to hand over to this machine: all that it says before is here.
+    pub(super) fn prepare(&mut self, core: &mut Core, revision: Revision) {
+        let ready = self.standing.as_ref().is_some_and(|standing| standing.port != 0 && standing.keeper.is_some());
+        if let (true, Side::Linked(link)) = (ready && revision <= self.view.revision(), &mut self.side) {
+            link.send(core.now, &mut core.actions, &Frame::Prepared { revision });
+        }
     }
 
     /// Nobody answers where the host was, or another does.
@@ -718,10 +769,7 @@ impl MemberSeat {
                 self.drop_dial(core, link);
             }
             Step::Standing { .. } => {
-                self.dismiss_parked(core, &Frame::Refuse {
-                    refusal: crate::types::Refusal::Migrating { after: core.tuning.mm_migrating },
-                    sticky: false,
-                });
+                self.dismiss_parked(core, &super::migrating(core));
                 self.next_place(core);
             }
             Step::Resting => {
