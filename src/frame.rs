@@ -162,7 +162,7 @@ mod tests {
 
         fake.happens(1, vec![message()], Some(snapshot(2, &[&ada])));
         fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [1; 32].into())] });
-        fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new() });
+        fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new(), port: None });
         let list = BrowserEvent::Found(found(1));
         fake.say(Output::Browser { browser: rooms.id(), list: Arc::from([found(1)]), events: vec![list] });
         assert_eq!(room.snapshot().revision.number, 1);

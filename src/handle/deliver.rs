@@ -279,9 +279,11 @@ impl Inner {
                     cell.lock().keys = keys;
                 }
             }
-            Staged::Output(Output::SeatAddresses { seat, addresses }) => {
+            Staged::Output(Output::SeatAddresses { seat, addresses, port }) => {
                 if let Some(cell) = self.seats.get(&seat) {
-                    cell.lock().addresses = addresses;
+                    let mut seat = cell.lock();
+                    seat.addresses = addresses;
+                    seat.control_port = port.unwrap_or(seat.control_port);
                 }
             }
             Staged::Output(Output::SeatBans { seat, bans }) => {
@@ -351,8 +353,14 @@ impl Inner {
             });
             seat.snapshot = snapshot;
         }
+        // What may be asked of the seat changes with its host. A revision that another host discarded never comes.
+        let moved = events.iter().any(|event| matches!(event, SessionEvent::HostChanged { .. }));
+        // A dedicated host has no account, and stays what it is.
+        if let Some(host) = seat.snapshot.host {
+            seat.is_host = host == seat.user;
+        }
         // Before the events: a `Pending` is ready before the first event it caused.
-        seat.settle(after, matches!(events.last(), Some(SessionEvent::Left { .. })));
+        seat.settle(after, moved || matches!(events.last(), Some(SessionEvent::Left { .. })));
         let now = Arc::clone(&seat.snapshot);
         push_all(&mut seat.events, after, &events, &|| vec![SessionEvent::Joined { snapshot: Arc::clone(&now) }]);
         if let Some(SessionEvent::Left { why }) = events.last() {

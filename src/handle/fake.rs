@@ -136,6 +136,7 @@ impl Fake {
             | Command::Reserve { request, .. }
             | Command::ChangeReservation { request, .. }
             | Command::Destroy { request, .. }
+            | Command::HandOver { request, .. }
             | Command::Diagnose { request }
             | Command::Close { request } => Some(request),
             _ => None,

@@ -398,7 +398,8 @@ impl Session {
         }
     }
 
-    /// Leaves; a host's session ends. Where the seat has ended this succeeds at once.
+    /// Leaves. A host's session goes on under the first successor that is ready, within a second; it ends where there is
+    /// none, or [`migration`](crate::HostRequest::migration) is off. Where the seat has ended this succeeds at once.
     ///
     /// # Errors
     /// `Stopped` after a close.
@@ -412,6 +413,34 @@ impl Session {
         drop(seat);
         let seat = self.claim.id();
         self.claim.core().request(Kind::End, |request| Command::Leave { request: Some(request), seat }, unit)
+    }
+
+    /// Makes another member the host; host only. Without an account it is the first in the order of succession that is ready.
+    /// This seat stays as a member's; its own [`HostChanged`](SessionEvent::HostChanged) tells when that is done. What the
+    /// next host shall have of the game is to be set before.
+    ///
+    /// # Errors
+    /// `NotOwner`; `InvalidState` where migration is off or no such member may go on as host and is there; `TimedOut` where
+    /// none was ready within a second: this one is host still; `Ended`, `Stopped`.
+    ///
+    /// ```
+    /// # if cfg!(not(feature = "net")) { return Ok(()) }
+    /// # use std::time::Duration;
+    /// # use lansession::{ErrorKind, HostRequest, Lan, Migration, Preset, SessionSettings};
+    /// # let lan = Lan::builder("com.example.boxes").preset(Preset::Loopback).start()?;
+    /// # let five = Duration::from_secs(5);
+    /// let request = HostRequest::new(SessionSettings::new("room")).migration(Migration::Quorum);
+    /// let room = lan.sign_in("Ada")?.host(request).wait(five)?;
+    /// assert_eq!(room.hand_over(None).wait(five).unwrap_err().kind(), ErrorKind::InvalidState); // nobody is there
+    /// # Ok::<(), lansession::Error>(())
+    /// ```
+    #[doc(alias = "TransferHost")]
+    pub fn hand_over(&self, to: impl Into<Option<AccountId>>) -> Pending<()> {
+        let (seat, to) = (self.claim.id(), to.into());
+        match self.check_host() {
+            Err(error) => Pending::ready_with(Err(error)),
+            Ok(()) => self.claim.core().request(Kind::Plain, |request| Command::HandOver { request, seat, to }, unit),
+        }
     }
 
     /// Ends the session for all; host only. Members leave with [`Left::Destroyed`](crate::Left::Destroyed).

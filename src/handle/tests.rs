@@ -714,7 +714,7 @@ fn a_seat_knows_the_way_to_its_host() {
     assert_eq!(room.link().addresses[0].to_string(), "192.168.0.7:4000");
     assert_eq!(room.link().game, "com.example.boxes");
     assert_eq!(room.code(), RoomCode::of(room.key()));
-    fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new() });
+    fake.say(Output::SeatAddresses { seat: SeatId(1), addresses: Vec::new(), port: None });
     assert_eq!(room.endpoint("game").unwrap_err().kind(), ErrorKind::Unreachable);
     assert_eq!(room.game_key(ada.id()).unwrap_err().kind(), ErrorKind::NotFound);
     fake.say(Output::SeatKeys { seat: SeatId(1), keys: vec![(ada.id(), [3; 32].into())] });

@@ -443,6 +443,12 @@ pub(crate) enum Command {
         request: RequestId,
         seat: SeatId,
     },
+    /// The host goes on as a member; without an account the first in the order of succession is host.
+    HandOver {
+        request: RequestId,
+        seat: SeatId,
+        to: Option<AccountId>,
+    },
     Diagnose {
         request: RequestId,
     },
@@ -543,10 +549,12 @@ pub(crate) enum Output {
         user: AccountId,
         list: Arc<[Invite]>,
     },
-    /// The host's own addresses changed (interfaces): replaces `SeatOpened::host_addresses`.
+    /// The host's addresses are others, or the host is: replaces `SeatOpened::host_addresses`, and the control port where
+    /// there is one.
     SeatAddresses {
         seat: SeatId,
         addresses: Vec<IpAddr>,
+        port: Option<u16>,
     },
     /// Whom the host keeps out. Replaces the former list.
     SeatBans {

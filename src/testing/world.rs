@@ -424,7 +424,7 @@ fn describe(output: &Output) -> String {
         Output::SeatOpened(opened) => format!("seat {} opened", opened.seat.0),
         Output::Seat { seat, events, .. } => format!("seat {}: {} events", seat.0, events.len()),
         Output::SeatKeys { seat, keys } => format!("seat {}: {} keys", seat.0, keys.len()),
-        Output::SeatAddresses { seat, addresses } => format!("seat {}: addresses {addresses:?}", seat.0),
+        Output::SeatAddresses { seat, addresses, .. } => format!("seat {}: addresses {addresses:?}", seat.0),
         Output::SeatSuccession { seat, what } => {
             format!("seat {}: order {} of {}", seat.0, what.cfg, what.voters.len())
         }

@@ -69,6 +69,7 @@ impl Engine {
             | Command::Invite { request, .. }
             | Command::Revoke { request, .. }
             | Command::Destroy { request, .. }
+            | Command::HandOver { request, .. }
             | Command::Diagnose { request }
             | Command::Leave { request: Some(request), .. } => *request,
             _ => return,

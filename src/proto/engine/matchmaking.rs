@@ -254,12 +254,12 @@ impl Engine {
                 }
                 None => Some(Output::SeatKeys { seat, keys }),
             },
-            Output::SeatAddresses { seat, addresses } => match self.matchmaking.seats.get_mut(&seat) {
+            Output::SeatAddresses { seat, addresses, port } => match self.matchmaking.seats.get_mut(&seat) {
                 Some(hidden) => {
                     hidden.opened.host_addresses = addresses;
                     None
                 }
-                None => Some(Output::SeatAddresses { seat, addresses }),
+                None => Some(Output::SeatAddresses { seat, addresses, port }),
             },
             Output::Seat { seat, events, snapshot } => {
                 if !self.matchmaking.seats.contains_key(&seat) {

@@ -81,6 +81,7 @@ impl Sessions {
             }
             Command::SetFriends { .. } | Command::Invite { .. } | Command::Revoke { .. } => self.social(command),
             Command::Leave { request, seat } => self.leave(request, seat),
+            Command::HandOver { request, seat, to } => self.hand_over(request, seat, to),
             Command::Destroy { request, seat } => {
                 let key = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key);
                 match key {
@@ -127,9 +128,11 @@ impl Sessions {
         }
     }
 
-    /// A host that leaves ends its session: there is nobody to hand it to in this version. A seat that has ended before
-    /// has been left.
+    /// A host that leaves hands its session over. A seat that has ended before has been left.
     fn leave(&mut self, request: Option<RequestId>, seat: SeatId) {
+        if let Some(key) = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key) {
+            return self.leave_hosted(request, key);
+        }
         // A request is answered before the event it causes.
         if let Some(request) = request {
             self.core.done(request, Ok(Answer::Unit));
@@ -138,8 +141,6 @@ impl Sessions {
             let key = member.key;
             member.leave(&mut self.core, Left::Left);
             self.stand(key);
-        } else if let Some(key) = self.hosts.values().find(|host| host.seat == seat).map(|host| host.key) {
-            self.destroy(key, Left::Left);
         }
     }
 

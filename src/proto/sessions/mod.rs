@@ -17,6 +17,7 @@ mod member;
 mod party;
 mod publication;
 mod social;
+mod succeed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +45,8 @@ pub(crate) struct Sessions {
     users: BTreeMap<AccountId, LocalUser>,
     hosts: BTreeMap<SessionKey, HostAuthority>,
     members: BTreeMap<SeatId, MemberSeat>,
+    /// Hosts that ask for their seats at another host of the session.
+    yielding: BTreeMap<SeatId, MemberSeat>,
     joins: BTreeMap<RequestId, JoinAttempt>,
     /// Joins of several local users whose leader has its seat.
     parties: BTreeMap<RequestId, Party>,
@@ -60,6 +63,7 @@ impl Sessions {
             users: BTreeMap::new(),
             hosts: BTreeMap::new(),
             members: BTreeMap::new(),
+            yielding: BTreeMap::new(),
             joins: BTreeMap::new(),
             parties: BTreeMap::new(),
             addresses: Vec::new(),
@@ -117,7 +121,7 @@ impl Sessions {
         let hosts: Vec<_> =
             self.hosts.iter().filter(|(_, host)| ours(host.user.identity.account())).map(|(&key, _)| key).collect();
         for key in hosts {
-            self.destroy(key, why.clone());
+            self.drop_hosted(key, why.clone());
         }
     }
 
@@ -307,6 +311,7 @@ impl Sessions {
             Some(Owner::Host(key)) => {
                 if let Some(host) = self.hosts.get_mut(&key) {
                     host.handle_link(&mut self.core, event);
+                    self.pass(key);
                 }
             }
             Some(Owner::Join(request)) => {
@@ -316,7 +321,7 @@ impl Sessions {
                 }
             }
             Some(Owner::Member(seat)) => {
-                if let Some(member) = self.members.get_mut(&seat) {
+                if let Some(member) = self.members.get_mut(&seat).or_else(|| self.yielding.get_mut(&seat)) {
                     let ended = member.handle_link(&mut self.core, event);
                     self.member_ended(seat, ended);
                 }
@@ -324,6 +329,7 @@ impl Sessions {
             Some(Owner::Standing(seat)) => {
                 if let Some(member) = self.members.get_mut(&seat) {
                     member.standing_link(&mut self.core, event);
+                    self.succeed(seat);
                 }
             }
             // Closed by us before this came.
@@ -369,7 +375,10 @@ impl Sessions {
     }
 
     fn member_ended(&mut self, seat: SeatId, ended: Option<Left>) {
-        let Some(why) = ended else { return };
+        let Some(why) = ended else { return self.succeed(seat) };
+        if self.yielding.contains_key(&seat) {
+            return self.yielding_ended(seat, &why);
+        }
         if let Some(member) = self.members.remove(&seat) {
             self.party_lost(seat, &why);
             let key = member.key;
@@ -400,7 +409,7 @@ impl Sessions {
         }
         for host in self.hosts.values().filter(|host| host.opening().is_none()) {
             let addresses = self.addresses.clone();
-            self.core.outputs.push_back(Output::SeatAddresses { seat: host.seat, addresses });
+            self.core.outputs.push_back(Output::SeatAddresses { seat: host.seat, addresses, port: None });
         }
     }
 
@@ -436,9 +445,11 @@ impl Sessions {
             if self.hosts.get_mut(&key).is_some_and(|host| !host.handle_timeout(&mut self.core)) {
                 self.destroy(key, Left::Destroyed);
             }
+            self.pass(key);
         }
-        for seat in self.members.keys().copied().collect::<Vec<_>>() {
-            let ended = self.members.get_mut(&seat).and_then(|member| member.handle_timeout(&mut self.core));
+        for seat in self.members.keys().chain(self.yielding.keys()).copied().collect::<Vec<_>>() {
+            let member = self.members.get_mut(&seat).or_else(|| self.yielding.get_mut(&seat));
+            let ended = member.and_then(|member| member.handle_timeout(&mut self.core));
             self.member_ended(seat, ended);
         }
         for request in self.joins.keys().copied().collect::<Vec<_>>() {
@@ -470,7 +481,8 @@ impl Sessions {
     pub(crate) fn poll_timeout(&mut self) -> Option<Moment> {
         let core = &self.core;
         let hosts = self.hosts.values_mut().filter_map(|host| host.poll_timeout(core)).min();
-        let members = self.members.values().filter_map(|member| member.poll_timeout(core)).min();
+        let seats = self.members.values().chain(self.yielding.values());
+        let members = seats.filter_map(|member| member.poll_timeout(core)).min();
         let joins = self.joins.values().filter_map(JoinAttempt::poll_timeout).min();
         [hosts, members, joins, core.doorman.next_deadline()].into_iter().flatten().min()
     }

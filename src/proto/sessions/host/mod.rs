@@ -5,6 +5,7 @@ mod admit;
 mod command;
 #[cfg(test)]
 mod invariants;
+mod handoff;
 mod invites;
 mod merge;
 mod party;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
+use self::handoff::Passing;
 use self::invites::Invites;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
@@ -108,6 +110,7 @@ pub(super) struct HostAuthority {
     merge: Merge,
     /// What goes on after this host; `None` where the session ends with it.
     pub(super) succession: Option<Rule>,
+    passing: Passing,
     /// A lower bound of the next deadline; `None` where it must be computed.
     wake: Option<Option<Moment>>,
 }
@@ -169,6 +172,7 @@ impl HostAuthority {
             says: Bucket::new(core.now),
             merge: Merge::default(),
             succession: Rule::of_founder(core, what.migration)?,
+            passing: Passing::default(),
             wake: None,
         };
         match what.password {
@@ -368,6 +372,7 @@ impl HostAuthority {
         self.time_out_guests(core);
         self.time_out_seats(core);
         self.time_out_merge(core);
+        self.time_out_handoff(core);
         !self.is_abandoned(core.now)
     }
 
@@ -376,7 +381,7 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning, self.silence));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline()].into_iter().flatten();
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.handoff_deadline()].into_iter().flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
         }
         self.wake.flatten()

@@ -38,6 +38,7 @@ impl HostAuthority {
                 self.free(core, account, Left::Left, Reply::Nobody);
             }
             Some(Frame::Stay) => self.settle(core),
+            Some(Frame::Prepared { revision }) => self.prepared(core, account, revision),
             Some(Frame::Resync { have }) => {
                 self.wake = None;
                 if let Some(seat) = self.seats.get_mut(&account) {

@@ -295,7 +295,7 @@ impl MemberSeat {
             self.addresses.insert(0, remote);
             if self.told {
                 let addresses = ips(&self.addresses);
-                core.outputs.push_back(Output::SeatAddresses { seat: self.seat, addresses });
+                core.outputs.push_back(Output::SeatAddresses { seat: self.seat, addresses, port: Some(remote.port()) });
             }
         }
         self.side = Side::Linked(link);

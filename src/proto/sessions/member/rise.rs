@@ -1,0 +1,185 @@
+//! A member that becomes the host, and a host that becomes a member: the seat stays the same one (protocol.md, "Win" and
+//! "Two hosts").
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::super::core::Core;
+use super::super::document::Document;
+use super::super::host::RestoreFrom;
+use super::super::join::JoinSpec;
+use super::seek::Seek;
+use super::standing::Standing;
+use super::social::Social;
+use super::walk::Heir;
+use super::{MemberSeat, Side};
+use crate::proto::io::{LinkId, LocalUser, RequestId, SeatId};
+use crate::proto::links::Link;
+use crate::types::{GameState, HostKey, Identity, Secret, SessionEvent, SessionSnapshot};
+use crate::wire::frame::{Frame, Keeper, Reign, Request, Succession, Takeover, Vote, Way};
+
+/// What a member leaves behind that has become the host.
+#[derive(Debug)]
+pub(in super::super) struct Risen {
+    pub(in super::super) from: RestoreFrom,
+    /// The state before it.
+    pub(in super::super) before: SessionSnapshot,
+    /// Who came to its listener, and whether it waits for the next host.
+    pub(in super::super) guests: Vec<(Link, bool)>,
+    /// What its user asked of the former host and has no answer to.
+    pub(in super::super) open: BTreeMap<u32, (RequestId, Request)>,
+    /// Its user was told that the link is lost.
+    pub(in super::super) was_lost: bool,
+}
+
+/// A host that is none any more.
+#[derive(Debug)]
+pub(in super::super) struct Fallen {
+    pub(in super::super) seat: SeatId,
+    pub(in super::super) local_name: String,
+    pub(in super::super) user: LocalUser,
+    pub(in super::super) view: SessionSnapshot,
+    pub(in super::super) incarnation: u64,
+    pub(in super::super) password_key: Option<Secret>,
+    pub(in super::super) silence: Duration,
+    pub(in super::super) grace: Duration,
+    /// Its listener stays.
+    pub(in super::super) host: Identity,
+    pub(in super::super) port: u16,
+    pub(in super::super) addresses: Vec<IpAddr>,
+    pub(in super::super) seat_key: Identity,
+    pub(in super::super) reign: Reign,
+    pub(in super::super) lineage: Vec<Takeover>,
+    pub(in super::super) began: u64,
+    pub(in super::super) succession: Option<Succession>,
+    pub(in super::super) keeper: Keeper,
+    pub(in super::super) state: Option<GameState>,
+}
+
+impl MemberSeat {
+    /// It has won: all of it, for the host that it is from now on.
+    pub(in super::super) fn rise(mut self, core: &mut Core) -> Option<Risen> {
+        let takeover = self.heir.won.take()?;
+        let standing = self.standing.take()?;
+        let incarnation = takeover.order.incarnation;
+        let before = self.view.state().clone();
+        let waits: Vec<LinkId> = self.heir.parked.keys().copied().collect();
+        // They are told as guests of the host.
+        self.heir.parked.clear();
+        self.end_walk(core, &Frame::HostAlive);
+        if let Side::Seeking(seek) = &mut self.side {
+            seek.stop(core);
+        }
+        let mut lineage = self.heir.lineage;
+        let reign = takeover.reign;
+        lineage.push(takeover);
+        let guests = standing.guests.into_iter().map(|(id, link)| (link, waits.contains(&id))).collect();
+        let open = self.open.into_iter().map(|(number, open)| (number, (open.request, open.body))).collect();
+        let from = RestoreFrom {
+            user: self.spec.user,
+            local_name: self.local_name,
+            seat: self.seat,
+            snapshot: before.clone(),
+            keeper: standing.keeper,
+            state: standing.state,
+            host: standing.host?,
+            port: standing.port,
+            incarnation,
+            reign,
+            lineage,
+            seat_key: standing.seat_key,
+            succession: standing.succession,
+        };
+        Some(Risen { from, before, guests, open, was_lost: self.told })
+    }
+
+    /// The seat of a host that handed over, or gave way. It looks for the next one where its votes went, or where that one
+    /// says that it is.
+    pub(in super::super) fn of_host(core: &mut Core, fallen: Fallen) -> Self {
+        let account = fallen.user.identity.account();
+        let attributes = fallen.view.member(account).map(|member| member.attributes.clone()).unwrap_or_default();
+        let spec = JoinSpec {
+            key: Some(fallen.view.key),
+            host_key: Some(fallen.view.host_key),
+            incarnation: fallen.incarnation,
+            nonce: core.random(),
+            peer_incarnation: u64::from_be_bytes(core.random()),
+            ticket: Vec::new(),
+            attributes,
+            invite: None,
+            password_key: fallen.password_key,
+            rounds: core.tuning.password_rounds,
+            role: None,
+            status: crate::types::MemberStatus::Active,
+            party: Vec::new(),
+            reserve_for: Vec::new(),
+            patient: false,
+            can_host: true,
+            user: fallen.user,
+        };
+        let mut heir = Heir::new(fallen.reign, fallen.lineage, fallen.began);
+        heir.joins = true;
+        let give_up = core.now + fallen.grace + core.tuning.give_up;
+        Self {
+            seat: fallen.seat,
+            local_name: fallen.local_name,
+            key: fallen.view.key,
+            spec,
+            token: Secret::from([0; 32]),
+            unsure: None,
+            addresses: Vec::new(),
+            silence: fallen.silence,
+            grace: fallen.grace,
+            view: Document::new(fallen.view),
+            side: Side::Seeking(Seek::new(core.now, give_up, false)),
+            open: BTreeMap::new(),
+            next_number: 1,
+            resync: None,
+            told: false,
+            social: Social::new(core.now),
+            standing: Some(Standing {
+                seat_key: fallen.seat_key,
+                stands: false,
+                host: Some(fallen.host),
+                port: fallen.port,
+                addresses: fallen.addresses,
+                succession: fallen.succession,
+                former: None,
+                keeper: Some(fallen.keeper),
+                state: fallen.state,
+                promised: 0,
+                voted: None,
+                guests: BTreeMap::new(),
+            }),
+            heir,
+            silent: false,
+        }
+    }
+
+    /// From now on it is the seat that its user has.
+    pub(in super::super) fn take_over_seat(&mut self) {
+        self.told = true;
+        if let Some(standing) = &mut self.standing {
+            standing.stands = true;
+        }
+    }
+
+    /// The host gave its votes away: it promises no other, and comes back under whoever wins.
+    pub(in super::super) fn follow_votes(&mut self, core: &mut Core, votes: Vec<Vote>) {
+        if let (Some(standing), Some(last)) = (&mut self.standing, votes.last()) {
+            standing.promise(last.ballot.reign.term);
+        }
+        self.tell(core, vec![SessionEvent::Reconnecting], None);
+        self.start_walk_for(core, votes);
+    }
+
+    /// Another host claims the session: its proof is asked for at that host.
+    pub(in super::super) fn follow_claim(&mut self, core: &mut Core, way: &Way) {
+        self.pointed(core, way);
+    }
+
+    pub(in super::super) fn host_key(&self) -> Option<HostKey> {
+        self.spec.host_key
+    }
+}
