@@ -95,6 +95,14 @@ tuning! {
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 
+    // ---- host migration (protocol.md, "Host migration")
+    /// The host's dial to a member's listener; there is one in this time at most.
+    dial_back: Duration = ms(1_000),
+    /// A machine whose link is lost votes no more after this.
+    voter_out: Duration = ms(3_000),
+    /// What successors keep is sent anew at most once per this.
+    keep_interval: Duration = ms(250),
+
     // ---- matchmaking (protocol.md, "Matchmaking")
     /// A starter listens at least so long before it makes a session of its own.
     mm_listen: Duration = ms(300),

@@ -19,7 +19,7 @@ mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
-pub(crate) use keeper::{Keeper, KeptSeat};
+pub(crate) use keeper::{Keeper, KeptInvite, KeptReservation, KeptSeat};
 #[cfg(test)]
 pub(crate) use keeper::{MAX_BANS, MAX_LEAVERS};
 pub(crate) use message::{

@@ -6,6 +6,7 @@ mod command;
 #[cfg(test)]
 mod invariants;
 mod invites;
+mod keep;
 mod merge;
 mod party;
 mod requests;
@@ -206,6 +207,7 @@ impl HostAuthority {
         core.tell(self.seat, super::first_events(&snapshot, self.user.identity.account()), Some(snapshot));
         self.opened(core.now);
         self.publish(core);
+        self.review(core);
     }
 
     /// It is not open yet; whoever asked for it is answered with this error.
@@ -218,13 +220,18 @@ impl HostAuthority {
         }
     }
 
+    /// The key under which it serves.
+    pub(super) fn host_key(&self) -> HostKey {
+        self.host.public().into()
+    }
+
     pub(super) fn opening(&self) -> Option<RequestId> {
         self.opening
     }
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
         self.expire(core);
-        if self.merge_link(core, &event) {
+        if self.merge_link(core, &event) || self.succession_link(core, &event) {
             return;
         }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
@@ -277,6 +284,8 @@ impl HostAuthority {
         self.answer_reply(core, reply, revision);
         core.tell(self.seat, events, Some(Arc::new(self.doc.state().clone())));
         self.publish(core);
+        self.touch_kept();
+        self.review(core);
         revision
     }
 
@@ -333,6 +342,7 @@ impl HostAuthority {
             return;
         }
         self.end_merge(core);
+        self.end_dials(core);
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {
@@ -360,6 +370,7 @@ impl HostAuthority {
         self.time_out_guests(core);
         self.time_out_seats(core);
         self.time_out_merge(core);
+        self.review(core);
         !self.is_abandoned(core.now)
     }
 
@@ -368,7 +379,9 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline()].into_iter().flatten();
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline()]
+                    .into_iter()
+                    .flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
         }
         self.wake.flatten()
@@ -378,6 +391,7 @@ impl HostAuthority {
     pub(super) fn excuse(&mut self, now: Moment, by: std::time::Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+        self.excuse_peers(by);
     }
 
     /// What its user's seat here is to those who ask for the account; none where a dedicated host holds no seat.

@@ -2,7 +2,7 @@
 
 mod seek;
 mod social;
-pub(super) mod standing;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use self::seek::Seek;
 use self::social::Social;
-use self::standing::Standing;
+pub(super) use self::standing::{Standing, keepers, successors};
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;
 use super::document::Document;
