@@ -132,6 +132,7 @@ impl Inner {
             Ok(match answer {
                 Answer::Unit => Outcome::Unit,
                 Answer::Revision(revision) => Outcome::Revision(revision),
+                Answer::Version(version) => Outcome::Version(version),
                 Answer::Diagnosis(diagnosis) => Outcome::Diagnosis(diagnosis),
                 Answer::Invites(ids) => Outcome::Invites(ids),
                 Answer::Found(list) => {

@@ -25,6 +25,7 @@ pub(super) enum Outcome {
     Revision(Revision),
     Diagnosis(Diagnosis),
     Invites(Vec<InviteId>),
+    Version(u64),
 }
 
 impl Outcome {

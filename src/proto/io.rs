@@ -434,6 +434,22 @@ pub(crate) enum Command {
         expected: Option<u32>,
         change: ReservationChange,
     },
+    // What goes on after the host.
+    SetState {
+        request: RequestId,
+        seat: SeatId,
+        data: Vec<u8>,
+    },
+    SetSuccessors {
+        request: RequestId,
+        seat: SeatId,
+        accounts: Vec<AccountId>,
+    },
+    SetCanHost {
+        request: RequestId,
+        seat: SeatId,
+        can: bool,
+    },
     /// Without a request where the last handle was dropped.
     Leave {
         request: Option<RequestId>,
@@ -489,6 +505,8 @@ pub(crate) enum Answer {
     Revision(Revision),
     Diagnosis(Diagnosis),
     Invites(Vec<InviteId>),
+    /// Of the game's own state.
+    Version(u64),
 }
 
 /// What a new seat is; comes before the `Done` that answers the host or join request.

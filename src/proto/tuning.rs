@@ -116,6 +116,12 @@ tuning! {
     handoff_ready: Duration = ms(400),
     /// All of a handoff, before the host goes without it.
     handoff: Duration = ms(1_000),
+    /// The host's dial to a member's listener; there is one in this time at most.
+    dial_back: Duration = ms(1_000),
+    /// A machine whose link is lost votes no more after this.
+    voter_out: Duration = ms(3_000),
+    /// What successors keep is sent anew at most once per this.
+    keep_interval: Duration = ms(250),
 
     // ---- matchmaking (protocol.md, "Matchmaking")
     /// A starter listens at least so long before it makes a session of its own.

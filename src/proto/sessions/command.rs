@@ -80,6 +80,19 @@ impl Sessions {
                 self.at_either(request, seat, body, run);
             }
             Command::SetFriends { .. } | Command::Invite { .. } | Command::Revoke { .. } => self.social(command),
+            Command::SetState { request, seat, data } => {
+                self.at_host(request, seat, |host, core| host.set_state(core, request, data));
+            }
+            Command::SetSuccessors { request, seat, accounts } => {
+                self.at_host(request, seat, |host, core| host.set_successors(core, request, accounts));
+            }
+            Command::SetCanHost { request, seat, can } => match self.members.get_mut(&seat) {
+                Some(member) => {
+                    member.set_can_host(&mut self.core, can);
+                    self.core.done(request, Ok(Answer::Unit));
+                }
+                None => self.at_host(request, seat, |_, core| core.done(request, Ok(Answer::Unit))),
+            },
             Command::Leave { request, seat } => self.leave(request, seat),
             Command::HandOver { request, seat, to } => self.hand_over(request, seat, to),
             Command::Destroy { request, seat } => {

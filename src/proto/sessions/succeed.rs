@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::Sessions;
 use super::core::Owner;
 use super::document::Document;
-use super::host::HostAuthority;
+use super::host::{Applied, HostAuthority};
 use super::member::{MemberSeat, Risen};
 use crate::proto::io::{Answer, Command, Output, RequestId, SeatId};
-use crate::types::{AccountId, Left, ReserveRequest, SessionEvent, SessionKey};
+use crate::types::{AccountId, Error, ErrorKind, Left, ReserveRequest, SessionEvent, SessionKey};
 use crate::wire::frame::{Request, Way};
 
 impl Sessions {
@@ -32,8 +32,9 @@ impl Sessions {
         let Some(risen) = member.rise(&mut self.core) else { return };
         let Risen { from, before, guests, open, was_lost } = risen;
         let (user, state) = (from.user.identity.account(), from.state.clone());
+        let kept = from.keeper.iter().flat_map(|keeper| &keeper.seats).find(|seat| seat.account == user);
+        let applied = kept.map(|seat| Applied::from(seat.applied)).unwrap_or_default();
         let mut host = HostAuthority::restore(&mut self.core, from);
-        host.set_began();
         for owner in self.core.owners.values_mut().filter(|owner| **owner == Owner::Standing(seat)) {
             *owner = Owner::Host(key);
         }
@@ -56,7 +57,7 @@ impl Sessions {
         self.hosts.insert(key, host);
         // What was asked of the former host is for this one now, unless it took effect.
         for (number, (request, body)) in open {
-            self.redo(key, seat, user, number, request, body);
+            self.redo(key, seat, applied.contains(number), request, body);
         }
     }
 
@@ -64,19 +65,22 @@ impl Sessions {
         &mut self,
         key: SessionKey,
         seat: SeatId,
-        user: AccountId,
-        number: u32,
+        applied: bool,
         request: RequestId,
         body: Request,
     ) {
         let Some(host) = self.hosts.get(&key) else { return };
-        if host.has_applied(user, number) && !matches!(body, Request::Reserve { .. } | Request::Invite(_)) {
+        if applied {
             let revision = host.state().revision;
-            let answer = match body {
-                Request::Say(_) | Request::Revoke { .. } => Answer::Unit,
-                _ => Answer::Revision(revision),
+            let result = match body {
+                Request::Say(_) | Request::Revoke { .. } => Ok(Answer::Unit),
+                Request::Reserve { .. } | Request::ChangeReservation { .. } | Request::Invite(_) => {
+                    let why = "it took effect at the host that is gone, whose answer is lost";
+                    Err(Error::new(ErrorKind::Ended, why))
+                }
+                _ => Ok(Answer::Revision(revision)),
             };
-            self.core.done(request, Ok(answer));
+            self.core.done(request, result);
             return;
         }
         let now = self.core.now;
@@ -88,7 +92,7 @@ impl Sessions {
             Request::SetRole(role) => Command::SetRole { request, seat, account: None, role },
             Request::Reserve { accounts, role, ttl } => {
                 let ttl = ttl.map(|millis| Duration::from_millis(millis.into()));
-                let mut what = ReserveRequest::new(accounts);
+                let mut what = ReserveRequest::from(accounts);
                 (what.role, what.ttl) = (role, ttl);
                 Command::Reserve { request, seat, what: Box::new(what) }
             }
@@ -118,7 +122,7 @@ impl Sessions {
             self.stand(key);
             return;
         }
-        let fallen = host.fall(&self.core, self.addresses.clone());
+        let Some(fallen) = host.fall(&self.core, self.addresses.clone()) else { return };
         let mut member = MemberSeat::of_host(&mut self.core, fallen);
         member.take_over_seat();
         self.core.outputs.push_back(Output::SeatKeys { seat, keys: Vec::new() });
@@ -170,7 +174,7 @@ impl Sessions {
             return;
         }
         let seat = host.seat;
-        let mut fallen = host.fall(&self.core, self.addresses.clone());
+        let Some(mut fallen) = host.fall(&self.core, self.addresses.clone()) else { return };
         // Only there: no member of its own is asked.
         fallen.succession = None;
         let mut member = MemberSeat::of_host(&mut self.core, fallen);
@@ -182,13 +186,16 @@ impl Sessions {
     fn yielded(&mut self, seat: SeatId) {
         let Some(mut member) = self.yielding.remove(&seat) else { return };
         let key = member.key;
+        let before = self.hosts.get(&key).map(|host| host.view());
         if let Some(mut host) = self.hosts.remove(&key) {
-            host.give_way(&mut self.core, member.way());
+            host.give_way(&mut self.core, &member.way());
             self.core.owners.retain(|_, owner| *owner != Owner::Host(key));
         }
         self.core.outputs.push_back(Output::SeatBans { seat, bans: Vec::new() });
         member.take_over_seat();
-        member.tell_of_new_host(&mut self.core);
+        if let Some(before) = before {
+            member.tell_of_new_host(&mut self.core, &before);
+        }
         self.members.insert(seat, member);
     }
 
@@ -203,7 +210,7 @@ impl Sessions {
             return;
         }
         if let Some(mut host) = self.hosts.remove(&key) {
-            host.give_way(&mut self.core, way);
+            host.give_way(&mut self.core, &way);
             host.close_listener(&mut self.core);
             self.core.owners.retain(|_, owner| *owner != Owner::Host(key));
             self.core.tell(seat, vec![SessionEvent::Left { why: Left::Superseded }], None);

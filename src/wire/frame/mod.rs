@@ -19,7 +19,7 @@ mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
-pub(crate) use keeper::{Keeper, KeptSeat};
+pub(crate) use keeper::{Keeper, KeptInvite, KeptReservation, KeptSeat};
 #[cfg(test)]
 pub(crate) use keeper::{MAX_BANS, MAX_LEAVERS};
 pub(crate) use message::{
@@ -30,10 +30,8 @@ pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
-#[cfg(test)]
-pub(crate) use succession::MAX_ABDICATION;
 pub(crate) use succession::{
-    Abdicate, Ballot, Follow, MAX_LINEAGE, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Pulled, Reign, Stand, Succession,
+    Abdicate, Ballot, Follow, MAX_ABDICATION, MAX_LINEAGE, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Pulled, Reign, Stand, Succession,
     Successor, Takeover, Vote, VoteAsk, Voter, Way, follow, lineage_digest,
 };
 pub(crate) use users::{Deliver, Pointer};

@@ -275,7 +275,27 @@ fn keeper() -> Keeper {
         confirmed: true,
         proved: false,
         held: false,
+        leader: Some(account(4)),
         applied: (3, 7),
+        invited: vec![(2, vec![InviteId::from_bytes([8; 16])])],
+    };
+    let invite = KeptInvite {
+        id: InviteId::from_bytes([8; 16]),
+        inviter: account(11),
+        invitee: account(13),
+        passes_password: true,
+        aside: false,
+        left: 300_000,
+        hold: Some(60_000),
+    };
+    let reservation = KeptReservation {
+        id: ReservationId::from_bytes([9; 16]),
+        leader: account(11),
+        version: 2,
+        accounts: vec![account(14)],
+        role: Some("healer".into()),
+        ttl: Some(30_000),
+        made_by: Some((account(11), 3)),
     };
     Keeper {
         revision: revision(70_001),
@@ -283,11 +303,18 @@ fn keeper() -> Keeper {
         salt: 9,
         id_derived: true,
         admission: false,
+        silence: 2_500,
+        grace: 30_000,
         password_key: Some([6; 32]),
         attributes: snapshot().attributes,
         bans: vec![account(12)],
         leavers: vec![account(4)],
+        gone: vec![([5; 16], Left::Kicked("AFK".into()))],
         seats: vec![seat],
+        deadlines: vec![(account(14), 12_345)],
+        invites: vec![invite],
+        expired_invites: vec![(InviteId::from_bytes([10; 16]), account(15))],
+        reservations: vec![reservation],
     }
 }
 

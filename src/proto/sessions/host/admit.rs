@@ -185,7 +185,7 @@ impl HostAuthority {
             return Judgement::Refuse(Refusal::BadPassword);
         }
         if let (Some(key), Some(proof)) = (&self.password_key, join.password_proof) {
-            let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.key.founder);
+            let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.host_key());
             if !hash::equal(&proof, &expected) {
                 return Judgement::WrongPassword;
             }
@@ -409,6 +409,7 @@ impl HostAuthority {
             seat.nonce = join.nonce;
             seat.applied = Applied::default();
             seat.invited.clear();
+            seat.machine = None;
         }
         self.seat_of.insert(id, account);
         if let Some(mut former) = former {
@@ -438,11 +439,12 @@ impl HostAuthority {
 
     fn send_accept(&mut self, core: &mut Core, account: AccountId) {
         let snapshot = self.doc.visible_to(Visibility::Members);
+        let host = self.host_key();
         let token = Secret::from(core.random());
         let (Some(seat), Some(member)) = (self.seats.get_mut(&account), snapshot.member(account)) else { return };
         seat.token.issue(hash::seat_token(self.key, account, seat.peer_incarnation, &token));
         let Some(link) = &mut seat.link else { return };
-        let (number, host) = (member.number, self.key.founder);
+        let number = member.number;
         let proof = |key: &Secret| hash::password_proof(key, "host", &link.binding, account, host);
         let grant = Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
         let accept = Accept {
@@ -459,6 +461,8 @@ impl HostAuthority {
         link.send(core.now, &mut core.actions, &Frame::Accept(Box::new(accept)));
         seat.receiving = true;
         self.tell_untold(core, account);
+        self.send_order(core, account);
+        self.touch_kept();
     }
 
     pub(super) fn time_out_guests(&mut self, core: &mut Core) {

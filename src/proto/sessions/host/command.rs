@@ -137,7 +137,8 @@ impl HostAuthority {
         core.done(request, Ok(Answer::Unit));
     }
 
-    fn tell_bans(&self, core: &mut Core) {
+    fn tell_bans(&mut self, core: &mut Core) {
+        self.touch_kept();
         let bans = self.bans.iter().copied().collect();
         core.outputs.push_back(Output::SeatBans { seat: self.seat, bans });
     }

@@ -57,7 +57,7 @@ impl HostAuthority {
 
     /// Who could go on at once: of the last order, and here.
     fn ready_successors(&self) -> Vec<AccountId> {
-        let Some(last) = self.succession.as_ref().and_then(|rule| rule.last()) else { return Vec::new() };
+        let Some(last) = self.succession.as_ref().and_then(|rule| rule.succession.as_ref()) else { return Vec::new() };
         let pairs = last.order.voters.iter().zip(&last.successors).filter(|(voter, _)| voter.host.is_some());
         let here = |account: &AccountId| self.seats.get(account).is_some_and(|seat| seat.link.is_some());
         pairs.map(|(_, successor)| successor.account).filter(here).collect()
@@ -155,7 +155,8 @@ impl HostAuthority {
         }
         let mut to: Vec<_> = first.into_iter().collect();
         to.extend(self.ready_successors().into_iter().filter(|account| Some(*account) != first));
-        to.truncate(MAX_ABDICATION);
+        // One that has everything and says so needs no other beside it, and no promise beyond its term is given.
+        to.truncate(if first.is_some() { 1 } else { MAX_ABDICATION });
         for &account in &to {
             self.keep_now(core, account);
         }
@@ -181,7 +182,7 @@ impl HostAuthority {
     /// One vote for each, in a term of its own.
     fn votes_for(&self, to: &[AccountId]) -> Vec<Vote> {
         let Some(rule) = &self.succession else { return Vec::new() };
-        let Some(last) = rule.last() else { return Vec::new() };
+        let Some(last) = &rule.succession else { return Vec::new() };
         let mut votes = Vec::new();
         for (term, account) in (rule.reign.term.saturating_add(1)..).zip(to) {
             let place = last.successors.iter().position(|successor| successor.account == *account);
@@ -234,11 +235,6 @@ impl HostAuthority {
         self.doc.state().host.is_none()
     }
 
-    /// Whether a request of that account took effect, at whichever host.
-    pub(in super::super) fn has_applied(&self, account: AccountId, number: u32) -> bool {
-        self.own_applied == Some(account) && self.seats.get(&account).is_some_and(|seat| seat.applied.contains(number))
-    }
-
     /// What a seat is made of that was this host's.
     pub(in super::super) fn fall(&self, core: &Core, addresses: Vec<IpAddr>) -> Option<Fallen> {
         let rule = self.succession.as_ref()?;
@@ -258,8 +254,8 @@ impl HostAuthority {
             reign: rule.reign,
             lineage: rule.lineage.clone(),
             began: self.passing.began,
-            succession: rule.last().cloned(),
-            keeper: self.keeper(core.now),
+            succession: rule.succession.clone(),
+            keeper: self.keeper(core.now, core),
             state: rule.state.clone(),
         })
     }

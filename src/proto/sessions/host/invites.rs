@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::super::core::Core;
 use super::super::publication::SessionsEvent;
 use super::HostAuthority;
+use super::admit::millis;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkId, RequestId};
 use crate::proto::limits;
@@ -17,7 +18,7 @@ use crate::types::{
     AccountId, Error, ErrorKind, Invite, InviteId, InviteRequest, InviteState, JoinLink, Refusal, Revision,
     SessionEvent,
 };
-use crate::wire::frame::{DoneResult, Frame};
+use crate::wire::frame::{DoneResult, Frame, KeptInvite};
 
 /// One invite.
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +118,48 @@ impl Invites {
         self.expired.push_back((row.id, row.invitee));
         if self.expired.len() > limits::EXPIRED_INVITES {
             self.expired.pop_front();
+        }
+    }
+}
+
+impl Invites {
+    /// As successors keep them, with the times that are left.
+    pub(super) fn kept(&self, now: Moment) -> (Vec<KeptInvite>, Vec<(InviteId, AccountId)>) {
+        let kept = |row: &Row, aside| KeptInvite {
+            id: row.id,
+            inviter: row.inviter,
+            invitee: row.invitee,
+            passes_password: row.passes_password,
+            aside,
+            left: millis(row.deadline.since(now)),
+            hold: row.hold.map(|until| millis(until.since(now))),
+        };
+        let rows = self.rows.iter().map(|row| kept(row, false));
+        let all = rows.chain(self.aside.iter().map(|row| kept(row, true)));
+        (all.collect(), self.expired.iter().copied().collect())
+    }
+
+    /// Those that still may be used, out of these ids.
+    pub(super) fn open_of(&self, ids: &[InviteId]) -> bool {
+        self.open().any(|row| ids.contains(&row.id))
+    }
+
+    /// The same, at a host that goes on: each has the time that was left.
+    pub(super) fn restored(now: Moment, kept: &[KeptInvite], expired: &[(InviteId, AccountId)]) -> Self {
+        let row = |kept: &KeptInvite| Row {
+            id: kept.id,
+            inviter: kept.inviter,
+            invitee: kept.invitee,
+            hold: kept.hold.map(|left| now + Duration::from_millis(left.into())),
+            passes_password: kept.passes_password,
+            deadline: now + Duration::from_millis(kept.left.into()),
+        };
+        let (aside, rows): (Vec<_>, Vec<_>) = kept.iter().partition(|kept| kept.aside);
+        Self {
+            rows: rows.into_iter().map(row).collect(),
+            aside: aside.into_iter().map(row).collect(),
+            expired: expired.iter().copied().collect(),
+            untold: VecDeque::new(),
         }
     }
 }
@@ -344,6 +387,7 @@ impl HostAuthority {
 
     fn holds_changed(&mut self, core: &mut Core) {
         self.wake = None;
+        self.touch_kept();
         self.publish(core);
     }
 
@@ -365,7 +409,7 @@ impl HostAuthority {
             core.events.push_back(SessionsEvent::InviteMade(Box::new(Invite {
                 id,
                 session: self.key,
-                host_key: self.key.founder,
+                host_key: self.host_key(),
                 incarnation: self.incarnation,
                 name: self.doc.state().name.clone(),
                 inviter,

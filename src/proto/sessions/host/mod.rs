@@ -7,6 +7,7 @@ mod command;
 mod invariants;
 mod handoff;
 mod invites;
+mod keep;
 mod merge;
 mod party;
 mod requests;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::admit::ANY_SESSION;
+pub(super) use self::keep::RestoreFrom;
 use self::admit::Guest;
 use self::handoff::Passing;
 use self::invites::Invites;
@@ -218,6 +220,7 @@ impl HostAuthority {
         core.tell(self.seat, super::first_events(&snapshot, self.user.identity.account()), Some(snapshot));
         self.opened(core.now);
         self.publish(core);
+        self.review(core);
     }
 
     /// It is not open yet; whoever asked for it is answered with this error.
@@ -230,13 +233,18 @@ impl HostAuthority {
         }
     }
 
+    /// The key under which it serves.
+    pub(super) fn host_key(&self) -> HostKey {
+        self.host.public().into()
+    }
+
     pub(super) fn opening(&self) -> Option<RequestId> {
         self.opening
     }
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
         self.expire(core);
-        if self.merge_link(core, &event) {
+        if self.merge_link(core, &event) || self.succession_link(core, &event) {
             return;
         }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
@@ -289,6 +297,8 @@ impl HostAuthority {
         self.answer_reply(core, reply, revision);
         core.tell(self.seat, events, Some(Arc::new(self.doc.state().clone())));
         self.publish(core);
+        self.touch_kept();
+        self.review(core);
         revision
     }
 
@@ -345,6 +355,7 @@ impl HostAuthority {
             return;
         }
         self.end_merge(core);
+        self.end_dials(core);
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {
@@ -373,6 +384,7 @@ impl HostAuthority {
         self.time_out_seats(core);
         self.time_out_merge(core);
         self.time_out_handoff(core);
+        self.review(core);
         !self.is_abandoned(core.now)
     }
 
@@ -381,7 +393,10 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning, self.silence));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.handoff_deadline()].into_iter().flatten();
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline()]
+                    .into_iter()
+                    .chain([self.handoff_deadline()])
+                    .flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
         }
         self.wake.flatten()
@@ -391,6 +406,7 @@ impl HostAuthority {
     pub(super) fn excuse(&mut self, now: Moment, by: Duration) {
         self.wake = None;
         self.seats.values_mut().for_each(|seat| seat.excuse(now, by));
+        self.excuse_peers(by);
     }
 
     /// What its user's seat here is to those who ask for the account; none where a dedicated host holds no seat.
@@ -426,7 +442,6 @@ impl HostAuthority {
         self.owns(account) && self.local_name == local_name
     }
 
-    #[cfg(test)]
     pub(super) fn view(&self) -> SessionSnapshot {
         self.doc.visible_to(Visibility::Members)
     }

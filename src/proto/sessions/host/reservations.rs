@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::core::Core;
+use super::admit::millis;
 use super::party::Place;
 use super::seat::Seat;
 use super::{HostAuthority, Reply};
@@ -17,7 +18,7 @@ use crate::types::{
     AccountId, Error, ErrorKind, Left, Reason, Refusal, Reservation, ReservationChange, ReservationId, ReserveRequest,
     Revision,
 };
-use crate::wire::frame::{Cause, Change};
+use crate::wire::frame::{Cause, Change, KeptReservation};
 
 #[derive(Debug)]
 struct Row {
@@ -115,6 +116,36 @@ impl Reservations {
         self.rows.values_mut().filter(|row| by.is_some() && row.made_by == by).for_each(|row| row.made_by = None);
         let ReserveRequest { accounts, role, ttl } = what.clone();
         self.rows.insert(id, Row { leader, version: 1, accounts, role, ttl, made_by: by });
+    }
+}
+
+impl Reservations {
+    /// As successors keep them.
+    pub(super) fn kept(&self) -> Vec<KeptReservation> {
+        let rows = self.rows.iter().filter(|(_, row)| !row.accounts.is_empty());
+        let kept = rows.map(|(&id, row)| KeptReservation {
+            id,
+            leader: row.leader,
+            version: row.version,
+            accounts: row.accounts.clone(),
+            role: row.role.clone(),
+            ttl: row.ttl.map(millis),
+            made_by: row.made_by.map(|cause| (cause.account, cause.number)),
+        });
+        kept.collect()
+    }
+
+    /// The same, at a host that goes on: of the seats that are held there.
+    pub(super) fn restored(kept: &[KeptReservation], held: impl Fn(AccountId) -> bool) -> Self {
+        let row = |kept: &KeptReservation| Row {
+            leader: kept.leader,
+            version: kept.version,
+            accounts: kept.accounts.iter().copied().filter(|account| held(*account)).collect(),
+            role: kept.role.clone(),
+            ttl: kept.ttl.map(|left| Duration::from_millis(left.into())),
+            made_by: kept.made_by.map(|(account, number)| Cause { account, number }),
+        };
+        Self { rows: kept.iter().map(|kept| (kept.id, row(kept))).collect() }
     }
 }
 
@@ -243,6 +274,7 @@ impl HostAuthority {
         if let Some(row) = self.reservations.rows.get_mut(&id) {
             row.version = row.version.saturating_add(1);
         }
+        self.touch_kept();
     }
 
     /// A reservation as it is; one that is over holds nothing.

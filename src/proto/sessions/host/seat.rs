@@ -8,7 +8,7 @@ use super::super::core::Core;
 use super::token::SeatToken;
 use crate::proto::clock::Moment;
 use crate::proto::limits;
-use crate::proto::links::{Bucket, Encoded, Link};
+use crate::proto::links::{Bucket, Encoded, Link, encode};
 use crate::proto::tuning::Tuning;
 use crate::types::{AccountId, InviteId, Revision, SessionId};
 use crate::wire::frame::{Frame, MAX_MESSAGE};
@@ -46,6 +46,10 @@ pub(super) struct Seat {
     pub(super) held: bool,
     /// Who took it for its account in a join of several, until that account's own link is there.
     pub(super) leader: Option<AccountId>,
+    /// The seat whose process brought this one along.
+    pub(super) machine: Option<AccountId>,
+    /// A long message that deltas need not wait for: its bytes, and those until it is written, what stands before it included.
+    transfer: (usize, usize),
     last_resync: Option<Moment>,
     resync: Option<Revision>,
 }
@@ -81,6 +85,8 @@ impl Seat {
             collapsed: false,
             held: false,
             leader: None,
+            machine: None,
+            transfer: (0, 0),
             last_resync: None,
             resync: None,
         }
@@ -93,7 +99,7 @@ impl Seat {
 
     /// For another local user of a joiner: its link is on the way.
     pub(super) fn awaited(now: Moment, nonce: [u8; 16], until: Moment, leader: AccountId) -> Self {
-        Self { away_until: Some(until), leader: Some(leader), ..Self::without_link(now, nonce) }
+        Self { away_until: Some(until), leader: Some(leader), machine: Some(leader), ..Self::without_link(now, nonce) }
     }
 
     /// Another connection takes the seat over; the former link, if there was one.
@@ -106,13 +112,16 @@ impl Seat {
         self.away_until = None;
         self.leader = None;
         self.source = Some(link.remote.ip());
+        self.transfer = (0, 0);
         self.link.replace(link)
     }
 
     /// Queues a commit or a lobby message; over the cap, it is dropped and a snapshot will follow.
     pub(super) fn deliver(&mut self, core: &mut Core, message: &Encoded) {
         let Some(link) = self.link.as_mut().filter(|_| self.receiving) else { return };
-        let full = link.queued() > 0 && link.queued() + super::size_of(message) > limits::SEND_QUEUE;
+        let (size, left) = self.transfer;
+        let queued = link.queued().saturating_sub(size.min(left));
+        let full = queued > 0 && queued + super::size_of(message) > limits::SEND_QUEUE;
         self.collapsed |= full;
         if !self.collapsed {
             link.send_encoded(core.now, &mut core.actions, message);
@@ -122,10 +131,29 @@ impl Seat {
     /// Queues what must not be dropped; false where even that is too much: the link is to be given up.
     #[must_use]
     pub(super) fn insist(&mut self, core: &mut Core, frame: &Frame) -> bool {
+        self.link.is_none() || self.insist_encoded(core, &encode(frame))
+    }
+
+    /// The same for a message that is encoded already.
+    #[must_use]
+    pub(super) fn insist_encoded(&mut self, core: &mut Core, message: &Encoded) -> bool {
         let Some(link) = &mut self.link else { return true };
-        link.send(core.now, &mut core.actions, frame);
+        link.send_encoded(core.now, &mut core.actions, message);
         // One snapshot may be under way beside the queue.
         link.queued() <= MAX_MESSAGE + 2 * limits::SEND_QUEUE
+    }
+
+    /// Queues a long message, beside the queue's cap; one at a time.
+    pub(super) fn transfer(&mut self, core: &mut Core, message: &Encoded) {
+        if let Some(link) = &mut self.link {
+            link.send_encoded(core.now, &mut core.actions, message);
+            self.transfer = (super::size_of(message), link.queued());
+        }
+    }
+
+    /// Whether the last of them is under way.
+    pub(super) fn is_transferring(&self) -> bool {
+        self.transfer.1 > 0
     }
 
     /// Some bytes were taken; whether it is time for the snapshot that stands for what was dropped.
@@ -133,6 +161,7 @@ impl Seat {
     pub(super) fn written(&mut self, now: Moment, bytes: usize) -> bool {
         let Some(link) = &mut self.link else { return false };
         link.written(now, bytes);
+        self.transfer.1 = self.transfer.1.saturating_sub(bytes);
         self.receiving && self.collapsed && link.queued() <= limits::SEND_QUEUE / 2
     }
 

@@ -25,6 +25,7 @@ impl HostAuthority {
         let first = !std::mem::replace(&mut seat.confirmed, true);
         seat.token.heard();
         if first {
+            self.touch_kept();
             self.invites_used(core, account);
         }
         self.merge.heard(core.now, account);
@@ -33,7 +34,10 @@ impl HostAuthority {
         }
         match frame {
             Some(Frame::Request { number, body }) => self.request(core, account, number, body),
+            Some(Frame::Stand(stand)) => self.stood(core, account, *stand),
+            Some(Frame::OrderAck(ack)) => self.order_acked(core, account, ack),
             Some(Frame::Leave) => {
+                self.resigned(account);
                 self.end_link(core, account, None);
                 self.free(core, account, Left::Left, Reply::Nobody);
             }
@@ -128,6 +132,7 @@ impl HostAuthority {
         if let Some(seat) = self.seats.get_mut(&account) {
             seat.applied.insert(number);
         }
+        self.touch_kept();
     }
 
     fn update_member(
@@ -224,10 +229,11 @@ impl HostAuthority {
             let snapshot = self.doc.visible_to(Visibility::Members);
             seat.send_snapshot(core, &encode(&Frame::Snapshot(Box::new(snapshot))));
         }
+        self.keep(core);
     }
 
     /// A link that is still open and of no use: silent, stalled, or overrun.
-    fn give_up_link(&mut self, core: &mut Core, account: AccountId) {
+    pub(super) fn give_up_link(&mut self, core: &mut Core, account: AccountId) {
         if let Some(link) = self.seats.get(&account).and_then(|seat| seat.link.as_ref()) {
             core.close(link.id, false);
         }

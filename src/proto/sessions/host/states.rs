@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::super::bounds::check_status;
 use super::super::core::Core;
+use super::admit::millis;
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, RequestId};
@@ -39,6 +40,11 @@ impl Deadlines {
 
     pub(super) fn get(&self, account: AccountId) -> Option<Moment> {
         self.of.get(&account).copied()
+    }
+
+    /// As successors keep them: the times that are left.
+    pub(super) fn kept(&self, now: Moment) -> Vec<(AccountId, u32)> {
+        self.of.iter().map(|(&account, at)| (account, millis(at.since(now)))).collect()
     }
 
     #[cfg(test)]
@@ -118,6 +124,22 @@ impl HostAuthority {
             MemberStatus::Reserved => return self.arm_reserved(now, account, timeouts.reserved),
         };
         self.deadlines.set(account, after.map(|after| now + after));
+    }
+
+    /// At a host that goes on: each state has the time that was left; one of which nothing is known begins anew.
+    pub(super) fn restore_deadlines(&mut self, now: Moment, left: &[(AccountId, u32)]) {
+        let own = self.user.identity.account();
+        let members: Vec<_> = self.doc.state().members.iter().map(|member| (member.account, member.status)).collect();
+        for (account, status) in members {
+            let known =
+                left.iter().find(|(of, _)| *of == account).map(|(_, left)| Duration::from_millis((*left).into()));
+            match known {
+                Some(left) if status != MemberStatus::Active && account != own => {
+                    self.deadlines.set(account, Some(now + left));
+                }
+                _ => self.arm(now, account),
+            }
+        }
     }
 
     /// All seats of one reservation end together.

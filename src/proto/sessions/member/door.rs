@@ -45,7 +45,7 @@ impl MemberSeat {
         self.dismiss_guest(core, id, &frame);
     }
 
-    pub(super) fn is_linked(&self) -> bool {
+    pub(in super::super) fn is_linked(&self) -> bool {
         matches!(self.side, Side::Linked(_))
     }
 

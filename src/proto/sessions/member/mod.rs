@@ -3,7 +3,8 @@
 mod door;
 mod seek;
 mod social;
-pub(super) mod standing;
+mod rise;
+mod standing;
 pub(super) mod vote;
 mod walk;
 
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use self::seek::Seek;
 use self::social::Social;
-use self::standing::Standing;
+pub(super) use self::rise::{Fallen, Risen};
+pub(super) use self::standing::{Standing, keepers, successors};
 use self::walk::Heir;
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;

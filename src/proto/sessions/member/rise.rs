@@ -16,7 +16,7 @@ use super::walk::Heir;
 use super::{MemberSeat, Side};
 use crate::proto::io::{LinkId, LocalUser, RequestId, SeatId};
 use crate::proto::links::Link;
-use crate::types::{GameState, HostKey, Identity, Secret, SessionEvent, SessionSnapshot};
+use crate::types::{GameState, Identity, Secret, SessionEvent, SessionSnapshot};
 use crate::wire::frame::{Frame, Keeper, Reign, Request, Succession, Takeover, Vote, Way};
 
 /// What a member leaves behind that has become the host.
@@ -171,7 +171,7 @@ impl MemberSeat {
             standing.promise(last.ballot.reign.term);
         }
         self.tell(core, vec![SessionEvent::Reconnecting], None);
-        self.start_walk_for(core, votes);
+        let _ = self.start_walk(core, false, votes);
     }
 
     /// Another host claims the session: its proof is asked for at that host.
@@ -179,7 +179,15 @@ impl MemberSeat {
         self.pointed(core, way);
     }
 
-    pub(in super::super) fn host_key(&self) -> Option<HostKey> {
-        self.spec.host_key
+    /// What its user hears where it was told nothing while it asked there.
+    pub(in super::super) fn tell_of_new_host(&mut self, core: &mut Core, before: &SessionSnapshot) {
+        let discarded = (before.revision.number + 1).saturating_sub(self.heir.began);
+        let (old, now) = (before.host, self.view.state().clone());
+        let mut events =
+            vec![SessionEvent::HostChanged { old, new: now.host, revision: now.revision, discarded }];
+        events.extend(Document::new(before.clone()).adopt(now.clone()));
+        core.tell(self.seat, events, Some(std::sync::Arc::new(now)));
+        self.tell_key(core);
+        self.say_stand(core);
     }
 }

@@ -172,7 +172,9 @@ impl MemberSeat {
             Refusal::NotFound => self.seat_gone(core),
             Refusal::Banned => Some(Left::Banned(Reason::default())),
             // Another process of this account has the seat.
-            Refusal::AlreadyMember => Some(Left::Superseded),
+            // Or its successors were told of an older token than the one it has.
+            Refusal::AlreadyMember if !self.heir.moved => Some(Left::Superseded),
+            Refusal::AlreadyMember => self.seat_gone(core),
             Refusal::TooManyRequests { after } | Refusal::Migrating { after } => {
                 let Side::Seeking(seek) = &mut self.side else { return None };
                 if let Some((link, _)) = seek.joined.take() {
@@ -212,12 +214,16 @@ impl MemberSeat {
 
     /// Asks for the seat on a link that stands already: at the host whose key has proved that it is the next one.
     pub(super) fn return_by(&mut self, core: &mut Core, mut link: Link) {
-        let frame = Frame::Resume(Box::new(self.resume(core.version)));
-        let remote = link.remote;
+        let frame = if self.heir.joins {
+            Frame::Join(Box::new(self.spec.frame(core.version, link.peer, &link.binding)))
+        } else {
+            Frame::Resume(Box::new(self.resume(core.version)))
+        };
+        let (remote, joins) = (link.remote, self.heir.joins);
         let Side::Seeking(seek) = &mut self.side else { return };
         seek.stop(core);
         link.send(core.now, &mut core.actions, &frame);
-        (seek.joins, seek.anew, seek.rounds) = (false, true, 0);
+        (seek.joins, seek.anew, seek.rounds) = (joins, !joins, 0);
         seek.give_up = core.now + self.grace + core.tuning.give_up;
         seek.joined = Some((link, core.now + core.tuning.join));
         seek.next_round = core.now + core.tuning.join;
@@ -275,6 +281,7 @@ impl MemberSeat {
             return Some(turn_away(core, link));
         }
         self.token = accept.token;
+        self.heir.joins = false;
         self.unsure = Some(core.now + core.tuning.confirm + self.silence);
         self.linked(core, link);
         self.snapshot(core, accept.snapshot, Some(SessionEvent::Reconnected));

@@ -44,7 +44,7 @@ impl MemberSeat {
     /// word; a yes may be repeated, for the host knows it. So a host that asks about everybody draws few lines of anybody's
     /// circle, and a crowd of strangers cannot use up the answers that friends need.
     pub(super) fn vouch(&mut self, core: &mut Core, question: &VouchAsk) {
-        let blind = SessionKey { id: ANY_SESSION, founder: self.key.founder };
+        let blind = SessionKey { id: ANY_SESSION, founder: self.view.state().host_key };
         let here = question.session == self.key || question.session == blind;
         let friends_only = self.view.state().policy == JoinPolicy::FriendsOnly;
         if !here || !friends_only || self.social.asked.contains(&question.account) {

@@ -189,14 +189,17 @@ mod tests {
     fn standing(n: u8, order: Order) -> Standing {
         Standing {
             seat_key: key(101 + n),
+            stands: true,
             host: Some(key(51 + n)),
             port: 1,
+            addresses: Vec::new(),
             succession: Some(Succession { order, successors: Vec::new(), lineage: Vec::new() }),
             former: None,
             keeper: None,
             state: None,
             promised: 0,
             voted: None,
+            guests: std::collections::BTreeMap::new(),
         }
     }
 

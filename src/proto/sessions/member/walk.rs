@@ -43,7 +43,9 @@ pub(in super::super) struct Heir {
     /// Who waits at this machine's own listener.
     pub(super) parked: BTreeMap<LinkId, Parked>,
     /// Another host than the one that was lost is followed.
-    pub(super) moved: bool,
+    pub(in super::super) moved: bool,
+    /// It has no token: it asks for its seat as one that joins.
+    pub(super) joins: bool,
     /// It is the next host.
     pub(in super::super) won: Option<Takeover>,
 }
@@ -123,6 +125,7 @@ impl Heir {
             probe: None,
             parked: BTreeMap::new(),
             moved: false,
+            joins: false,
             won: None,
         }
     }
@@ -152,7 +155,7 @@ impl MemberSeat {
     }
 
     /// The way to the host that is followed.
-    pub(super) fn way(&self) -> Way {
+    pub(in super::super) fn way(&self) -> Way {
         Way {
             session: self.key,
             incarnation: self.incarnation(),
@@ -245,7 +248,7 @@ impl MemberSeat {
         self.dismiss_parked(core, last);
     }
 
-    fn start_walk(&mut self, core: &mut Core, proof: bool, given: Vec<Vote>) -> Option<Left> {
+    pub(super) fn start_walk(&mut self, core: &mut Core, proof: bool, given: Vec<Vote>) -> Option<Left> {
         if proof && given.is_empty() && self.is_hopeless() {
             return Some(Left::HostLost);
         }

@@ -5,6 +5,7 @@ mod hostile;
 mod invites;
 mod life;
 mod merge;
+mod migration;
 mod order;
 mod parties;
 mod places;
@@ -75,6 +76,9 @@ struct Net {
     sequence: u64,
     peers: BTreeMap<End, End>,
     last: BTreeMap<End, Moment>,
+    ports: u16,
+    /// Machines in different groups do not reach each other.
+    walls: BTreeMap<usize, u8>,
     listeners: BTreeMap<SocketAddr, (usize, SessionKey, PublicKey)>,
     delay: Duration,
     jitter: u64,
@@ -99,6 +103,8 @@ impl Net {
             sequence: 0,
             peers: BTreeMap::new(),
             last: BTreeMap::new(),
+            ports: 0,
+            walls: BTreeMap::new(),
             listeners: BTreeMap::new(),
             delay: MS,
             jitter: 0,
@@ -214,6 +220,7 @@ impl Net {
             party: Vec::new(),
             reserve_for: Vec::new(),
             patient: true,
+            can_host: true,
         }
     }
 
@@ -321,7 +328,7 @@ impl Net {
     ) {
         let trip = self.delay;
         let target = self.nodes.iter().position(|node| node.ip == to.ip());
-        let lost = target.is_none_or(|target| self.dark.contains(&target)) || self.dark.contains(&from);
+        let lost = target.is_none_or(|target| self.cut_off(target, from));
         let closed = |why| LinkEvent::Closed { link, why };
         let Some(&(host, session, key)) = self.listeners.get(&to) else {
             let (after, why) = if lost { (3 * SECOND, Closed::Unreachable) } else { (trip * 2, Closed::Refused) };
@@ -354,13 +361,19 @@ impl Net {
         self.last.insert((host, incoming), self.now + trip * 5);
     }
 
+    /// Whether nothing that one sends comes to the other.
+    fn cut_off(&self, a: usize, b: usize) -> bool {
+        let apart = self.walls.get(&a) != self.walls.get(&b);
+        self.dark.contains(&a) || self.dark.contains(&b) || apart
+    }
+
     fn send(&mut self, from: End, bytes: Vec<u8>) {
         let Some(&to) = self.peers.get(&from) else { return };
         if let Some(waiting) = self.deaf.get_mut(&to) {
             waiting.push_back(bytes);
             return;
         }
-        if self.dark.contains(&from.0) || self.dark.contains(&to.0) {
+        if self.cut_off(from.0, to.0) {
             return;
         }
         let (length, kind, more) = header([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -378,7 +391,7 @@ impl Net {
 
     fn close(&mut self, from: End) {
         let Some(to) = self.peers.remove(&from) else { return };
-        if self.dark.contains(&from.0) || self.dark.contains(&to.0) || self.deaf.contains_key(&to) {
+        if self.cut_off(from.0, to.0) || self.deaf.contains_key(&to) {
             return;
         }
         self.peers.remove(&to);
@@ -464,7 +477,8 @@ impl Net {
     fn act(&mut self, at: usize, action: Action) {
         match action {
             Action::Listen { session, key, .. } => {
-                let port = 50_000 + u16::try_from(self.listeners.len()).unwrap();
+                self.ports += 1;
+                let port = 50_000 + self.ports;
                 let address = SocketAddr::new(self.nodes[at].ip, port);
                 self.listeners.insert(address, (at, session, key.public()));
                 self.nodes[at].sessions.handle_listening(self.now, session, Ok(port));
@@ -518,6 +532,7 @@ impl Node {
             Output::SeatKeys { seat, keys } => self.seats.get_mut(&seat).expect("opened before").keys = keys,
             Output::User { user, .. } => self.signed_out.push(user),
             Output::SeatBans { seat, bans } => self.seats.get_mut(&seat).expect("opened before").bans = bans,
+            Output::SeatSuccession { .. } => {}
             Output::Invites { .. } | Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
         }
     }

@@ -26,7 +26,8 @@ fn handing_over_makes_the_host_a_member_and_loses_nobody() {
         assert!(told.contains(&"host changed"), "{told:?}");
     }
     let back = game.all[1];
-    hand_over(&mut game, back, Some(game.net.account(host.node)));
+    let account = game.net.account(host.node);
+    hand_over(&mut game, back, Some(account));
     game.united(SECOND);
     assert_eq!(game.hosts(), [host.node], "and back again");
     assert_eq!(game.view(host).revision.term, 3);
