@@ -137,6 +137,8 @@ impl HostAuthority {
             Ok(Some(Frame::MergeAsk(ask))) if guest.waiting.is_none() => self.answer_merge(core, id, &ask),
             // It lost a host of this session: this is the next one.
             Ok(Some(Frame::Follow(_))) if guest.waiting.is_none() => self.say_won(core, id),
+            // Said to a candidate that has won meanwhile.
+            Ok(Some(Frame::Vote(_) | Frame::NoVote { .. } | Frame::Succession(_) | Frame::Pulled(_))) => {}
             // A joiner that gave up, or nothing that a joiner says.
             Ok(Some(_)) | Err(()) => {
                 self.guests.remove(&id);

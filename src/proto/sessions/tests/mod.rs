@@ -379,6 +379,9 @@ impl Net {
         let (length, kind, more) = header([bytes[0], bytes[1], bytes[2], bytes[3]]);
         assert_eq!(length, bytes.len() - 4);
         *self.frames.entry(kind).or_default() += 1;
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{:?} {from:?} -> {to:?} kind {kind}", self.now);
+        }
         let at = self.arrival(to);
         self.post(at, from.0, LinkEvent::Written { link: from.1, bytes: bytes.len() });
         let delta = crate::wire::frame::kind::DELTA;
@@ -396,6 +399,9 @@ impl Net {
         }
         self.peers.remove(&to);
         let at = self.arrival(to);
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{:?} {from:?} -> {to:?} close", self.now);
+        }
         self.post(at, to.0, LinkEvent::Closed { link: to.1, why: Closed::ByPeer });
     }
 
