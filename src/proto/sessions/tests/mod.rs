@@ -12,6 +12,7 @@ mod random;
 mod refusals;
 mod roles;
 mod states;
+mod succession;
 mod trouble;
 mod vouch;
 
@@ -44,6 +45,7 @@ struct Watched {
     snapshot: Arc<SessionSnapshot>,
     keys: Vec<(AccountId, crate::types::Secret)>,
     bans: Vec<AccountId>,
+    succession: crate::proto::io::SuccessionView,
     left: Option<Left>,
 }
 
@@ -85,6 +87,10 @@ struct Net {
     /// Frames to drop on their way to this end.
     swallow: BTreeMap<usize, u32>,
     frames: BTreeMap<u8, u32>,
+    /// Listeners opened.
+    listened: u16,
+    /// Machines whose listeners nobody reaches.
+    walled: BTreeSet<usize>,
 }
 
 use crate::types::PublicKey;
@@ -106,6 +112,8 @@ impl Net {
             deaf: BTreeMap::new(),
             swallow: BTreeMap::new(),
             frames: BTreeMap::new(),
+            listened: 0,
+            walled: BTreeSet::new(),
         }
     }
 
@@ -185,7 +193,8 @@ impl Net {
     }
 
     fn address(&self, key: SessionKey) -> SocketAddr {
-        *self.listeners.iter().find(|(_, (_, k, _))| *k == key).expect("nobody listens").0
+        let hosted = |at: usize, k: SessionKey| k == key && self.nodes[at].sessions.hosts.contains_key(&key);
+        *self.listeners.iter().find(|(_, (at, k, _))| hosted(*at, *k)).expect("nobody listens").0
     }
 
     fn resolved(&self, key: SessionKey) -> Resolved {
@@ -213,6 +222,7 @@ impl Net {
             party: Vec::new(),
             reserve_for: Vec::new(),
             patient: true,
+            can_host: true,
         }
     }
 
@@ -320,7 +330,8 @@ impl Net {
     ) {
         let trip = self.delay;
         let target = self.nodes.iter().position(|node| node.ip == to.ip());
-        let lost = target.is_none_or(|target| self.dark.contains(&target)) || self.dark.contains(&from);
+        let shut = |target| self.dark.contains(&target) || self.walled.contains(&target);
+        let lost = target.is_none_or(shut) || self.dark.contains(&from);
         let closed = |why| LinkEvent::Closed { link, why };
         let Some(&(host, session, key)) = self.listeners.get(&to) else {
             let (after, why) = if lost { (3 * SECOND, Closed::Unreachable) } else { (trip * 2, Closed::Refused) };
@@ -463,7 +474,8 @@ impl Net {
     fn act(&mut self, at: usize, action: Action) {
         match action {
             Action::Listen { session, key, .. } => {
-                let port = 50_000 + u16::try_from(self.listeners.len()).unwrap();
+                self.listened += 1;
+                let port = 50_000 + self.listened;
                 let address = SocketAddr::new(self.nodes[at].ip, port);
                 self.listeners.insert(address, (at, session, key.public()));
                 self.nodes[at].sessions.handle_listening(self.now, session, Ok(port));
@@ -493,7 +505,8 @@ impl Node {
                 self.transcript.push(format!("opened {}", opened.seat.0));
                 let (seat, snapshot) = (opened.seat, opened.snapshot.clone());
                 let (events, keys, bans) = (Vec::new(), Vec::new(), Vec::new());
-                let watched = Watched { opened: *opened, events, snapshot, keys, bans, left: None };
+                let succession = crate::proto::io::SuccessionView::default();
+                let watched = Watched { opened: *opened, events, snapshot, keys, bans, succession, left: None };
                 assert!(self.seats.insert(seat, watched).is_none());
             }
             Output::Seat { seat, events, snapshot } => {
@@ -516,6 +529,9 @@ impl Node {
             }
             Output::SeatKeys { seat, keys } => self.seats.get_mut(&seat).expect("opened before").keys = keys,
             Output::User { user, .. } => self.signed_out.push(user),
+            Output::SeatSuccession { seat, what } => {
+                self.seats.get_mut(&seat).expect("opened before").succession = *what;
+            }
             Output::SeatBans { seat, bans } => self.seats.get_mut(&seat).expect("opened before").bans = bans,
             Output::Invites { .. } | Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
         }

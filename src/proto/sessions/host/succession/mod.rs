@@ -3,8 +3,6 @@
 
 mod electorate;
 mod keepers;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +13,11 @@ use super::super::core::{Core, Owner};
 use super::HostAuthority;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkEvent, LinkId, Output, RequestId, SuccessionView};
+use crate::proto::limits;
 use crate::proto::links::{Encoded, encode};
 use crate::types::{AccountId, Error, ErrorKind, GameState, HostKey, Identity, Migration, PublicKey, SessionEvent};
 use crate::wire::frame::{
-    Frame, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter,
+    Frame, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter,
 };
 
 /// What a host holds for the case that it is lost.
@@ -333,7 +332,7 @@ impl HostAuthority {
             })
             .collect();
         all.sort_by_key(|(standing, ..)| *standing);
-        all.truncate(MAX_VOTERS - 1);
+        all.truncate(limits::SUCCESSORS);
         let place = |account| rule.explicit.iter().position(|first| *first == account).unwrap_or(usize::MAX);
         all.sort_by_key(|&(standing, account, peer)| (!peer.eligible, place(account), standing));
         let voter = |peer: &Peer| Voter { seat: peer.seat, host: peer.host.filter(|_| peer.eligible) };
