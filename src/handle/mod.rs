@@ -15,6 +15,7 @@ mod join;
 mod lan;
 mod links;
 mod matchmaking;
+mod migration;
 mod pending;
 mod places;
 mod policy;

@@ -144,3 +144,5 @@ pub(crate) const PARKED: usize = 128;
 pub(crate) const LINKS_PER_SECOND: usize = 4;
 /// Successors that hold what only the host knows; at most about 1.3 MiB each.
 pub(crate) const KEEPERS: usize = 5;
+/// Machines that vote beside the host, and accounts that it puts first.
+pub(crate) const SUCCESSORS: usize = crate::wire::frame::MAX_VOTERS - 1;

@@ -393,7 +393,7 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning, self.silence));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline()]
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline(core.now)]
                     .into_iter()
                     .chain([self.handoff_deadline()])
                     .flatten();

@@ -13,7 +13,14 @@ use crate::wire::frame::{Cause, Change, DoneResult, Frame, MAX_MESSAGE, MAX_TEXT
 use crate::wire::hash;
 
 impl HostAuthority {
-    pub(super) fn seat_frame(&mut self, core: &mut Core, account: AccountId, kind: u8, more: bool, payload: Vec<u8>) {
+    pub(in super::super) fn seat_frame(
+        &mut self,
+        core: &mut Core,
+        account: AccountId,
+        kind: u8,
+        more: bool,
+        payload: Vec<u8>,
+    ) {
         let Some(seat) = self.seats.get_mut(&account) else { return };
         let Some(link) = &mut seat.link else { return };
         let id = link.id;

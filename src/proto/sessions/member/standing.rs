@@ -255,7 +255,7 @@ impl MemberSeat {
     // ------------------------------------------------------------------------------------------------- the host's words
 
     /// A new order. One that does not follow on what is known here, or is not this host's, changes nothing.
-    pub(super) fn heard_order(&mut self, core: &mut Core, new: Succession) {
+    pub(in crate::proto::sessions) fn heard_order(&mut self, core: &mut Core, new: Succession) {
         let policy = self.view.state().migration;
         let expected = |order: &Order, spec: &JoinSpec| {
             let incarnation = spec.incarnation == 0 || spec.incarnation == order.incarnation;

@@ -14,6 +14,7 @@ mod refusals;
 mod resume;
 mod roles;
 mod states;
+mod succession;
 mod trouble;
 mod vouch;
 
@@ -46,6 +47,7 @@ struct Watched {
     snapshot: Arc<SessionSnapshot>,
     keys: Vec<(AccountId, crate::types::Secret)>,
     bans: Vec<AccountId>,
+    succession: crate::proto::io::SuccessionView,
     left: Option<Left>,
 }
 
@@ -76,7 +78,6 @@ struct Net {
     sequence: u64,
     peers: BTreeMap<End, End>,
     last: BTreeMap<End, Moment>,
-    ports: u16,
     /// Machines in different groups do not reach each other.
     walls: BTreeMap<usize, u8>,
     listeners: BTreeMap<SocketAddr, (usize, SessionKey, PublicKey)>,
@@ -90,6 +91,10 @@ struct Net {
     /// Frames to drop on their way to this end.
     swallow: BTreeMap<usize, u32>,
     frames: BTreeMap<u8, u32>,
+    /// Listeners opened.
+    listened: u16,
+    /// Machines whose listeners nobody reaches.
+    walled: BTreeSet<usize>,
 }
 
 use crate::types::PublicKey;
@@ -103,7 +108,6 @@ impl Net {
             sequence: 0,
             peers: BTreeMap::new(),
             last: BTreeMap::new(),
-            ports: 0,
             walls: BTreeMap::new(),
             listeners: BTreeMap::new(),
             delay: MS,
@@ -113,6 +117,8 @@ impl Net {
             deaf: BTreeMap::new(),
             swallow: BTreeMap::new(),
             frames: BTreeMap::new(),
+            listened: 0,
+            walled: BTreeSet::new(),
         }
     }
 
@@ -192,7 +198,8 @@ impl Net {
     }
 
     fn address(&self, key: SessionKey) -> SocketAddr {
-        *self.listeners.iter().find(|(_, (_, k, _))| *k == key).expect("nobody listens").0
+        let hosted = |at: usize, k: SessionKey| k == key && self.nodes[at].sessions.hosts.contains_key(&key);
+        *self.listeners.iter().find(|(_, (at, k, _))| hosted(*at, *k)).expect("nobody listens").0
     }
 
     fn resolved(&self, key: SessionKey) -> Resolved {
@@ -328,7 +335,8 @@ impl Net {
     ) {
         let trip = self.delay;
         let target = self.nodes.iter().position(|node| node.ip == to.ip());
-        let lost = target.is_none_or(|target| self.cut_off(target, from));
+        let shut = |target| self.cut_off(target, from) || self.walled.contains(&target);
+        let lost = target.is_none_or(shut);
         let closed = |why| LinkEvent::Closed { link, why };
         let Some(&(host, session, key)) = self.listeners.get(&to) else {
             let (after, why) = if lost { (3 * SECOND, Closed::Unreachable) } else { (trip * 2, Closed::Refused) };
@@ -483,8 +491,8 @@ impl Net {
     fn act(&mut self, at: usize, action: Action) {
         match action {
             Action::Listen { session, key, .. } => {
-                self.ports += 1;
-                let port = 50_000 + self.ports;
+                self.listened += 1;
+                let port = 50_000 + self.listened;
                 let address = SocketAddr::new(self.nodes[at].ip, port);
                 self.listeners.insert(address, (at, session, key.public()));
                 self.nodes[at].sessions.handle_listening(self.now, session, Ok(port));
@@ -514,7 +522,8 @@ impl Node {
                 self.transcript.push(format!("opened {}", opened.seat.0));
                 let (seat, snapshot) = (opened.seat, opened.snapshot.clone());
                 let (events, keys, bans) = (Vec::new(), Vec::new(), Vec::new());
-                let watched = Watched { opened: *opened, events, snapshot, keys, bans, left: None };
+                let succession = crate::proto::io::SuccessionView::default();
+                let watched = Watched { opened: *opened, events, snapshot, keys, bans, succession, left: None };
                 assert!(self.seats.insert(seat, watched).is_none());
             }
             Output::Seat { seat, events, snapshot } => {
@@ -537,8 +546,10 @@ impl Node {
             }
             Output::SeatKeys { seat, keys } => self.seats.get_mut(&seat).expect("opened before").keys = keys,
             Output::User { user, .. } => self.signed_out.push(user),
+            Output::SeatSuccession { seat, what } => {
+                self.seats.get_mut(&seat).expect("opened before").succession = *what;
+            }
             Output::SeatBans { seat, bans } => self.seats.get_mut(&seat).expect("opened before").bans = bans,
-            Output::SeatSuccession { .. } => {}
             Output::Invites { .. } | Output::SeatAddresses { .. } | Output::Browser { .. } | Output::Lan(_) => {}
         }
     }

@@ -3,8 +3,6 @@
 
 mod electorate;
 mod keepers;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +13,11 @@ use super::super::core::{Core, Owner};
 use super::HostAuthority;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, LinkEvent, LinkId, Output, RequestId, SuccessionView};
+use crate::proto::limits;
 use crate::proto::links::{Encoded, encode};
 use crate::types::{AccountId, Error, ErrorKind, GameState, HostKey, Identity, Migration, PublicKey, SessionEvent};
 use crate::wire::frame::{
-    Frame, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter,
+    Frame, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter,
 };
 
 /// What a host holds for the case that it is lost.
@@ -157,14 +156,16 @@ impl Rule {
         self.seat_key.public() == key || self.peers.iter().any(|(&of, peer)| of != by && has(peer))
     }
 
-    fn deadline(&self) -> Option<Moment> {
+    fn deadline(&self, now: Moment) -> Option<Moment> {
         let of_peer = |peer: &Peer| {
             let dial = match peer.reach {
                 Reach::Known | Reach::Due => None,
                 Reach::Asked { until, .. } => Some(until),
             };
             let next = peer.next.as_ref().map(|_| peer.next_after);
-            [dial, next, peer.out_at].into_iter().flatten().min()
+            // One that is past waits for the machines that have not acked.
+            let out = peer.out_at.filter(|at| *at > now);
+            [dial, next, out].into_iter().flatten().min()
         };
         self.peers.values().filter_map(of_peer).chain(self.keepers.deadline()).min()
     }
@@ -336,7 +337,7 @@ impl HostAuthority {
             })
             .collect();
         all.sort_by_key(|(standing, ..)| *standing);
-        all.truncate(MAX_VOTERS - 1);
+        all.truncate(limits::SUCCESSORS);
         let place = |account| rule.explicit.iter().position(|first| *first == account).unwrap_or(usize::MAX);
         all.sort_by_key(|&(standing, account, peer)| (!peer.eligible, place(account), standing));
         let voter = |peer: &Peer| Voter { seat: peer.seat, host: peer.host.filter(|_| peer.eligible) };
@@ -427,8 +428,8 @@ impl HostAuthority {
         }
     }
 
-    pub(super) fn succession_deadline(&self) -> Option<Moment> {
-        self.succession.as_ref().and_then(Rule::deadline)
+    pub(super) fn succession_deadline(&self, now: Moment) -> Option<Moment> {
+        self.succession.as_ref().and_then(|rule| rule.deadline(now))
     }
 
     /// This process slept: nobody is put out for that.
