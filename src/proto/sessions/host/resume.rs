@@ -94,6 +94,8 @@ impl HostAuthority {
         for message in missed.unwrap_or_default() {
             seat.deliver(core, &message);
         }
+        self.send_order(core, account);
+        self.review(core);
         self.tell_untold(core, account);
     }
 

@@ -71,7 +71,9 @@ impl MemberSeat {
         if let Side::Seeking(seek) = &mut self.side {
             seek.stop(core);
         }
-        let mut lineage = self.heir.lineage;
+        // The chain that leads to the order, which may be older than the host that was followed last.
+        let known = standing.succession.as_ref().map(|succession| succession.lineage.clone());
+        let mut lineage = known.unwrap_or(self.heir.lineage);
         let reign = takeover.reign;
         lineage.push(takeover);
         let guests = standing.guests.into_iter().map(|(id, link)| (link, waits.contains(&id))).collect();
@@ -169,6 +171,7 @@ impl MemberSeat {
     pub(in super::super) fn follow_votes(&mut self, core: &mut Core, votes: Vec<Vote>) {
         if let (Some(standing), Some(last)) = (&mut self.standing, votes.last()) {
             standing.promise(last.ballot.reign.term);
+            standing.voted = votes.first().cloned();
         }
         self.tell(core, vec![SessionEvent::Reconnecting], None);
         let _ = self.start_walk(core, false, votes);

@@ -103,6 +103,17 @@ impl Game {
         panic!("not under one host after {most:?}: hosts {:?}, {views:?}", self.hosts());
     }
 
+    /// The same, under this one.
+    fn united_under(&mut self, host: At, most: Duration) -> Duration {
+        let start = self.net.now;
+        while self.hosts() != [host.node] && self.net.now.since(start) < most {
+            self.net.run(MS);
+        }
+        self.united(most);
+        assert_eq!(self.hosts(), [host.node]);
+        self.net.now.since(start)
+    }
+
     /// At whom the state is the same, members' and hosts' views alike.
     fn check_agreed(&self) {
         let alive = self.alive();
