@@ -65,6 +65,8 @@ struct Peer {
     next: Option<Stand>,
     /// When it votes no more, while its link is lost.
     out_at: Option<Moment>,
+    /// That time is over.
+    out: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +115,7 @@ impl Rule {
                 next_after: Moment::ZERO,
                 next: None,
                 out_at: None,
+                out: false,
             };
             this.peers.insert(successor.account, peer);
         }
@@ -160,7 +163,7 @@ impl Rule {
                 Reach::Asked { until, .. } => Some(until),
             };
             let next = peer.next.as_ref().map(|_| peer.next_after);
-            [dial, next, peer.out_at].into_iter().flatten().min()
+            [dial, next, peer.out_at.filter(|_| !peer.out)].into_iter().flatten().min()
         };
         self.peers.values().filter_map(of_peer).chain(self.keepers.deadline()).min()
     }
@@ -207,6 +210,7 @@ impl HostAuthority {
             next_after: core.now + core.tuning.dial_back,
             next: None,
             out_at: None,
+            out: false,
         };
         if let Some(Peer { reach: Reach::Asked { link, .. }, .. }) = rule.peers.insert(account, peer) {
             core.close(link, false);
@@ -270,9 +274,8 @@ impl HostAuthority {
         for (account, peer) in &mut rule.peers {
             let linked = self.seats.get(account).is_some_and(|seat| seat.link.is_some());
             peer.out_at = if linked { None } else { peer.out_at.or(Some(core.now + core.tuning.voter_out)) };
-            if peer.out_at.is_some() {
-                self.wake = None;
-            }
+            peer.out = peer.out_at.is_some_and(|at| at <= core.now);
+            self.wake = None;
         }
     }
 
@@ -319,11 +322,11 @@ impl HostAuthority {
 
     /// The machines that shall vote: those whose links stand or were lost just now, and of too many the longest standing; in
     /// the order in which they would go on.
-    fn wanted(&self, rule: &Rule, now: Moment) -> Vec<Voter> {
+    fn wanted(&self, rule: &Rule) -> Vec<Voter> {
         let mut all: Vec<_> = rule
             .peers
             .iter()
-            .filter(|(_, peer)| peer.out_at.is_none_or(|at| at > now))
+            .filter(|(_, peer)| !peer.out)
             // A newcomer waits for the dial: one order instead of two.
             .filter(|(_, peer)| peer.reach == Reach::Known || rule.electorate.has(peer.seat))
             .filter_map(|(&account, peer)| {
@@ -342,7 +345,7 @@ impl HostAuthority {
     /// Makes the next order, if there is one to make and most have the one before; tells it to every member.
     fn next_order(&mut self, core: &mut Core) -> bool {
         let Some(rule) = &self.succession else { return false };
-        let wanted = self.wanted(rule, core.now);
+        let wanted = self.wanted(rule);
         let Some(rule) = &mut self.succession else { return false };
         let first = rule.succession.is_none();
         if !first && !rule.electorate.step(&wanted) {
