@@ -21,7 +21,7 @@ mod users;
 pub(crate) use encoding::kind;
 pub(crate) use keeper::{Keeper, KeptInvite, KeptReservation, KeptSeat};
 #[cfg(test)]
-pub(crate) use keeper::{MAX_BANS, MAX_LEAVERS};
+pub(crate) use keeper::{MAX_BANS, MAX_GONE, MAX_INVITES, MAX_LEAVERS, MAX_RESERVATIONS};
 pub(crate) use message::{
     Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
 };

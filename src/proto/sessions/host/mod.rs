@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
 use self::invites::Invites;
+pub(super) use self::keep::RestoreFrom;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;

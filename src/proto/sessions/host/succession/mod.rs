@@ -16,9 +16,7 @@ use crate::proto::io::{Answer, LinkEvent, LinkId, Output, RequestId, SuccessionV
 use crate::proto::limits;
 use crate::proto::links::{Encoded, encode};
 use crate::types::{AccountId, Error, ErrorKind, GameState, HostKey, Identity, Migration, PublicKey, SessionEvent};
-use crate::wire::frame::{
-    Frame, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter,
-};
+use crate::wire::frame::{Frame, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter};
 
 /// What a host holds for the case that it is lost.
 #[derive(Debug)]
