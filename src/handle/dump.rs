@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
 use super::seat::Seat;
-use crate::types::{Attributes, LinkState, Member, SessionSnapshot, Visibility};
+use crate::proto::limits;
+use crate::types::{AccountId, Attributes, LinkState, Member, Migration, SessionSnapshot, Visibility};
 
 /// What a seat does not know of its surroundings.
 pub(super) struct Around<'a> {
@@ -60,11 +61,35 @@ fn write(out: &mut String, seat: &Seat, around: &Around<'_>) -> fmt::Result {
     let times = [times.reserved, times.ready, times.inactive, times.empty].map(time);
     let [reserved, ready, inactive, empty] = times;
     writeln!(out, "timeouts  reserved {reserved}, ready {ready}, inactive {inactive}, empty {empty}")?;
+    succession(out, seat)?;
     if !state.turn.is_empty() {
         writeln!(out, "turn      {}", list(state.turn.iter().map(|account| format!("{account:?}"))))?;
     }
     attributes(out, "attribute", &state.attributes)?;
     state.members.iter().try_for_each(|member| write_member(out, member))
+}
+
+/// Who goes on, where the session is to outlive its host.
+fn succession(out: &mut String, seat: &Seat) -> fmt::Result {
+    let (policy, view) = (seat.snapshot.migration, &seat.succession);
+    if policy == Migration::Disabled {
+        return Ok(());
+    }
+    let accounts = |accounts: &[AccountId]| list(accounts.iter().map(|account| format!("{account:?}")));
+    write!(out, "migration {policy:?}, term {}, order {} of {}", view.term, view.cfg, accounts(&view.voters))?;
+    if seat.is_host {
+        write!(out, ", {} of {} have it", view.acked, view.voters.len())?;
+    }
+    writeln!(out)?;
+    let keepers = view.successors.get(..view.successors.len().min(limits::KEEPERS)).unwrap_or_default();
+    writeln!(out, "successor {}; kept by {}", accounts(&view.successors), accounts(keepers))?;
+    if !view.unreached.is_empty() {
+        writeln!(out, "unreached {}: a firewall there, or another network", accounts(&view.unreached))?;
+    }
+    match &view.state {
+        Some(state) => writeln!(out, "state     version {}, {} bytes", state.version, state.data.len()),
+        None => Ok(()),
+    }
 }
 
 fn link(seat: &Seat) -> String {

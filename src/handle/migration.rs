@@ -133,7 +133,8 @@ fn check_first(accounts: &[AccountId]) -> Result<()> {
     if accounts.len() > MAX_FIRST {
         return Err(Error::invalid(format!("more than {MAX_FIRST} accounts are to come first in the succession")));
     }
-    let twice = accounts.iter().enumerate().find(|(at, account)| accounts.iter().take(*at).any(|other| other == *account));
+    let twice =
+        accounts.iter().enumerate().find(|(at, account)| accounts.iter().take(*at).any(|other| other == *account));
     match twice {
         Some((_, account)) => Err(Error::invalid(format!("account {account:?} is in the succession twice"))),
         None => Ok(()),

@@ -186,9 +186,10 @@ pub enum SessionEvent {
         /// The first revision of its own.
         revision: Revision,
     },
-    /// At the host: so many machines are away that they would not be enough to go on without it.
+    /// At the host: most of the machines that vote are away. They may go on without this one, and what happens here from
+    /// now on would be gone then: a game may pause.
     QuorumLost,
-    /// At the host: enough are there again.
+    /// At the host: most are there again.
     QuorumRegained,
     /// The link stands again.
     Reconnected,

@@ -40,8 +40,7 @@ impl Sessions {
         }
         let now = host.state().clone();
         let revision = now.revision;
-        let mut events =
-            vec![SessionEvent::HostChanged { old: before.host, new: now.host, revision, discarded: 0 }];
+        let mut events = vec![SessionEvent::HostChanged { old: before.host, new: now.host, revision, discarded: 0 }];
         if was_lost {
             events.push(SessionEvent::Reconnected);
         }
@@ -61,14 +60,7 @@ impl Sessions {
         }
     }
 
-    fn redo(
-        &mut self,
-        key: SessionKey,
-        seat: SeatId,
-        applied: bool,
-        request: RequestId,
-        body: Request,
-    ) {
+    fn redo(&mut self, key: SessionKey, seat: SeatId, applied: bool, request: RequestId, body: Request) {
         let Some(host) = self.hosts.get(&key) else { return };
         if applied {
             let revision = host.state().revision;

@@ -21,7 +21,7 @@ mod users;
 pub(crate) use encoding::kind;
 pub(crate) use keeper::{Keeper, KeptInvite, KeptReservation, KeptSeat};
 #[cfg(test)]
-pub(crate) use keeper::{MAX_BANS, MAX_LEAVERS};
+pub(crate) use keeper::{MAX_BANS, MAX_GONE, MAX_INVITES, MAX_LEAVERS, MAX_RESERVATIONS};
 pub(crate) use message::{
     Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request, Resume,
     Resumed,
@@ -31,8 +31,8 @@ pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
 pub(crate) use succession::{
-    Abdicate, Ballot, Follow, MAX_ABDICATION, MAX_LINEAGE, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Pulled, Reign, Stand, Succession,
-    Successor, Takeover, Vote, VoteAsk, Voter, Way, follow, lineage_digest,
+    Abdicate, Ballot, Follow, MAX_ABDICATION, MAX_LINEAGE, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Pulled, Reign, Stand,
+    Succession, Successor, Takeover, Vote, VoteAsk, Voter, Way, follow, lineage_digest,
 };
 pub(crate) use users::{Deliver, Pointer};
 

@@ -188,8 +188,10 @@ impl Takeover {
             return None;
         }
         let candidate = order.voters.get(usize::from(self.candidate))?;
-        let ballot =
-            Ballot { session, incarnation, reign: self.reign, candidate: candidate.seat, host: candidate.host? };
+        // The first is the host itself: it goes on in another term.
+        let own = (self.candidate == 0).then_some(order.host_key);
+        let host = candidate.host.or(own)?;
+        let ballot = Ballot { session, incarnation, reign: self.reign, candidate: candidate.seat, host };
         let ascending = self.votes.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
         let valid = |(at, vote): &(u16, [u8; 64])| {
             order.voters.get(usize::from(*at)).is_some_and(|voter| ballot.verify(voter.seat, vote))
@@ -447,8 +449,15 @@ mod tests {
         assert_eq!(won.verify(session(), 8, founder, Reign::FOUNDER), None, "of another incarnation");
         let unsigned = Order { cfg: 4, ..of_four.clone() };
         assert_eq!(made(&takeover(unsigned, SECOND, 1, &[1, 2, 3])), None, "the host did not sign this order");
-        let host = takeover(of_four, SECOND, 0, &[0, 1, 2]);
-        assert_eq!(made(&host), None, "who has no host key cannot be host");
+        let again =
+            Ballot { session: session(), incarnation: 7, reign: SECOND, candidate: key(101).public(), host: founder };
+        let votes = [0_u8, 1, 2].map(|n| (u16::from(n), again.sign(&key(101 + n)))).to_vec();
+        let host = Takeover { order: of_four.clone(), reign: SECOND, candidate: 0, votes };
+        assert_eq!(made(&host), Some(founder), "the host itself, in another term");
+        let mut unwilling = of_four;
+        unwilling.voters[1].host = None;
+        let unwilling = unwilling.sign(&key(1));
+        assert_eq!(made(&takeover(unwilling, SECOND, 1, &[1, 2, 3])), None, "who has no host key cannot be host");
     }
 
     #[test]

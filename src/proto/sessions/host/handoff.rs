@@ -15,6 +15,7 @@ use crate::wire::frame::{Abdicate, Ballot, Change, Frame, MAX_ABDICATION, Reign,
 
 use super::super::publication::SessionsEvent;
 use super::admit::Guest;
+use super::reaffirm::Reaffirm;
 
 /// What a host does towards its end as one.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(super) struct Passing {
     /// The number of its first revision.
     pub(super) began: u64,
     handoff: Option<Handoff>,
+    pub(super) reaffirm: Option<Reaffirm>,
     /// It is host no more.
     passed: Option<Passed>,
 }
@@ -255,7 +257,7 @@ impl HostAuthority {
             lineage: rule.lineage.clone(),
             began: self.passing.began,
             succession: rule.succession.clone(),
-            keeper: self.keeper(core.now, core),
+            keeper: self.keeper(core.now),
             state: rule.state.clone(),
         })
     }

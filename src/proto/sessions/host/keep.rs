@@ -9,8 +9,8 @@ use super::invites::Invites;
 use super::reservations::Reservations;
 use super::seat::{Applied, Seat};
 use super::states::Deadlines;
-use super::token::SeatToken;
 use super::succession::Rule;
+use super::token::SeatToken;
 use super::vouch::Vouching;
 use super::{HostAuthority, Merge};
 use crate::proto::clock::Moment;
@@ -47,7 +47,7 @@ pub(in crate::proto::sessions) struct RestoreFrom {
 
 impl HostAuthority {
     /// What successors keep, as of now.
-    pub(in crate::proto::sessions) fn keeper(&self, now: Moment, core: &Core) -> Keeper {
+    pub(in crate::proto::sessions) fn keeper(&self, now: Moment) -> Keeper {
         let (invites, expired_invites) = self.invites.kept(now);
         let seats = self.seats.iter().map(|(&account, seat)| KeptSeat {
             account,

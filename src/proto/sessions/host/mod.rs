@@ -3,13 +3,14 @@
 
 mod admit;
 mod command;
+mod handoff;
 #[cfg(test)]
 mod invariants;
-mod handoff;
 mod invites;
 mod keep;
 mod merge;
 mod party;
+mod reaffirm;
 mod requests;
 mod reservations;
 mod resume;
@@ -27,10 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::admit::ANY_SESSION;
-pub(super) use self::keep::RestoreFrom;
 use self::admit::Guest;
 use self::handoff::Passing;
 use self::invites::Invites;
+pub(super) use self::keep::RestoreFrom;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
@@ -385,6 +386,7 @@ impl HostAuthority {
         self.time_out_merge(core);
         self.time_out_handoff(core);
         self.review(core);
+        self.reaffirm(core);
         !self.is_abandoned(core.now)
     }
 
@@ -393,9 +395,9 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning, self.silence));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline(core.now)]
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline()]
                     .into_iter()
-                    .chain([self.handoff_deadline()])
+                    .chain([self.handoff_deadline(), self.reaffirm_deadline()])
                     .flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
         }

@@ -49,6 +49,8 @@ impl HostAuthority {
                 self.free(core, account, Left::Left, Reply::Nobody);
             }
             Some(Frame::Stay) => self.settle(core),
+            Some(Frame::Vote(vote)) => self.vote_of_member(core, *vote),
+            Some(Frame::NoVote { promised, .. }) => self.no_vote_of_member(account, promised),
             Some(Frame::Prepared { revision }) => self.prepared(core, account, revision),
             Some(Frame::Resync { have }) => {
                 self.wake = None;

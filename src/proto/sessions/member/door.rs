@@ -37,11 +37,7 @@ impl MemberSeat {
 
     /// A joiner, or a member that has not heard: the host is elsewhere, or there is none yet.
     fn send_on(&mut self, core: &mut Core, id: LinkId) {
-        let frame = if self.is_linked() {
-            Frame::NotHost(Box::new(self.way()))
-        } else {
-            super::migrating(core)
-        };
+        let frame = if self.is_linked() { Frame::NotHost(Box::new(self.way())) } else { super::migrating(core) };
         self.dismiss_guest(core, id, &frame);
     }
 
@@ -190,9 +186,8 @@ impl MemberSeat {
         let (Some(parked), Some(walk)) = (self.heir.parked.get_mut(&id), &mut self.heir.walk) else { return };
         let Step::Standing { tally, .. } = &walk.step else { return };
         let follow = &parked.follow;
-        let later = order.is_some_and(|order| {
-            follow.reign.same_branch(order.reign) && (follow.reign.term, follow.cfg) > age(order)
-        });
+        let later = order
+            .is_some_and(|order| follow.reign.same_branch(order.reign) && (follow.reign.term, follow.cfg) > age(order));
         let more = later || follow.have > have || follow.kept > kept || follow.state > state;
         if more && !std::mem::replace(&mut parked.pulled, true) {
             walk.pulling = Some(core.now + core.tuning.pull);

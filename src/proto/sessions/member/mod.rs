@@ -1,9 +1,9 @@
 //! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
 
 mod door;
+mod rise;
 mod seek;
 mod social;
-mod rise;
 mod standing;
 pub(super) mod vote;
 mod walk;
@@ -13,10 +13,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::rise::{Fallen, Risen};
 use self::seek::Seek;
 use self::social::Social;
-pub(super) use self::rise::{Fallen, Risen};
 pub(super) use self::standing::{Standing, keepers, successors};
+pub(super) use self::vote::Tally;
 use self::walk::Heir;
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;

@@ -10,8 +10,8 @@ use super::super::document::Document;
 use super::super::host::RestoreFrom;
 use super::super::join::JoinSpec;
 use super::seek::Seek;
-use super::standing::Standing;
 use super::social::Social;
+use super::standing::Standing;
 use super::walk::Heir;
 use super::{MemberSeat, Side};
 use crate::proto::io::{LinkId, LocalUser, RequestId, SeatId};
@@ -186,8 +186,7 @@ impl MemberSeat {
     pub(in super::super) fn tell_of_new_host(&mut self, core: &mut Core, before: &SessionSnapshot) {
         let discarded = (before.revision.number + 1).saturating_sub(self.heir.began);
         let (old, now) = (before.host, self.view.state().clone());
-        let mut events =
-            vec![SessionEvent::HostChanged { old, new: now.host, revision: now.revision, discarded }];
+        let mut events = vec![SessionEvent::HostChanged { old, new: now.host, revision: now.revision, discarded }];
         events.extend(Document::new(before.clone()).adopt(now.clone()));
         core.tell(self.seat, events, Some(std::sync::Arc::new(now)));
         self.tell_key(core);

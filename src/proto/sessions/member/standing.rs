@@ -13,9 +13,7 @@ use crate::proto::io::{Action, LinkEvent, LinkId, Output, SuccessionView};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{AccountId, GameState, HostKey, Identity, LanEvent, Migration, PublicKey, WIRE_MAJOR};
-use crate::wire::frame::{
-    Change, Delta, Frame, Keeper, Order, OrderAck, Stand, Succession, Vote, follow,
-};
+use crate::wire::frame::{Change, Delta, Frame, Keeper, Order, OrderAck, Stand, Succession, Vote, follow};
 
 /// The most addresses of its own that a member tells.
 const OWN_ADDRESSES: usize = 3;

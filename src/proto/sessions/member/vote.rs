@@ -114,7 +114,11 @@ impl Tally {
     /// that one is adopted: whoever counts in an old electorate may win beside another.
     pub(in super::super) fn takeover(&self, order: &Order) -> Option<Takeover> {
         let candidate = order.position(self.ballot.candidate)?;
-        if order.voters.get(candidate)?.host != Some(self.ballot.host) || !self.ballot.reign.same_branch(order.reign) {
+        // The host itself, voted for again.
+        let own = (candidate == 0).then_some(order.host_key);
+        if order.voters.get(candidate)?.host.or(own) != Some(self.ballot.host)
+            || !self.ballot.reign.same_branch(order.reign)
+        {
             return None;
         }
         let counted = self.votes.iter().filter(|vote| age(&vote.order) <= age(order));

@@ -20,7 +20,8 @@ use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{HostKey, Left, Migration, Revision, SessionEvent, SessionSnapshot};
 use crate::wire::frame::{
-    Abdicate, Follow, Frame, MAX_LINEAGE, MAX_MESSAGE, MAX_WAYS, Order, Pulled, Reign, Takeover, Vote, VoteAsk, Way, follow,
+    Abdicate, Follow, Frame, MAX_LINEAGE, MAX_MESSAGE, MAX_WAYS, Order, Pulled, Reign, Takeover, Vote, VoteAsk, Way,
+    follow,
 };
 
 /// The first of the order are dialled together.
@@ -272,7 +273,9 @@ impl MemberSeat {
         };
         let eligible = order.voters.iter().skip(1).any(|voter| voter.host.is_some());
         let left = order.voters.len().saturating_sub(1);
-        !eligible || (order.policy == Migration::Quorum && left < order.quorum()) || self.heir.lineage.len() >= MAX_LINEAGE
+        !eligible
+            || (order.policy == Migration::Quorum && left < order.quorum())
+            || self.heir.lineage.len() >= MAX_LINEAGE
     }
 
     /// Whom the host that abdicated votes for, then as the order says.

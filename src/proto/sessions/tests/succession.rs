@@ -312,3 +312,118 @@ fn an_order_of_somebody_else_or_an_older_one_changes_nothing() {
         assert_eq!(member.standing.as_ref().unwrap().succession.as_ref(), Some(&held));
     }
 }
+
+/// What a host keeps for its successors makes the same host again: who is kept out, who may come, what took effect.
+#[test]
+fn a_host_made_of_its_part_does_what_the_former_did() {
+    let mut net = Net::new(15);
+    let host = net.node();
+    let request = HostRequest::new(room(8).attr_with("seed", 7, crate::types::Visibility::Host));
+    let (seat, key) = net.host(host, request.migration(Migration::Quorum).password("swordfish"));
+    let nodes: Vec<_> = (0..7).map(|_| net.node()).collect();
+    let [heir, member, banned, expected, invited, guesser, leaver] = nodes[..] else { panic!() };
+    let join = |net: &mut Net, node: usize, password: Option<&str>, invite: Option<crate::types::InviteId>| {
+        let authority = net.nodes.iter().find_map(|node| node.sessions.hosts.get(&key)).unwrap();
+        let (host_key, incarnation) = (authority.state().host_key, 0);
+        let mut to = net.resolved(key);
+        (to.host_key, to.incarnation) = (Some(host_key), incarnation);
+        let mut command = Net::join_command(password);
+        if let Some(id) = invite {
+            let invite = crate::types::Invite {
+                id,
+                session: key,
+                host_key,
+                incarnation,
+                name: "room".into(),
+                inviter: net.account(0),
+                inviter_name: "user0".into(),
+                invitee: net.account(node),
+                addresses: to.candidates.clone(),
+                expires_in: SECOND,
+                hold: false,
+            };
+            command.target = crate::proto::io::JoinTarget::Invite(Box::new(invite));
+        }
+        net.ask_join_with(node, command, to)
+    };
+    for node in [heir, member, leaver] {
+        join(&mut net, node, Some("swordfish"), None);
+        net.settle();
+    }
+    let seat_at = |net: &Net, node: usize| *net.nodes[node].sessions.members.keys().next().unwrap();
+    net.update_me(member, seat_at(&net, member), MemberUpdate::new().ready(true));
+    net.leave(leaver, seat_at(&net, leaver));
+    net.kick(host, seat, net.account(banned), true);
+    let what = Box::new(crate::types::ReserveRequest::from(vec![net.account(expected)]));
+    net.command(host, |request| Command::Reserve { request, seat, what });
+    let what = crate::types::InviteRequest::new([net.account(invited)]).passes_password(true);
+    let request = net.command(host, |request| Command::Invite { request, seat, what: Box::new(what) });
+    let Answer::Invites(ids) = net.answer(host, request).unwrap() else { panic!("invited") };
+    set_state(&mut net, seat, b"wave 7");
+    net.run(SECOND);
+
+    let standing = net.nodes[heir].sessions.members[&seat_at(&net, heir)].standing.as_ref().unwrap();
+    let (kept, order) = (standing.keeper.clone().unwrap(), standing.succession.clone());
+    let authority = &net.nodes[host].sessions.hosts[&key];
+    let wanted = authority.keeper(net.now, &net.nodes[host].sessions.core);
+    assert_eq!((&kept.seats, &kept.bans, &kept.invites.len()), (&wanted.seats, &wanted.bans, &1));
+    assert_eq!(game_state(&net, heir).map(|state| state.version), Some(1));
+    let reign = crate::wire::frame::Reign { term: 2, ..crate::wire::frame::Reign::FOUNDER };
+    let (own, port) = (standing.host.clone().unwrap(), standing.port);
+    let from = crate::proto::sessions::host::RestoreFrom {
+        user: net.nodes[heir].sessions.users[&net.account(heir)].clone(),
+        local_name: "game".into(),
+        seat: seat_at(&net, heir),
+        snapshot: net.view(heir, seat_at(&net, heir)).clone(),
+        keeper: Some(kept),
+        state: game_state(&net, heir),
+        host: own,
+        port,
+        incarnation: order.as_ref().unwrap().order.incarnation,
+        reign,
+        lineage: Vec::new(),
+        seat_key: standing.seat_key.clone(),
+        succession: order,
+    };
+    net.kill(host);
+    let now = net.now;
+    let sessions = &mut net.nodes[heir].sessions;
+    sessions.core.now = now;
+    let heir_seat = from.seat;
+    sessions.members.remove(&heir_seat);
+    let restored = HostAuthority::restore(&mut sessions.core, from);
+    sessions.hosts.insert(key, restored);
+
+    let state = net.nodes[heir].sessions.hosts[&key].state().clone();
+    assert_eq!((state.host, state.revision.term), (Some(net.account(heir)), 2));
+    assert_eq!(state.attributes.get("seed").and_then(crate::types::Value::as_int), Some(7), "the host's own too");
+    assert!(state.members.iter().all(|m| (m.account == net.account(heir)) == (m.link == LinkState::Connected)));
+    let again = net.nodes[heir].sessions.hosts[&key].keeper(now, &net.nodes[heir].sessions.core);
+    let of_member = |kept: &crate::wire::frame::Keeper| {
+        kept.seats.iter().find(|seat| seat.account == net.account(member)).cloned().unwrap()
+    };
+    assert_eq!(of_member(&again), of_member(&wanted), "its nonce and its numbers");
+    assert_eq!(of_member(&again).applied, (1, 1));
+    assert_eq!(
+        (&again.bans, &again.leavers, &again.password_key),
+        (&wanted.bans, &wanted.leavers, &wanted.password_key)
+    );
+    assert_eq!((&again.reservations, again.deadlines.len()), (&wanted.reservations, wanted.deadlines.len()));
+
+    let request = join(&mut net, banned, Some("swordfish"), None);
+    assert_eq!(net.refusal(banned, request), Refusal::Banned);
+    let request = join(&mut net, guesser, Some("sword"), None);
+    assert_eq!(net.refusal(guesser, request), Refusal::BadPassword);
+    let request = join(&mut net, invited, None, Some(ids[0]));
+    net.settle();
+    net.seat_of(invited, request);
+    let request = join(&mut net, expected, Some("swordfish"), None);
+    net.settle();
+    net.seat_of(expected, request);
+    let state = net.nodes[heir].sessions.hosts[&key].state();
+    assert_eq!(state.member(net.account(expected)).map(|m| m.status), Some(MemberStatus::Active));
+    net.run(31 * SECOND);
+    let state = net.nodes[heir].sessions.hosts[&key].state();
+    let left: Vec<_> = state.members.iter().map(|member| member.account).collect();
+    assert!(!left.contains(&net.account(member)) && !left.contains(&net.account(host)), "their grace is over");
+}

@@ -128,8 +128,8 @@ impl HostAuthority {
             return;
         }
         // Times run on by themselves: only when they end counts.
-        let digest = hash::hash("lansession kept", &[&codec::encode(&self.keeper(Moment::ZERO, core))]);
-        let part = Frame::Keep(Box::new(self.keeper(core.now, core)));
+        let digest = hash::hash("lansession kept", &[&codec::encode(&self.keeper(Moment::ZERO))]);
+        let part = Frame::Keep(Box::new(self.keeper(core.now)));
         let Some(rule) = &mut self.succession else { return };
         rule.keepers.dirty = false;
         if rule.keepers.digest != Some(digest) {

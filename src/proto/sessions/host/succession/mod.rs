@@ -16,9 +16,7 @@ use crate::proto::io::{Answer, LinkEvent, LinkId, Output, RequestId, SuccessionV
 use crate::proto::limits;
 use crate::proto::links::{Encoded, encode};
 use crate::types::{AccountId, Error, ErrorKind, GameState, HostKey, Identity, Migration, PublicKey, SessionEvent};
-use crate::wire::frame::{
-    Frame, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter,
-};
+use crate::wire::frame::{Frame, MAX_WAYS, Order, OrderAck, Reign, Stand, Succession, Successor, Takeover, Voter};
 
 /// What a host holds for the case that it is lost.
 #[derive(Debug)]
@@ -63,8 +61,12 @@ struct Peer {
     next_after: Moment,
     /// What it has said meanwhile.
     next: Option<Stand>,
+    /// The link on which it has acked an order last: since then it can have promised nothing to another.
+    acked_by: Option<LinkId>,
     /// When it votes no more, while its link is lost.
     out_at: Option<Moment>,
+    /// That time is over.
+    out: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +117,9 @@ impl Rule {
                 reach: Reach::Known,
                 next_after: Moment::ZERO,
                 next: None,
+                acked_by: None,
                 out_at: None,
+                out: false,
             };
             this.peers.insert(successor.account, peer);
         }
@@ -146,6 +150,18 @@ impl Rule {
         }
     }
 
+    /// The same host goes on in another reign, whose first order is that of the same machines; in another branch it begins
+    /// with itself.
+    pub(super) fn begin(&mut self, takeover: Takeover) {
+        let own = self.seat_key.public();
+        let forked = !takeover.reign.same_branch(self.reign);
+        self.electorate =
+            if forked { Electorate::alone(own) } else { Electorate::adopted(own, self.electorate.voters()) };
+        self.reign = takeover.reign;
+        self.lineage.push(takeover);
+        (self.succession, self.encoded, self.promised) = (None, None, None);
+    }
+
     fn peer_of(&self, seat: PublicKey) -> Option<(AccountId, &Peer)> {
         self.peers.iter().find(|(_, peer)| peer.seat == seat).map(|(&account, peer)| (account, peer))
     }
@@ -156,16 +172,14 @@ impl Rule {
         self.seat_key.public() == key || self.peers.iter().any(|(&of, peer)| of != by && has(peer))
     }
 
-    fn deadline(&self, now: Moment) -> Option<Moment> {
+    fn deadline(&self) -> Option<Moment> {
         let of_peer = |peer: &Peer| {
             let dial = match peer.reach {
                 Reach::Known | Reach::Due => None,
                 Reach::Asked { until, .. } => Some(until),
             };
             let next = peer.next.as_ref().map(|_| peer.next_after);
-            // One that is past waits for the machines that have not acked.
-            let out = peer.out_at.filter(|at| *at > now);
-            [dial, next, out].into_iter().flatten().min()
+            [dial, next, peer.out_at.filter(|_| !peer.out)].into_iter().flatten().min()
         };
         self.peers.values().filter_map(of_peer).chain(self.keepers.deadline()).min()
     }
@@ -211,7 +225,9 @@ impl HostAuthority {
             reach: if host.is_some() && !known { Reach::Due } else { Reach::Known },
             next_after: core.now + core.tuning.dial_back,
             next: None,
+            acked_by: former.filter(|peer| peer.seat == stand.seat).and_then(|peer| peer.acked_by),
             out_at: None,
+            out: false,
         };
         if let Some(Peer { reach: Reach::Asked { link, .. }, .. }) = rule.peers.insert(account, peer) {
             core.close(link, false);
@@ -227,17 +243,25 @@ impl HostAuthority {
         }
         if ack.promised > rule.reign.term {
             rule.promised = rule.promised.max(Some(ack.promised));
+            self.wake = None;
+            self.reaffirm(core);
         } else {
             rule.electorate.ack(seat, ack.cfg);
+            let link = self.seats.get(&account).and_then(|seat| seat.link.as_ref()).map(|link| link.id);
+            if let Some(peer) = rule.peers.get_mut(&account) {
+                peer.acked_by = link;
+            }
             self.wake = None;
             self.review(core);
         }
     }
 
-    /// A member leaves of its own accord: its machine gives no vote any more.
+    /// A member leaves of its own accord: its machine gives no vote any more. What it may have promised while its link was
+    /// lost is not known unless it has acked an order since: then it holds the next order up as one that vanished.
     pub(super) fn resigned(&mut self, account: AccountId) {
+        let link = self.seats.get(&account).and_then(|seat| seat.link.as_ref()).map(|link| link.id);
         let Some(rule) = &mut self.succession else { return };
-        if let Some(peer) = rule.peers.get(&account) {
+        if let Some(peer) = rule.peers.get(&account).filter(|peer| peer.acked_by.is_some() && peer.acked_by == link) {
             rule.electorate.resign(peer.seat);
         }
     }
@@ -275,9 +299,8 @@ impl HostAuthority {
         for (account, peer) in &mut rule.peers {
             let linked = self.seats.get(account).is_some_and(|seat| seat.link.is_some());
             peer.out_at = if linked { None } else { peer.out_at.or(Some(core.now + core.tuning.voter_out)) };
-            if peer.out_at.is_some() {
-                self.wake = None;
-            }
+            peer.out = peer.out_at.is_some_and(|at| at <= core.now);
+            self.wake = None;
         }
     }
 
@@ -324,11 +347,11 @@ impl HostAuthority {
 
     /// The machines that shall vote: those whose links stand or were lost just now, and of too many the longest standing; in
     /// the order in which they would go on.
-    fn wanted(&self, rule: &Rule, now: Moment) -> Vec<Voter> {
+    fn wanted(&self, rule: &Rule) -> Vec<Voter> {
         let mut all: Vec<_> = rule
             .peers
             .iter()
-            .filter(|(_, peer)| peer.out_at.is_none_or(|at| at > now))
+            .filter(|(_, peer)| !peer.out)
             // A newcomer waits for the dial: one order instead of two.
             .filter(|(_, peer)| peer.reach == Reach::Known || rule.electorate.has(peer.seat))
             .filter_map(|(&account, peer)| {
@@ -347,7 +370,7 @@ impl HostAuthority {
     /// Makes the next order, if there is one to make and most have the one before; tells it to every member.
     fn next_order(&mut self, core: &mut Core) -> bool {
         let Some(rule) = &self.succession else { return false };
-        let wanted = self.wanted(rule, core.now);
+        let wanted = self.wanted(rule);
         let Some(rule) = &mut self.succession else { return false };
         let first = rule.succession.is_none();
         if !first && !rule.electorate.step(&wanted) {
@@ -428,8 +451,8 @@ impl HostAuthority {
         }
     }
 
-    pub(super) fn succession_deadline(&self, now: Moment) -> Option<Moment> {
-        self.succession.as_ref().and_then(|rule| rule.deadline(now))
+    pub(super) fn succession_deadline(&self) -> Option<Moment> {
+        self.succession.as_ref().and_then(Rule::deadline)
     }
 
     /// This process slept: nobody is put out for that.
