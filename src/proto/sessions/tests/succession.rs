@@ -1,6 +1,7 @@
 //! What goes on while the host lives: who stands, the orders, what the first successors keep.
 
 use super::*;
+use crate::types::LinkState;
 use crate::types::{GameState, Migration};
 use crate::wire::frame::{Frame, kind};
 
@@ -365,7 +366,7 @@ fn a_host_made_of_its_part_does_what_the_former_did() {
     let standing = net.nodes[heir].sessions.members[&seat_at(&net, heir)].standing.as_ref().unwrap();
     let (kept, order) = (standing.keeper.clone().unwrap(), standing.succession.clone());
     let authority = &net.nodes[host].sessions.hosts[&key];
-    let wanted = authority.keeper(net.now, &net.nodes[host].sessions.core);
+    let wanted = authority.keeper(net.now);
     assert_eq!((&kept.seats, &kept.bans, &kept.invites.len()), (&wanted.seats, &wanted.bans, &1));
     assert_eq!(game_state(&net, heir).map(|state| state.version), Some(1));
     let reign = crate::wire::frame::Reign { term: 2, ..crate::wire::frame::Reign::FOUNDER };
@@ -398,7 +399,7 @@ fn a_host_made_of_its_part_does_what_the_former_did() {
     assert_eq!((state.host, state.revision.term), (Some(net.account(heir)), 2));
     assert_eq!(state.attributes.get("seed").and_then(crate::types::Value::as_int), Some(7), "the host's own too");
     assert!(state.members.iter().all(|m| (m.account == net.account(heir)) == (m.link == LinkState::Connected)));
-    let again = net.nodes[heir].sessions.hosts[&key].keeper(now, &net.nodes[heir].sessions.core);
+    let again = net.nodes[heir].sessions.hosts[&key].keeper(now);
     let of_member = |kept: &crate::wire::frame::Keeper| {
         kept.seats.iter().find(|seat| seat.account == net.account(member)).cloned().unwrap()
     };
