@@ -414,6 +414,12 @@ impl Engine {
         }
     }
 
+    /// What must hold between any two steps, for tests and fuzzing.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn check_invariants(&self, now: Moment) {
+        self.sessions.check_invariants(now);
+    }
+
     fn done(&mut self, request: RequestId, result: Result<Answer, Error>) {
         self.outputs.extend(self.matchmaking.answered(request, result));
     }

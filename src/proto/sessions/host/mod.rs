@@ -3,7 +3,7 @@
 
 mod admit;
 mod command;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 mod invariants;
 mod invites;
 mod merge;
