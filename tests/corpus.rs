@@ -163,7 +163,11 @@ fn texts() -> Vec<(&'static str, &'static str, String)> {
         ("json", "left", r#"{"kicked": {"code": 7, "text": "AFK"}}"#.into()),
         ("json", "external", r#"{"provider": "eos", "id": "00ff"}"#.into()),
         ("json", "account", json("\"ACCOUNT\"")),
-        ("json", "update", r#"{"set": {"map": "nuke"}, "remove": ["mode"], "max_members": 6, "ports": {"game": 7}}"#.into()),
+        (
+            "json",
+            "update",
+            r#"{"set": {"map": "nuke"}, "remove": ["mode"], "max_members": 6, "ports": {"game": 7}}"#.into(),
+        ),
         ("json", "timeouts", r#"{"reserved": 3.5, "ready": null, "inactive": 1}"#.into()),
     ]
 }

@@ -33,6 +33,8 @@ mod matchmaking;
 mod queries;
 mod resolve;
 mod social;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};

@@ -145,10 +145,7 @@ impl Net {
                     4 => Frame::Vouch { ask: u64::from(input.byte()), yes: input.flag() },
                     _ => Frame::MergeAsk(Box::new(MergeAsk {
                         session: guest.session,
-                        from: SessionKey {
-                            id: guest.session.id,
-                            founder: identity(guest.identity).public().into(),
-                        },
+                        from: SessionKey { id: guest.session.id, founder: identity(guest.identity).public().into() },
                         taken: u16::from(input.byte()),
                         accounts: vec![own, other],
                     })),

@@ -41,14 +41,8 @@ enum Kind {
 /// What of 16 operations is what.
 type Weights = [(u8, Kind); 6];
 
-const GUESTS: Weights = [
-    (2, Kind::Command),
-    (4, Kind::Time),
-    (16, Kind::Guest),
-    (0, Kind::Frame),
-    (0, Kind::Datagram),
-    (0, Kind::Trouble),
-];
+const GUESTS: Weights =
+    [(2, Kind::Command), (4, Kind::Time), (16, Kind::Guest), (0, Kind::Frame), (0, Kind::Datagram), (0, Kind::Trouble)];
 const PEERS: Weights = [
     (3, Kind::Command),
     (5, Kind::Time),
@@ -109,7 +103,6 @@ fn run(bytes: &[u8], weights: &Weights, joined: usize) {
 }
 
 fn span(choice: u8) -> Duration {
-    const SPANS: [u64; 16] =
-        [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 40_000];
+    const SPANS: [u64; 16] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 40_000];
     Duration::from_millis(SPANS.get(usize::from(choice)).copied().unwrap_or(1))
 }

@@ -8,9 +8,7 @@ use super::input::Input;
 use super::mischief::Guest;
 use super::node::{BEACON_PORT, Node};
 use crate::proto::clock::Moment;
-use crate::proto::io::{
-    Action, Arrival, Closed, LinkEvent, LinkId, MdnsAction, MdnsEvent, SendFailure, Transmit,
-};
+use crate::proto::io::{Action, Arrival, Closed, LinkEvent, LinkId, MdnsAction, MdnsEvent, SendFailure, Transmit};
 use crate::proto::machine::Machine;
 use crate::types::{HostKey, PublicKey, SessionKey};
 use crate::wire::frame::{HEADER, header};
@@ -263,8 +261,7 @@ impl Net {
             let Some(node) = self.nodes.get(other) else { continue };
             if node.plugged && (to_all || node.ip() == transmit.to.ip()) {
                 let shared = to_all || transmit.to.port() == BEACON_PORT;
-                let arrival =
-                    Arrival { interface: 2, local: node.ip(), from, shared, bytes: transmit.bytes.to_vec() };
+                let arrival = Arrival { interface: 2, local: node.ip(), from, shared, bytes: transmit.bytes.to_vec() };
                 self.post_datagram(other, arrival);
             }
         }
