@@ -3,11 +3,11 @@
 
 #[path = "../../examples/common/saved.rs"]
 #[allow(dead_code, reason = "only its parser is called here")]
-mod saved;
+mod file;
 
 pub(crate) fn saved(bytes: &[u8]) {
-    let Ok(memory) = saved::contents(bytes) else { return };
-    assert!(memory.recent.len() <= saved::RECENT && memory.friends.len() <= saved::FRIENDS);
+    let Ok(memory) = file::contents(bytes) else { return };
+    assert!(memory.recent.len() <= file::RECENT && memory.friends.len() <= file::FRIENDS);
     let printed = serde_json::to_vec_pretty(&memory).expect("what was read can be written");
-    assert_eq!(saved::contents(&printed).ok(), Some(memory));
+    assert_eq!(file::contents(&printed).ok(), Some(memory));
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::input::Input;
-use super::net::{End, Far, NODES, Net};
+use super::net::{End, Far, Instance, NODES, Net};
 use super::node::identity;
 use crate::proto::io::{Arrival, Closed, LinkEvent, LinkId, MdnsEvent, SendFailure, Via};
 use crate::types::{Attributes, MemberStatus, MemberUpdate, PathKind, ReservationChange, Revision, SessionKey};
@@ -289,12 +289,12 @@ impl Net {
             12 | 13 => {
                 let known: Vec<_> = self.instances.keys().copied().collect();
                 let event = match input.pick(&known).and_then(|key| self.instances.get(&key)) {
-                    Some((host, addresses, txt)) if choice == 12 => MdnsEvent::Resolved {
+                    Some(Instance { host, addresses, txt }) if choice == 12 => MdnsEvent::Resolved {
                         instance: format!("host {host}"),
                         addresses: addresses.clone(),
                         txt: txt.clone(),
                     },
-                    Some((host, ..)) => MdnsEvent::Removed { instance: format!("host {host}") },
+                    Some(Instance { host, .. }) => MdnsEvent::Removed { instance: format!("host {host}") },
                     None => MdnsEvent::Failed { why: "no socket".into() },
                 };
                 self.post_mdns(at, event);

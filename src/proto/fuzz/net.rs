@@ -32,6 +32,13 @@ pub(super) enum Far {
     Input,
 }
 
+/// What others resolve by mDNS.
+pub(super) struct Instance {
+    pub(super) host: usize,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) txt: Vec<(String, String)>,
+}
+
 enum Event {
     Link(LinkEvent),
     Datagram(Arrival),
@@ -56,8 +63,8 @@ pub(super) struct Net {
     /// Without their headers: kind, whether more follows, payload.
     pub(super) frames: VecDeque<(u8, bool, Vec<u8>)>,
     pub(super) datagrams: VecDeque<Vec<u8>>,
-    /// Registered by mDNS: by whom, and what the others resolve.
-    pub(super) instances: BTreeMap<SessionKey, (usize, Vec<SocketAddr>, Vec<(String, String)>)>,
+    /// Registered by mDNS.
+    pub(super) instances: BTreeMap<SessionKey, Instance>,
     pub(super) guests: Vec<Guest>,
 }
 
@@ -231,7 +238,8 @@ impl Net {
                 self.post(self.now + TRIP, at, Event::Derived(id, key));
             }
             Action::Mdns(MdnsAction::Register { session, port, txt }) => {
-                self.instances.insert(session, (at, vec![SocketAddr::new(ip, port)], txt));
+                let addresses = vec![SocketAddr::new(ip, port)];
+                self.instances.insert(session, Instance { host: at, addresses, txt });
                 self.post(self.now + TRIP, at, Event::Mdns(MdnsEvent::Registered { session }));
             }
             Action::Mdns(MdnsAction::Unregister { session }) => drop(self.instances.remove(&session)),
@@ -370,7 +378,7 @@ impl Net {
     /// The process is killed: its system closes what it had. It starts again at once.
     pub(super) fn restart(&mut self, at: usize) {
         self.listeners.retain(|_, (host, ..)| *host != at);
-        self.instances.retain(|_, (host, ..)| *host != at);
+        self.instances.retain(|_, instance| instance.host != at);
         for end in self.ends_of(at) {
             self.close(end);
         }

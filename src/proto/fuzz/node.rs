@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::watch::Watch;
@@ -23,12 +23,10 @@ const SPIN: Duration = Duration::from_millis(2);
 
 /// A key pair by number.
 pub(super) fn identity(number: u8) -> Identity {
-    use std::sync::OnceLock;
-    const NONE: OnceLock<Identity> = OnceLock::new();
-    static ALL: [OnceLock<Identity>; 16] = [NONE; 16];
-    let number = number & 15;
-    let make = || Identity::from_seed([number + 1; 32]).unwrap_or_else(|error| panic!("{error}"));
-    ALL.get(usize::from(number)).map_or_else(make, |cell| cell.get_or_init(make).clone())
+    static ALL: OnceLock<Vec<Identity>> = OnceLock::new();
+    let make = |number: u8| Identity::from_seed([number + 1; 32]).unwrap_or_else(|error| panic!("{error}"));
+    let all = ALL.get_or_init(|| (0..16).map(make).collect());
+    all.get(usize::from(number & 15)).cloned().unwrap_or_else(|| make(0))
 }
 
 pub(super) struct Node {
