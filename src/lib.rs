@@ -160,8 +160,15 @@ pub use api::hand_over;
 pub use frame::FrameLoop;
 pub use handle::*;
 pub use types::*;
+
+/// The bodies of the fuzz targets. Hidden, and no promise.
 #[doc(hidden)]
-pub use wire::fuzz;
+pub mod fuzz {
+    pub use crate::api::identity::fuzz as identity;
+    #[cfg(any(test, feature = "testing"))]
+    pub use crate::proto::fuzz::{guests, party, peers};
+    pub use crate::wire::fuzz::*;
+}
 
 /// The programs of the README compile.
 #[cfg(doctest)]

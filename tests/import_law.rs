@@ -16,9 +16,10 @@ const LAYERS: [&[&str]; 7] =
 const SHARED: [&str; 7] = ["clock", "io", "lan", "limits", "links", "machine", "tuning"];
 
 /// Rooms of `proto` that put others together, and which.
-const COMPOSERS: [(&str, &[&str]); 2] = [
+const COMPOSERS: [(&str, &[&str]); 3] = [
     ("discovery", &["announcer", "directory", "finder"]),
     ("engine", &["discovery", "matchmaking", "sessions", "social"]),
+    ("fuzz", &["engine"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {

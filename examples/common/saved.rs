@@ -221,13 +221,18 @@ fn read(path: &Path) -> Result<Option<Memory>, Unread> {
     };
     let mut text = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut text).map_err(Unread::Io)?;
+    contents(&text).map(Some).map_err(Unread::Corrupt)
+}
+
+/// What a file of these bytes holds; what is wrong with it otherwise.
+pub(crate) fn contents(text: &[u8]) -> Result<Memory, String> {
     if text.len() as u64 > LONGEST {
-        return Err(Unread::Corrupt(format!("it is over {} KiB long", LONGEST / 1024)));
+        return Err(format!("it is over {} KiB long", LONGEST / 1024));
     }
-    let mut memory: Memory = serde_json::from_slice(&text).map_err(|error| Unread::Corrupt(error.to_string()))?;
+    let mut memory: Memory = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     memory.recent.truncate(RECENT);
     memory.friends.truncate(FRIENDS);
-    Ok(Some(memory))
+    Ok(memory)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

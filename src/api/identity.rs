@@ -205,6 +205,16 @@ fn parse(text: &str) -> Option<Identity> {
     (account.parse() == Ok(identity.account())).then_some(identity)
 }
 
+/// The body of the fuzz target for identity files.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(identity) = parse(text) {
+        let again = parse(&print(&identity)).map(|identity| identity.account());
+        assert_eq!(again, Some(identity.account()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

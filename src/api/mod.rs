@@ -2,7 +2,7 @@
 
 #[cfg(feature = "net")]
 mod handover;
-mod identity;
+pub(crate) mod identity;
 mod lock;
 #[cfg(feature = "net")]
 mod net;

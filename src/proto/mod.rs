@@ -28,6 +28,8 @@ pub(crate) mod discovery;
 pub(crate) mod disturb;
 pub(crate) mod engine;
 pub(crate) mod finder;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 pub(crate) mod io;
 pub(crate) mod lan;
 pub(crate) mod limits;

@@ -1,18 +1,25 @@
-//! The bodies of the fuzz targets: any bytes may go in, none may panic, and what is read is written the same.
+//! The bodies of the fuzz targets for bytes and texts: any may go in, none may panic, and what is read is written the same.
 //!
-//! They live here, so that plain `cargo test` runs them over damaged golden bytes too.
+//! They live here, so that plain `cargo test` runs them over damaged golden bytes too. Those for the engines are in
+//! `proto::fuzz`, those for JSON and for the examples' files in `tests/corpus`.
 
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use super::bytes::Reader;
 use super::datagram::{
     Advert, Alive, DeathNotice, ForeignAdvert, GameTag, Goodbye, Hint, Kind, Prefix, Probe, Query, SealedLocate,
     facts_digest_of,
 };
-use super::frame::{Assembler, Frame, HEADER, MAX_FRAME, MAX_MESSAGE, header};
+use super::frame::{Assembler, Frame, HEADER, MAX_FRAME, MAX_MESSAGE, Takeover, follow, header, lineage_digest};
 use super::txt::{self, MAX_TXT};
-use super::{WireResult, codec, sign};
-use crate::types::{Identity, JoinLink, Node};
+use super::{WireResult, codec, extension, sign};
+use crate::types::{
+    AccountId, Filter, HostKey, Identity, InviteId, JoinLink, Node, OrderBy, ReservationId, RoomCode, SessionId,
+};
 
 /// What was read, written and read again, is the same.
-fn again<T: PartialEq + std::fmt::Debug>(value: &T, bytes: &[u8], decode: impl Fn(&[u8]) -> WireResult<T>) {
+fn again<T: PartialEq + Debug>(value: &T, bytes: &[u8], decode: impl Fn(&[u8]) -> WireResult<T>) {
     assert_eq!(decode(bytes).as_ref(), Ok(value));
 }
 
@@ -83,9 +90,40 @@ pub fn datagram(bytes: &[u8]) {
 pub fn frame(bytes: &[u8]) {
     let Some((kind, payload)) = bytes.split_first() else { return };
     if let Ok(Some(frame)) = Frame::decode(*kind, payload) {
+        match &frame {
+            Frame::Won { lineage } | Frame::Lineage { lineage } => chain(lineage),
+            Frame::NotHost(way) | Frame::Claim(way) => chain(&way.lineage),
+            _ => {}
+        }
         let (kind, payload) = frame.encode();
         assert_eq!(Frame::decode(kind, &payload).as_ref(), Ok(&Some(frame)));
     }
+}
+
+/// A stranger checks who is host now.
+fn chain(lineage: &[Takeover]) {
+    let Some(first) = lineage.first().map(|takeover| &takeover.order) else { return };
+    let (session, incarnation) = (first.session, first.incarnation);
+    if let Some((_, reign)) = follow(session, incarnation, lineage) {
+        assert!(lineage.last().is_some_and(|last| last.reign == reign));
+    }
+    let _ = lineage_digest(session, incarnation, lineage);
+}
+
+/// What later minor versions add.
+pub fn extensions(bytes: &[u8]) {
+    const KNOWN: [u16; 3] = [1, 9, 0x8001];
+    let mut reader = Reader::new(bytes);
+    if let Ok(found) = extension::read(&mut reader, &KNOWN) {
+        assert_eq!(reader.len(), 0);
+        assert!(found.known.len() <= KNOWN.len());
+        assert!(found.critical.is_none_or(|id| id & 0x8000 != 0 && !KNOWN.contains(&id)));
+        assert_eq!(extension::skip(&mut Reader::new(bytes)).is_ok(), critical_free(bytes));
+    }
+}
+
+fn critical_free(bytes: &[u8]) -> bool {
+    extension::read(&mut Reader::new(bytes), &[]).is_ok_and(|found| found.critical.is_none())
 }
 
 /// The bytes of a control connection.
@@ -109,6 +147,38 @@ pub fn filter(bytes: &[u8]) {
     if let Ok(node) = codec::decode::<Node>(bytes, 1 << 16) {
         again(&node, &codec::encode(&node), |bytes| codec::decode(bytes, 1 << 16));
     }
+}
+
+/// A filter as players and config files write it.
+pub fn filter_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match text.parse::<Filter>() {
+        Ok(filter) => {
+            assert_eq!(filter.check().map_err(|error| error.to_string()), Ok(()));
+            assert_eq!(filter.to_string().parse(), Ok(filter));
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    if let Ok(order) = OrderBy::parse_list(text) {
+        let printed: Vec<_> = order.iter().map(OrderBy::to_string).collect();
+        assert_eq!(OrderBy::parse_list(&printed.join(",")), Ok(order));
+    }
+}
+
+/// Room codes, ids and keys as players type them.
+pub fn names(bytes: &[u8]) {
+    fn name<T: FromStr + Display + PartialEq + Debug>(text: &str) {
+        if let Ok(value) = text.parse::<T>() {
+            assert_eq!(value.to_string().parse().ok(), Some(value));
+        }
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    name::<RoomCode>(text);
+    name::<SessionId>(text);
+    name::<InviteId>(text);
+    name::<ReservationId>(text);
+    name::<AccountId>(text);
+    name::<HostKey>(text);
 }
 
 /// TXT pairs, one a line.
@@ -141,7 +211,10 @@ pub fn all(bytes: &[u8]) {
     datagram(bytes);
     frame(bytes);
     stream(bytes);
+    extensions(bytes);
     filter(bytes);
+    filter_text(bytes);
+    names(bytes);
     txt(bytes);
     link(bytes);
 }

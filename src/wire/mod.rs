@@ -11,7 +11,7 @@ pub(crate) mod extension;
 pub(crate) mod filter;
 pub(crate) mod frame;
 #[doc(hidden)]
-pub mod fuzz;
+pub(crate) mod fuzz;
 #[cfg(test)]
 pub(crate) mod golden;
 pub(crate) mod hash;

@@ -33,6 +33,8 @@ mod matchmaking;
 mod queries;
 mod resolve;
 mod social;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -412,6 +414,12 @@ impl Engine {
             DiscoveryEvent::Ended(key) => self.sessions.handle_host_ended(now, key),
             DiscoveryEvent::Lost(_) => {}
         }
+    }
+
+    /// What must hold between any two steps, for tests and fuzzing.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn check_invariants(&self, now: Moment) {
+        self.sessions.check_invariants(now);
     }
 
     fn done(&mut self, request: RequestId, result: Result<Answer, Error>) {

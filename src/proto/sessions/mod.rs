@@ -125,6 +125,12 @@ impl Sessions {
         }
     }
 
+    /// What must hold between any two steps.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn check_invariants(&self, now: Moment) {
+        self.hosts.values().for_each(|host| host.check_invariants(now));
+    }
+
     /// Makes a session. Answered with the seat once it listens; `unix_ms` only sorts its adverts.
     pub(crate) fn host(
         &mut self,

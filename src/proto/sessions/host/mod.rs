@@ -4,7 +4,7 @@
 mod admit;
 mod command;
 mod handoff;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 mod invariants;
 mod invites;
 mod keep;

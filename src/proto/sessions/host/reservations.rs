@@ -103,7 +103,7 @@ impl Reservations {
         None
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn has(&self, account: AccountId) -> bool {
         let rows = self.rows.values().filter(|row| row.accounts.contains(&account)).count();
         assert!(rows <= 1, "{account:?} is in {rows} reservations");

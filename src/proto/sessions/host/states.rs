@@ -47,7 +47,7 @@ impl Deadlines {
         self.of.iter().map(|(&account, at)| (account, millis(at.since(now)))).collect()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
         assert_eq!(self.of.len(), self.order.len(), "one deadline a member");
         self.of.keys().copied()

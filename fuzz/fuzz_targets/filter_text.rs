@@ -1,0 +1,4 @@
+//! A filter and an order as text. The body is in the library, so that plain `cargo test` runs it over the corpus.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lansession::fuzz::filter_text(bytes));

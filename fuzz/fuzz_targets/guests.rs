@@ -1,0 +1,4 @@
+//! Operations of a host and of raw connections to it. The body is in the library, so that plain `cargo test` runs it over the corpus.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lansession::fuzz::guests(bytes));
