@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Announcer;
 use super::hosted::{Cast, Hosted, Pending, Saying};
-use super::say::{burst, refill, udp_port};
+use super::say::{burst, refill, relief, udp_port};
 use crate::proto::clock::Moment;
 use crate::proto::io::Via;
 use crate::proto::lan::{Cx, Way};
@@ -89,7 +89,10 @@ impl Announcer {
         let many = query.many || hosted.pending.len() + 1 >= pending_for_many.max(2) && hosts > 1;
         // A finder that could not be answered must not be left in silence: the limiter would be the weapon.
         let by_cast = cx.beacons && hosted.cast.is_none() && (many || again || !may_answer);
-        if by_cast && hosted.bucket.take(cx.now, burst(hosts), refill(hosts)) {
+        let paid = by_cast
+            && (hosted.bucket.take(cx.now, burst(hosts), refill(hosts))
+                || !may_answer && hosted.relief.take(cx.now, 1, relief(hosts)));
+        if paid {
             let window = window(expected, mc_slot, cx.tuning.mc_cap, cx.tuning.prompt_answers).max(cx.tuning.mc_window);
             let gap = window.max(cx.tuning.mc_gap);
             let earliest = hosted.last_cast.map_or(cx.now, |last| last + gap).max(cx.now);
@@ -131,7 +134,7 @@ impl Announcer {
         let hosts = self.hosts(cx.now);
         let udp_port = udp_port(cx);
         if !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
-            return;
+            return self.relieve(cx, key, to, hosts);
         }
         let cookie = hash::cookie(&self.cookie_secret, to.to, minute(cx.now));
         let Some(hosted) = self.hosted.get(&key) else { return };
@@ -146,6 +149,19 @@ impl Announcer {
             hint.encode(cx.game)
         };
         cx.send(to.via, to.to, Arc::from(bytes));
+    }
+
+    /// No signature is left for one asker: one to all, soon.
+    fn relieve(&mut self, cx: &mut Cx<'_>, key: SessionKey, to: &Pending, hosts: usize) {
+        let Via::Interface { index, .. } = to.via else { return };
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        if !cx.beacons || hosted.cast.is_some() || !hosted.relief.take(cx.now, 1, relief(hosts)) {
+            return;
+        }
+        let ways = cx.net.ways().into_iter().filter(|way| way.index == index).collect();
+        let window = cx.tuning.mc_window;
+        let at = cx.now + cx.dice.within(window);
+        hosted.cast = Some(Cast { at, window, tries: 0, nonce: to.nonce, many: false, ways });
     }
 
     /// "Do you live?"

@@ -88,7 +88,7 @@ fn populate(lan: &mut Segment, host: usize, hosts: u16, ttl: u16) {
     for n in 0..hosts {
         let mut advert = advert(identity(n).public().into(), 1);
         advert.ttl = ttl;
-        lan.inject(host, &format!("10.0.0.{}:40000", n % 250 + 5), true, forged(&advert));
+        lan.inject(host, &format!("10.0.0.{}:40000", n % 250 + 5), true, signed(&advert, &identity(n)));
     }
 }
 
