@@ -91,7 +91,7 @@ impl Announcer {
         let by_cast = cx.beacons && hosted.cast.is_none() && (many || again || !may_answer);
         let paid = by_cast
             && (hosted.bucket.take(cx.now, burst(hosts), refill(hosts))
-                || !may_answer && hosted.relief.take(cx.now, 1, relief(hosts)));
+                || !may_answer && !again && hosted.relief.take(cx.now, 1, relief(hosts)));
         if paid {
             let window = window(expected, mc_slot, cx.tuning.mc_cap, cx.tuning.prompt_answers).max(cx.tuning.mc_window);
             let gap = window.max(cx.tuning.mc_gap);
