@@ -55,7 +55,7 @@ impl Announcer {
     }
 
     fn answer_one(&mut self, cx: &mut Cx<'_>, key: SessionKey, query: &Query, asker: Asker, cookie: bool) {
-        if !self.may_answer(cx, asker.from) {
+        if !self.may_answer(cx, asker.from, query) {
             return;
         }
         let room = if cookie { usize::MAX } else { asker.size };
@@ -71,11 +71,14 @@ impl Announcer {
         }
         let again = hosted.note_question(cx.now, asker.from, query.nonce, cx.tuning.answered);
         let since = hosted.since;
-        let hosts = self.crowd(cx, since);
+        // A question for one session is answered by one host, so no window and no share in a limit is needed for it; and who
+        // counts for many, with free keys and forged addresses, delays nobody who knows where to go.
+        let hosts = if query.target == Target::Any { self.crowd(cx, since) } else { 1 };
         // A stranger's word widens the window, but not without bound: all wait for one multicast.
-        let expected = hosts.max(usize::from(query.expect).min(hosts.max(64) * 4));
+        let told = if query.target == Target::Any { usize::from(query.expect) } else { 1 };
+        let expected = hosts.max(told.min(hosts.max(64) * 4));
         let (mc_slot, uni_slot) = (Self::mc_slot(cx), Self::uni_slot(cx));
-        let may_answer = self.may_answer(cx, asker.from);
+        let may_answer = self.may_answer(cx, asker.from, query);
         let Some(hosted) = self.hosted.get_mut(&key) else { return };
         if let Some(cast) = &mut hosted.cast {
             if !cast.ways.contains(&way) {
@@ -253,8 +256,8 @@ impl Announcer {
 
     /// Unicast answers to one address, of one host: few where there are many hosts, so that all together a forged
     /// question cannot bury its victim.
-    fn may_answer(&mut self, cx: &mut Cx<'_>, from: SocketAddr) -> bool {
-        let hosts = self.hosts(cx.now).max(1);
+    fn may_answer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, query: &Query) -> bool {
+        let hosts = if query.target == Target::Any { self.hosts(cx.now).max(1) } else { 1 };
         let sessions = u32::try_from(self.hosted.len().max(1)).unwrap_or(u32::MAX);
         let burst = if hosts > 100 { 1 } else { u32::try_from((800 / hosts).clamp(3, 20)).unwrap_or(3) };
         let burst = burst.saturating_mul(sessions);
