@@ -6,8 +6,7 @@
 //! LANSESSION_SOAK=2400 cargo test --release --test soak -- --ignored --nocapture
 //! ```
 //!
-//! One line a minute says how it goes. Fails when a task, a socket, a table or a list outlives what it was for: with the
-//! `retain` of `Directory`'s tombstones, the `abort` of a link's task or the end of a closed `Lan`'s driver taken out.
+//! One line a minute says how it goes.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(all(feature = "net", target_os = "linux"))]

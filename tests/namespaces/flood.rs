@@ -7,7 +7,6 @@ use super::{attack, helper};
 
 const PORT: &str = "40123";
 
-/// Fails when the doorman evicts nobody (`Doorman::victim` taken out: the door is full), or when a full door refuses.
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_10_1000_silent_connections_a_slow_loris_and_a_joiner_that_never_reads_delay_no_join() {
