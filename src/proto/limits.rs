@@ -98,6 +98,8 @@ pub(crate) const ASKERS: usize = 1_024;
 pub(crate) const LISTENERS: usize = 64;
 /// Slots of a limiter by address; 8 bytes each.
 pub(crate) const LIMITER_SLOTS: usize = 1_024;
+/// The same by address and port: with forged ports as many as one likes fall into these, and must leave others free.
+pub(crate) const LIMITER_PEER_SLOTS: usize = 8_192;
 /// Instances that mDNS told of; at most about 400 bytes each.
 pub(crate) const MDNS_INSTANCES: usize = 1_024;
 /// Questions and multicasts of others remembered to count them; 16 bytes each.

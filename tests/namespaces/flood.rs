@@ -1,15 +1,15 @@
-//! Line 9 (pain 10): silent connections and a joiner that reads nothing delay no real join.
+//! Line 9 (pain 10): silent connections, a slow-loris and a joiner that reads nothing delay no real join.
 
-use super::helper;
 use super::inside::in_namespaces;
 use super::lan::Lan;
 use super::timing::{SECOND, Times, pause, quiet};
+use super::{attack, helper};
 
 const PORT: &str = "40123";
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_9_pain_10_1000_silent_connections_and_a_joiner_that_never_reads_delay_no_join() {
+fn pain_10_1000_silent_connections_a_slow_loris_and_a_joiner_that_never_reads_delay_no_join() {
     in_namespaces(180 * SECOND, || {
         let lan = Lan::new(4);
         let (host, player, stranger, sleeper) = (&lan.nodes[0], &lan.nodes[1], &lan.nodes[2], &lan.nodes[3]);
@@ -38,12 +38,13 @@ fn line_9_pain_10_1000_silent_connections_and_a_joiner_that_never_reads_delay_no
             host.line(&format!("set filler={round:0>400}"));
         }
         // A thousand, half of them from the joiner's own address, and two that dribble a ClientHello.
-        let to = format!("10.50.0.1:{PORT}").parse().expect("an address");
+        let to: std::net::SocketAddr = format!("10.50.0.1:{PORT}").parse().expect("an address");
         let floods = [helper::flood(player, to, 500, 60), helper::flood(stranger, to, 500, 60)];
         let _drips = [
             helper::dribble(player, to, "160301020001000000000000000000000000000000", 60),
             helper::dribble(stranger, to, "00ff00ff", 60),
         ];
+        let _loris = attack::slow_loris(stranger, &to.to_string(), 50, 60);
         for flood in &floods {
             flood.expect("flooded", 20 * SECOND);
         }

@@ -16,6 +16,7 @@
 //! The time limits of the acceptance lines are asserted here and nowhere else: a loaded machine can break them.
 #![cfg(all(target_os = "linux", feature = "net"))]
 
+mod attack;
 mod avahi;
 mod capture;
 mod helper;
@@ -24,11 +25,14 @@ mod lan;
 mod process;
 mod rules;
 mod timing;
+mod tls_door;
+mod usage;
 
 mod ends;
 mod filters;
 mod find;
 mod flood;
+mod hostile;
 mod live;
 mod loss;
 mod machine;

@@ -131,6 +131,11 @@ impl Proc {
         Self { title, child: Mutex::new(child), stdin, output, started }
     }
 
+    /// Its number in the process namespace of the test.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.lock().expect("no waiter panics").id()
+    }
+
     /// The first event of this kind since the start.
     pub(crate) fn expect(&self, kind: &str, within: Duration) -> Event {
         self.expect_where(kind, self.started, within, |_| true)

@@ -27,6 +27,15 @@ impl Times {
         if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many are at most this.
+    pub(crate) fn within(&self, limit: f64) -> usize {
+        self.0.iter().filter(|ms| **ms <= limit).count()
+    }
+
     pub(crate) fn worst(&self) -> f64 {
         self.0.iter().copied().fold(0.0, f64::max)
     }

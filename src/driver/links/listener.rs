@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Connections the system holds for us.
-const BACKLOG: i32 = 128;
+/// Connections the system holds for us: a burst of a thousand must not push out the one that matters, whose next try comes
+/// a second later. (The system may cap it.)
+const BACKLOG: i32 = 1_024;
 /// Random ports tried until one is free in both families.
 const TRIES: usize = 8;
 

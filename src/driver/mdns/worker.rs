@@ -30,8 +30,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// A goodbye takes a second.
 const GOODBYE: Duration = Duration::from_millis(1_500);
 const TICK: Duration = Duration::from_secs(1);
-/// Orders that the daemon's full queue refused, and its health, in ticks.
-const HEALTH_EVERY: u32 = 10;
+/// The daemon's health is looked at so often, in ticks: a flood fills megabytes a second.
+const HEALTH_EVERY: u32 = 1;
 /// Without our own announcement by then, the daemon has no socket.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(8);
 /// Records in the daemon's cache: about 700 spoofed instances, and 2 MB.

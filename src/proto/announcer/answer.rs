@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Announcer;
 use super::hosted::{Cast, Hosted, Pending, Saying};
-use super::say::{burst, refill, udp_port};
+use super::say::{burst, refill, relief, udp_port};
 use crate::proto::clock::Moment;
 use crate::proto::io::Via;
 use crate::proto::lan::{Cx, Way};
@@ -55,7 +55,7 @@ impl Announcer {
     }
 
     fn answer_one(&mut self, cx: &mut Cx<'_>, key: SessionKey, query: &Query, asker: Asker, cookie: bool) {
-        if !self.may_answer(cx, asker.from) {
+        if !self.may_answer(cx, asker.from, query) {
             return;
         }
         let room = if cookie { usize::MAX } else { asker.size };
@@ -71,11 +71,14 @@ impl Announcer {
         }
         let again = hosted.note_question(cx.now, asker.from, query.nonce, cx.tuning.answered);
         let since = hosted.since;
-        let hosts = self.crowd(cx, since);
+        // A question for one session is answered by one host, so no window and no share in a limit is needed for it; and who
+        // counts for many, with free keys and forged addresses, delays nobody who knows where to go.
+        let hosts = if query.target == Target::Any { self.crowd(cx, since) } else { 1 };
         // A stranger's word widens the window, but not without bound: all wait for one multicast.
-        let expected = hosts.max(usize::from(query.expect).min(hosts.max(64) * 4));
+        let told = if query.target == Target::Any { usize::from(query.expect) } else { 1 };
+        let expected = hosts.max(told.min(hosts.max(64) * 4));
         let (mc_slot, uni_slot) = (Self::mc_slot(cx), Self::uni_slot(cx));
-        let may_answer = self.may_answer(cx, asker.from);
+        let may_answer = self.may_answer(cx, asker.from, query);
         let Some(hosted) = self.hosted.get_mut(&key) else { return };
         if let Some(cast) = &mut hosted.cast {
             if !cast.ways.contains(&way) {
@@ -89,7 +92,10 @@ impl Announcer {
         let many = query.many || hosted.pending.len() + 1 >= pending_for_many.max(2) && hosts > 1;
         // A finder that could not be answered must not be left in silence: the limiter would be the weapon.
         let by_cast = cx.beacons && hosted.cast.is_none() && (many || again || !may_answer);
-        if by_cast && hosted.bucket.take(cx.now, burst(hosts), refill(hosts)) {
+        let paid = by_cast
+            && (hosted.bucket.take(cx.now, burst(hosts), refill(hosts))
+                || !may_answer && !again && hosted.relief.take(cx.now, 1, relief(hosts)));
+        if paid {
             let window = window(expected, mc_slot, cx.tuning.mc_cap, cx.tuning.prompt_answers).max(cx.tuning.mc_window);
             let gap = window.max(cx.tuning.mc_gap);
             let earliest = hosted.last_cast.map_or(cx.now, |last| last + gap).max(cx.now);
@@ -131,7 +137,7 @@ impl Announcer {
         let hosts = self.hosts(cx.now);
         let udp_port = udp_port(cx);
         if !self.signing.take(cx.now, SIGNING.0, SIGNING.1) {
-            return;
+            return self.relieve(cx, key, to, hosts);
         }
         let cookie = hash::cookie(&self.cookie_secret, to.to, minute(cx.now));
         let Some(hosted) = self.hosted.get(&key) else { return };
@@ -146,6 +152,19 @@ impl Announcer {
             hint.encode(cx.game)
         };
         cx.send(to.via, to.to, Arc::from(bytes));
+    }
+
+    /// No signature is left for one asker: one to all, soon.
+    fn relieve(&mut self, cx: &mut Cx<'_>, key: SessionKey, to: &Pending, hosts: usize) {
+        let Via::Interface { index, .. } = to.via else { return };
+        let Some(hosted) = self.hosted.get_mut(&key) else { return };
+        if !cx.beacons || hosted.cast.is_some() || !hosted.relief.take(cx.now, 1, relief(hosts)) {
+            return;
+        }
+        let ways = cx.net.ways().into_iter().filter(|way| way.index == index).collect();
+        let window = cx.tuning.mc_window;
+        let at = cx.now + cx.dice.within(window);
+        hosted.cast = Some(Cast { at, window, tries: 0, nonce: to.nonce, many: false, ways });
     }
 
     /// "Do you live?"
@@ -237,8 +256,8 @@ impl Announcer {
 
     /// Unicast answers to one address, of one host: few where there are many hosts, so that all together a forged
     /// question cannot bury its victim.
-    fn may_answer(&mut self, cx: &mut Cx<'_>, from: SocketAddr) -> bool {
-        let hosts = self.hosts(cx.now).max(1);
+    fn may_answer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, query: &Query) -> bool {
+        let hosts = if query.target == Target::Any { self.hosts(cx.now).max(1) } else { 1 };
         let sessions = u32::try_from(self.hosted.len().max(1)).unwrap_or(u32::MAX);
         let burst = if hosts > 100 { 1 } else { u32::try_from((800 / hosts).clamp(3, 20)).unwrap_or(3) };
         let burst = burst.saturating_mul(sessions);

@@ -26,18 +26,24 @@ fn tag(host: HostKey, id: SessionId) -> Tag {
 }
 
 impl Census {
-    pub(crate) fn heard(&mut self, now: Moment, host: HostKey, id: SessionId, from: IpAddr, life: Duration) {
+    /// Another advert of a host that counts already, verified or not: true where it was one.
+    pub(crate) fn renewed(&mut self, now: Moment, host: HostKey, id: SessionId, life: Duration) -> bool {
         self.expire(now);
         let tag = tag(host, id);
-        let until = now + life;
-        if let Some((old, _)) = self.heard.get_mut(&tag) {
-            // Never sooner: nothing here is verified, and who counts few hosts answers more.
-            let until = until.max(*old);
-            self.expiry.remove(&(*old, tag));
-            *old = until;
-            self.expiry.insert((until, tag));
+        let Some((old, _)) = self.heard.get_mut(&tag) else { return false };
+        // Never sooner: this is not verified, and who counts few hosts answers more.
+        let until = (now + life).max(*old);
+        self.expiry.remove(&(*old, tag));
+        *old = until;
+        self.expiry.insert((until, tag));
+        true
+    }
+
+    pub(crate) fn heard(&mut self, now: Moment, host: HostKey, id: SessionId, from: IpAddr, life: Duration) {
+        if self.renewed(now, host, id, life) {
             return;
         }
+        let (tag, until) = (tag(host, id), now + life);
         let count = self.sources.entry(from).or_default();
         if *count >= limits::HOSTS_COUNTED_PER_SOURCE || self.heard.len() >= limits::HOSTS_COUNTED {
             return;

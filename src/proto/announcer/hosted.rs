@@ -73,6 +73,7 @@ pub(super) struct Hosted {
     pub(super) announce_tries: u32,
     pub(super) changes: Bucket,
     pub(super) bucket: Bucket,
+    pub(super) relief: Bucket,
     pub(super) digest: [u8; 8],
     askers: VecDeque<Asker>,
 }
@@ -101,6 +102,7 @@ impl Hosted {
             announce_tries: 0,
             changes: Bucket::default(),
             bucket: Bucket::default(),
+            relief: Bucket::default(),
             digest: [0; 8],
             askers: VecDeque::new(),
         };

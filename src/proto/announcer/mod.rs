@@ -50,6 +50,8 @@ pub(crate) struct Announcer {
     signing: Bucket,
     /// The same for answers to probes: neither flood silences the other.
     living: Bucket,
+    /// The same for signatures that are checked only to count hosts.
+    counting: Bucket,
     probes: VecDeque<Moment>,
     hot_until: Moment,
     /// Peers beyond a router that proved their address by a cookie; probes come from ports of their own.
@@ -57,6 +59,17 @@ pub(crate) struct Announcer {
     /// Who probed us lately: a goodbye goes to those whom no multicast reaches.
     listeners: BTreeMap<SocketAddr, (Via, Moment)>,
     cookie_secret: [u8; 32],
+}
+
+/// An advert that came, as far as it counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    pub(crate) host: HostKey,
+    pub(crate) id: SessionId,
+    pub(crate) from: IpAddr,
+    pub(crate) life: Duration,
+    /// Its signature was checked just now.
+    pub(crate) verified: bool,
 }
 
 /// Answers by whom they go to.
@@ -68,7 +81,14 @@ struct Limiters {
     source: BucketTable,
     /// Answers to probes, by address: of their own, or questions in a finder's name would cost it its entries.
     probes: BucketTable,
+    /// Signatures that are checked to count hosts, by the address they came from.
+    counts: BucketTable,
 }
+
+/// So many signatures are checked at once to count hosts, and this often: a fiftieth of a core.
+const COUNTING: (u32, Duration) = (512, Duration::from_millis(3));
+/// The same for one address: what it may count for.
+const COUNTING_SOURCE: (u32, Duration) = (limits::HOSTS_COUNTED_PER_SOURCE as u32, Duration::from_secs(1));
 
 impl Announcer {
     pub(crate) fn new(dice: &mut Dice) -> Self {
@@ -79,12 +99,14 @@ impl Announcer {
             sense: Sense::default(),
             leases: BTreeMap::new(),
             limiters: Limiters {
-                peer: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
+                peer: BucketTable::new(dice.number(), limits::LIMITER_PEER_SLOTS),
                 source: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
                 probes: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
+                counts: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
             },
             signing: Bucket::default(),
             living: Bucket::default(),
+            counting: Bucket::default(),
             probes: VecDeque::new(),
             hot_until: Moment::ZERO,
             proven: BTreeMap::new(),
@@ -190,9 +212,22 @@ impl Announcer {
         }
     }
 
-    /// A verified or plausible advert of another host: it counts for the windows.
-    pub(crate) fn heard_host(&mut self, now: Moment, host: HostKey, id: SessionId, from: IpAddr, life: Duration) {
-        self.census.heard(now, host, id, from, life);
+    /// An advert of another host: it counts for the windows once its signature was seen to be good, by the finder or here.
+    /// Were forged ones counted, a flood of them from many addresses would stretch the windows until nobody is answered.
+    pub(crate) fn heard_host(&mut self, now: Moment, advert: &Heard, verify: impl FnOnce() -> bool) {
+        let Heard { host, id, from, life, verified } = *advert;
+        let counts = self.census.renewed(now, host, id, life) || verified || self.may_check(now, from) && verify();
+        if counts {
+            self.census.heard(now, host, id, from, life);
+        }
+    }
+
+    fn may_check(&mut self, now: Moment, from: IpAddr) -> bool {
+        let (burst, every) = COUNTING_SOURCE;
+        // Nobody asks a process that hosts nothing.
+        !self.hosted.is_empty()
+            && self.limiters.counts.of_ip(from).take(now, burst, every)
+            && self.counting.take(now, COUNTING.0, COUNTING.1)
     }
 
     pub(crate) fn heard_goodbye(&mut self, host: HostKey, id: SessionId) {

@@ -76,7 +76,10 @@ impl Announcer {
     }
 
     pub(super) fn fire_cast(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
-        let busy = self.sense.count(cx.now, cx.tuning.busy_window) >= cx.tuning.busy;
+        // Where few hosts are, what makes the link busy is not they, and deferring would help nobody but a flood.
+        let Some(since) = self.hosted.get(&key).map(|hosted| hosted.since) else { return };
+        let few = self.crowd(cx, since) <= cx.tuning.prompt_answers.into();
+        let busy = !few && self.sense.count(cx.now, cx.tuning.busy_window) >= cx.tuning.busy;
         let Some(hosted) = self.hosted.get_mut(&key) else { return };
         let Some(cast) = hosted.cast.as_mut().filter(|cast| cast.at <= cx.now) else { return };
         if busy && cast.tries < 10 {
@@ -140,4 +143,10 @@ pub(super) fn burst(hosts: usize) -> u32 {
 
 pub(super) fn refill(hosts: usize) -> Duration {
     Duration::from_secs_f64((hosts as f64 / 50.0).max(1.0))
+}
+
+/// Where a limit of answers is used up and the bucket above too: one multicast per this is left, for all who ask. A limit
+/// that ends in silence would be what an attacker is after.
+pub(super) fn relief(hosts: usize) -> Duration {
+    Duration::from_secs_f64((hosts as f64 / 50.0).max(0.1))
 }

@@ -48,8 +48,9 @@ impl Directory {
         let single = heard.asked.is_some_and(|asked| !matches!(asked.purpose, Purpose::Question { .. }));
         let class = match (heard.asked, known.is_some()) {
             (Some(_), _) if single && !heard.shared => Class::Answer,
-            (_, true) => Class::Known,
+            (Some(_), true) => Class::KnownCast,
             (Some(_), false) => Class::Cast,
+            (None, true) => Class::Known,
             (None, false) => Class::Unsolicited,
         };
         let key_bytes = advert.host_key.public_key();

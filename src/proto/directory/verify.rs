@@ -14,17 +14,19 @@ use crate::proto::limits;
 pub(super) enum Class {
     /// To our own socket, with a nonce that went to one address alone.
     Answer,
-    /// Under a key that is known.
-    Known,
+    /// Under a key that is known, with a nonce that went out to all.
+    KnownCast,
     /// With a nonce that went out to all.
     Cast,
+    /// Under a key that is known: anybody may put it into a forgery.
+    Known,
     /// Nobody asked.
     Unsolicited,
 }
 
 #[derive(Debug)]
 pub(super) struct Verifier {
-    classes: [Bucket; 4],
+    classes: [Bucket; 5],
     sources: BucketTable,
     /// By source and class, where a class is under pressure.
     pressed: BucketTable,
@@ -35,7 +37,7 @@ pub(super) struct Verifier {
 impl Verifier {
     pub(super) fn new(dice: &mut Dice) -> Self {
         Self {
-            classes: [Bucket::default(); 4],
+            classes: [Bucket::default(); 5],
             sources: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
             pressed: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
             repeats: VecDeque::new(),
@@ -47,9 +49,10 @@ impl Verifier {
     pub(super) fn allows(&mut self, now: Moment, class: Class, from: IpAddr) -> bool {
         let (at, burst, every) = match class {
             Class::Answer => (0, 1_024, Duration::from_micros(250)),
-            Class::Known => (1, 512, Duration::from_micros(1_000)),
+            Class::KnownCast => (1, 512, Duration::from_micros(1_000)),
             Class::Cast => (2, 512, Duration::from_micros(500)),
-            Class::Unsolicited => (3, 256, Duration::from_micros(1_000)),
+            Class::Known => (3, 512, Duration::from_micros(1_000)),
+            Class::Unsolicited => (4, 256, Duration::from_micros(1_000)),
         };
         // Where more than half is used up, each address gets only little: who floods by many crowds out himself.
         let calm = self.classes[at].has(now, burst / 2, every);

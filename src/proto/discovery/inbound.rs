@@ -1,7 +1,7 @@
 //! Datagrams in: whose they are, whether they may be believed, and who gets them.
 
 use super::{Cx, Discovery, DiscoveryEvent, cx};
-use crate::proto::announcer::Asker;
+use crate::proto::announcer::{self, Asker};
 use crate::proto::clock::Moment;
 use crate::proto::directory::Heard;
 use crate::proto::io::{Arrival, Via};
@@ -11,6 +11,7 @@ use crate::wire::datagram::{
     Advert, Alive, DeathNotice, ForeignAdvert, Goodbye, GoodbyeReason, Hint, Kind, PROBE_SIZE, Prefix, Probe, Query,
 };
 use crate::wire::hash;
+use crate::wire::sign::{Context, verify_datagram};
 
 use std::time::Duration;
 
@@ -104,12 +105,15 @@ impl Discovery {
         let heard = Heard { bytes: &arrival.bytes, from: arrival.from, via, shared: arrival.shared, asked };
         let verified = self.directory.handle_advert(cx!(self, now), advert, &heard);
         self.paths.heard(via, path);
-        self.announcer.heard_host(now, host, id, arrival.from.ip(), life);
-        if arrival.shared && many {
-            self.finder.heard_many(now);
-        }
+        let counted = announcer::Heard { host, id, from: arrival.from.ip(), life, verified };
+        let verify = || verify_datagram(Context::Advert, host.public_key(), &arrival.bytes);
+        self.announcer.heard_host(now, &counted, verify);
         if !verified {
             return;
+        }
+        // A forged one must not keep a finder from asking for itself.
+        if arrival.shared && many {
+            self.finder.heard_many(now);
         }
         if let Some(asked) = asked {
             if let Some(way) = self.net.way_of(via, path) {

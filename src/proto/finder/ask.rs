@@ -29,6 +29,9 @@ pub(super) struct Ask {
 /// So long others' questions may stand for ours before the first of our own, and after it.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(4)];
 
+/// A finder that no host has answered yet asks so often by its schedule, however many others seem to ask.
+const UNHEARD: u32 = 5;
+
 /// What goes on around.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Crowd {
@@ -121,7 +124,9 @@ impl Ask {
                 return if was && self.wish.lasting { Step::Renew } else { Step::Wait };
             }
             self.full = false;
-            if crowd.longer >= cx.tuning.crowd_questions && now < self.patience {
+            // Others' questions make ours needless only where they are answered: that many are heard proves nothing.
+            let unheard = silent && sight.hosts == 0 && self.asked < UNHEARD;
+            if crowd.longer >= cx.tuning.crowd_questions && now < self.patience && !unheard {
                 let later = now + cx.dice.between(Duration::from_millis(200), Duration::from_secs(1));
                 self.next = Some(later.min(self.patience));
                 return Step::Wait;

@@ -4,7 +4,7 @@ use super::segment::publication;
 use super::*;
 use crate::proto::io::{Arrival, MdnsEvent, Transmit};
 use crate::types::{HostKey, Identity, PathKind};
-use crate::wire::datagram::{Advert, Alive, Hint, Kind, Known, Prefix, Probe, Query, Target};
+use crate::wire::datagram::{Advert, Alive, DeathNotice, Hint, Kind, Known, Prefix, Probe, Query, Target};
 use crate::wire::txt::{self, Txt};
 
 fn kind(bytes: &[u8]) -> Option<Kind> {
@@ -88,7 +88,7 @@ fn populate(lan: &mut Segment, host: usize, hosts: u16, ttl: u16) {
     for n in 0..hosts {
         let mut advert = advert(identity(n).public().into(), 1);
         advert.ttl = ttl;
-        lan.inject(host, &format!("10.0.0.{}:40000", n % 250 + 5), true, forged(&advert));
+        lan.inject(host, &format!("10.0.0.{}:40000", n % 250 + 5), true, signed(&advert, &identity(n)));
     }
 }
 
@@ -451,4 +451,84 @@ fn the_same_answer_from_a_second_address_of_its_host_is_followed_up() {
     lan.inject(finder, &address.to_string(), false, answer);
     lan.run(2_100 * MS);
     assert!(lan.nodes[second].heard.iter().any(|arrival| kind(&arrival.bytes) == Some(Kind::Probe)));
+}
+
+/// Fails when a host counts adverts whose signatures nobody checked: it takes itself for one of thousands and puts its
+/// answer off.
+#[test]
+fn forged_adverts_from_everywhere_put_no_answer_off() {
+    let mut lan = Segment::new(54, 0.0);
+    let host = lan.host(0);
+    lan.run(5_000 * MS);
+    for n in 0..4_000_u16 {
+        let bytes = forged(&advert(identity(n).public().into(), 1));
+        lan.inject(host, &format!("10.0.0.{}:40000", n % 250 + 5), true, bytes);
+    }
+    let out = after(&mut lan, host, "10.0.0.3:40000", true, question(9, PathKind::DirectedBroadcast, false));
+    assert!(out.iter().any(|sent| kind(&sent.bytes) == Some(Kind::Advert)), "{} sent", out.len());
+}
+
+/// Fails when a question for one session waits in the window of all hosts: free keys and forged addresses make a host count
+/// thousands, and a join by id would take as long.
+#[test]
+fn a_question_for_one_session_is_answered_at_once_however_many_hosts_there_seem_to_be() {
+    let mut lan = Segment::new(55, 0.0);
+    let host = lan.host(0);
+    lan.run(5_000 * MS);
+    populate(&mut lan, host, 400, 1_200);
+    let mut sent = 0;
+    for nonce in 0..3 {
+        let all = after(&mut lan, host, "10.0.0.3:40000", true, question(nonce, PathKind::DirectedBroadcast, false));
+        sent += all.len();
+    }
+    assert_eq!(sent, 0, "answers to all wait for their windows");
+    let id = lan.key(host).id;
+    let mut one = Query::decode(&question(9, PathKind::DirectedBroadcast, false)).unwrap();
+    one.target = Target::Session(id);
+    let out = after(&mut lan, host, "10.0.0.4:40000", true, one.encode(hash::game_tag("game")));
+    assert!(out.iter().any(|sent| kind(&sent.bytes) == Some(Kind::Advert)), "{} sent", out.len());
+}
+
+/// Fails when a hinted address is shown as one to join (`Entry::hint` noting it as proven).
+#[test]
+fn an_address_that_never_echoed_is_no_place_to_join() {
+    let mut lan = Segment::new(56, 0.0);
+    let (finder, bystander) = (lan.node(10), lan.node(11));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(10 * MS);
+    let host = identity(1);
+    let answer = Advert { echo: overheard(&lan, bystander), ..advert(host.public().into(), 1) };
+    lan.inject(finder, "10.0.0.66:4", false, signed(&answer, &host));
+    for n in 0..50_u32 {
+        let beacon = Advert { sequence: 100 + n, echo: 0, ..answer.clone() };
+        lan.inject(finder, &format!("10.0.0.{}:4", 100 + n), true, signed(&beacon, &host));
+        lan.inject(finder, &format!("10.0.0.{}:4", 160 + n), true, signed(&beacon, &host));
+    }
+    lan.run(3_000 * MS);
+    let list = lan.list(finder, 1);
+    let addresses: Vec<String> = list[0].addresses().iter().map(|address| address.addr.ip().to_string()).collect();
+    assert_eq!(addresses, ["10.0.0.66"]);
+}
+
+/// Fails when a death notice loses an entry, or pulls a check forward each time.
+#[test]
+fn a_false_word_that_a_host_died_ends_nothing_and_costs_few_probes() {
+    let mut lan = Segment::new(57, 0.0);
+    let (host, finder) = (lan.host(0), lan.node(10));
+    lan.browse(finder, 1, SessionQuery::new());
+    lan.run(2_000 * MS);
+    let key = lan.key(host);
+    let death =
+        DeathNotice { id: key.id, host_tag: hash::host_tag(key.founder), incarnation: 1, term: 1, sequence: 900 };
+    let probes = |lan: &Segment| {
+        lan.nodes[host].heard.iter().filter(|arrival| kind(&arrival.bytes) == Some(Kind::Probe)).count()
+    };
+    let before = probes(&lan);
+    for _ in 0..100 {
+        lan.inject(finder, "10.0.0.66:4", true, death.encode(hash::game_tag("game")));
+        lan.run(40 * MS);
+    }
+    assert_eq!(lan.list(finder, 1).len(), 1);
+    assert!(!lan.events(finder, 1).iter().any(|event| matches!(event, BrowserEvent::Lost(_))));
+    assert!((1..=4).contains(&(probes(&lan) - before)), "{}", probes(&lan) - before);
 }
