@@ -140,3 +140,7 @@ pub(crate) const INVITE_BURST: u32 = 6;
 pub(crate) const DOUBTS: usize = 1_024;
 /// Links opened or handed over in a second: a page that opens them in a loop must not bury the player in questions.
 pub(crate) const LINKS_PER_SECOND: usize = 4;
+
+/// What somebody holds of each thing that an outsider can grow, and the cap of it: for tests of whole runs.
+#[cfg(test)]
+pub(crate) type Census = Vec<(&'static str, usize, usize)>;

@@ -496,3 +496,23 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         found: Found::new(data),
     }
 }
+
+#[cfg(test)]
+impl Directory {
+    pub(crate) fn sizes(&self, census: &mut limits::Census) {
+        let (mut keys, mut sources) = (BTreeMap::<HostKey, usize>::new(), BTreeMap::<IpAddr, usize>::new());
+        for entry in self.entries.values().filter(|entry| !entry.own) {
+            *keys.entry(entry.host_key).or_default() += 1;
+            *sources.entry(entry.source).or_default() += 1;
+            census.push(("addresses", entry.addresses.len(), limits::ADDRESSES));
+            census.push(("hinted addresses", entry.hints.len(), limits::HINTED_ADDRESSES));
+        }
+        let own = self.entries.values().filter(|entry| entry.own).count();
+        census.push(("entries", self.entries.len() - own, limits::ENTRIES));
+        census.extend(keys.into_values().map(|count| ("entries of a key", count, limits::ENTRIES_PER_HOST_KEY)));
+        census.extend(sources.into_values().map(|count| ("entries of a source", count, limits::ENTRIES_PER_SOURCE)));
+        census.push(("tombstones", self.tombstones.len().max(self.buried.len()), limits::TOMBSTONES));
+        census.push(("doubts", self.doubts.0.len(), limits::DOUBTS));
+        census.push(("mDNS instances", self.instances.len(), limits::MDNS_INSTANCES));
+    }
+}

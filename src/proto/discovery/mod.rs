@@ -468,3 +468,13 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
         lasting: mode == Mode::Browse,
     }
 }
+
+#[cfg(test)]
+impl Discovery {
+    pub(crate) fn sizes(&self, census: &mut limits::Census) {
+        self.announcer.sizes(census);
+        self.directory.sizes(census);
+        census.push(("queries", self.views.len(), limits::QUERIES));
+        census.push(("nonces", self.nonces.len(), limits::NONCES));
+    }
+}

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::HostAuthority;
 use crate::proto::clock::Moment;
-use crate::types::MemberStatus;
+use crate::proto::limits;
+use crate::types::{AccountId, MemberStatus, SessionKey, SessionSnapshot};
 
 impl HostAuthority {
     pub(in super::super) fn check_invariants(&self, now: Moment) {
@@ -45,5 +46,45 @@ impl HostAuthority {
             assert!(role.max.is_none_or(|max| taken <= usize::from(max)), "{taken} have the role {role:?}");
         }
         assert!(state.turn.iter().all(|account| members.contains(account)), "the turn of nobody");
+    }
+}
+
+/// What a test of a whole run looks at.
+pub(crate) struct HostView<'a> {
+    pub(crate) key: SessionKey,
+    pub(crate) incarnation: u64,
+    pub(crate) open: bool,
+    /// With what only the host sees.
+    pub(crate) state: &'a SessionSnapshot,
+    pub(crate) bans: &'a BTreeSet<AccountId>,
+    /// Whose link stands.
+    pub(crate) linked: BTreeSet<AccountId>,
+}
+
+impl HostAuthority {
+    pub(in super::super) fn inspect(&self) -> HostView<'_> {
+        HostView {
+            key: self.key,
+            incarnation: self.incarnation,
+            open: self.opening.is_none(),
+            state: self.doc.state(),
+            bans: &self.bans,
+            linked: self.seats.iter().filter(|(_, seat)| seat.link.is_some()).map(|(&account, _)| account).collect(),
+        }
+    }
+
+    pub(in super::super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("bans", self.bans.len(), limits::BANS));
+        census.push(("leavers", self.leavers.len(), limits::LEAVERS));
+        census.push(("gone", self.gone.len(), limits::GONE));
+        census.push(("delta log", self.log.len(), limits::DELTA_LOG));
+        census.push(("bytes of the delta log", self.log_bytes, limits::DELTA_LOG_BYTES));
+        census.push(("guests", self.guests.len(), limits::PRE_SEAT));
+        let asked = self.guests.values().filter(|guest| guest.is_asked()).count();
+        census.push(("admissions", asked, limits::ADMISSIONS));
+        self.invites.sizes(census);
+        self.merge.sizes(census);
+        self.vouching.sizes(census);
+        self.reservations.sizes(census);
     }
 }

@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
+#[cfg(test)]
+pub(crate) use self::invariants::HostView;
 use self::invites::Invites;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
