@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, Output, RequestId, SeatId, SeatOpened};
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, Found, Invite, InviteId, JoinAsk, Left, LinkState, Member,
+    AccountId, BrowserEvent, BrowserId, Error, Found, Invite, JoinAsk, Left, LinkState, Member,
     ReservationId, Revision, SessionEvent, SessionKey, SessionSnapshot,
 };
 
@@ -53,6 +53,7 @@ pub(super) struct App {
     pub(super) seats: BTreeMap<SeatId, Seat>,
     pub(super) browsers: BTreeMap<BrowserId, Listing>,
     pub(super) invites: BTreeMap<AccountId, Arc<[Invite]>>,
+    pub(super) reserved: Vec<ReservationId>,
     next: u64,
 }
 
@@ -83,6 +84,9 @@ impl App {
                     if !self.seats.contains_key(seat) {
                         return Err(format!("S8: {what} is done with {seat:?} before that was opened"));
                     }
+                }
+                if let Ok(Answer::Reservation(_, made)) = &result {
+                    self.reserved.push(made.id);
                 }
                 Ok(vec![News::Done(request, result)])
             }
