@@ -3,13 +3,11 @@
 use super::Sessions;
 use super::host::{HostAuthority, HostView};
 use crate::proto::clock::Moment;
-use crate::proto::io::SeatId;
 use crate::proto::limits::{self, Census};
 use crate::types::{AccountId, SessionKey, SessionSnapshot};
 
 /// One member's seat at its own end.
 pub(crate) struct MemberView<'a> {
-    pub(crate) seat: SeatId,
     pub(crate) account: AccountId,
     pub(crate) key: SessionKey,
     pub(crate) linked: bool,
@@ -27,8 +25,7 @@ impl Sessions {
     }
 
     pub(crate) fn seats(&self) -> impl Iterator<Item = MemberView<'_>> {
-        self.members.iter().map(|(&seat, member)| MemberView {
-            seat,
+        self.members.values().map(|member| MemberView {
             account: member.account(),
             key: member.key,
             linked: member.is_linked(),

@@ -146,7 +146,9 @@ impl Run {
             return Ok(());
         };
         let state = &seat.snapshot;
-        for &account in accounts {
+        // Its creator asks nobody.
+        let creator = state.members.iter().find(|member| member.is_host).map(|member| member.account);
+        for &account in accounts.iter().filter(|&&account| Some(account) != creator) {
             let welcome = self.lore.welcome.contains(&(key, account)) || state.matchmaking;
             let fits = match state.policy {
                 JoinPolicy::Public => true,

@@ -78,7 +78,9 @@ pub(super) fn shrink(first: Schedule, broken: Broken) -> (Schedule, Broken) {
     this.attempt(|schedule| schedule.steps.retain(|step| step.node < schedule.nodes));
     this.drop_steps();
     for at in (0..this.best.keyed.len()).rev() {
-        this.attempt(|schedule| drop(schedule.keyed.remove(at)));
+        this.attempt(|schedule| {
+            schedule.keyed.remove(at);
+        });
     }
     let last = this.best.steps.last().map_or(Moment::ZERO, |step| step.at);
     this.attempt(|schedule| schedule.heal = last + Duration::from_millis(500));

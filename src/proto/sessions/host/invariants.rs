@@ -57,8 +57,6 @@ pub(crate) struct HostView<'a> {
     /// With what only the host sees.
     pub(crate) state: &'a SessionSnapshot,
     pub(crate) bans: &'a BTreeSet<AccountId>,
-    /// Whose link stands.
-    pub(crate) linked: BTreeSet<AccountId>,
 }
 
 impl HostAuthority {
@@ -69,7 +67,6 @@ impl HostAuthority {
             open: self.opening.is_none(),
             state: self.doc.state(),
             bans: &self.bans,
-            linked: self.seats.iter().filter(|(_, seat)| seat.link.is_some()).map(|(&account, _)| account).collect(),
         }
     }
 
