@@ -9,6 +9,11 @@ impl Engine {
         &self.sessions
     }
 
+    /// What its users want of the network: sessions hosted, lists asked for, accounts looked for.
+    pub(crate) fn wishes(&self) -> usize {
+        self.askers.len() + self.sessions.hosted().count() + self.social.questions()
+    }
+
     /// Everything that an outsider can grow, with its cap.
     pub(crate) fn sizes(&self) -> Census {
         let mut census = Census::new();

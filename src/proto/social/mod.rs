@@ -412,6 +412,10 @@ impl Social {
 
 #[cfg(test)]
 impl Social {
+    pub(crate) fn questions(&self) -> usize {
+        self.asks.len()
+    }
+
     pub(crate) fn sizes(&self, census: &mut limits::Census) {
         census.push(("asks", self.asks.len(), limits::ASKS));
         census.push(("senders of invites", self.senders.len(), limits::LOCATE_ASKERS));

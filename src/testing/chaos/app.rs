@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, Output, RequestId, SeatId, SeatOpened};
 use crate::types::{
-    AccountId, BrowserEvent, BrowserId, Error, Found, Invite, JoinAsk, Left, LinkState, Member,
+    AccountId, BrowserEvent, BrowserId, Error, Found, Invite, JoinAsk, LanEvent, Left, LinkState, Member,
     ReservationId, Revision, SessionEvent, SessionKey, SessionSnapshot,
 };
 
@@ -41,6 +41,7 @@ pub(super) struct Listing {
 pub(super) enum News {
     /// At a host: these were seated by one revision.
     Seated { key: SessionKey, accounts: Vec<AccountId> },
+    Found(SessionKey),
     Lost(SessionKey),
     Asked(SeatId, JoinAsk),
     Done(RequestId, Result<Answer, Error>),
@@ -118,6 +119,11 @@ impl App {
             },
             Output::Invites { user, list } => {
                 self.invites.insert(user, list);
+                Ok(Vec::new())
+            }
+            // The last one that was opened is none.
+            Output::Lan(LanEvent::Trouble(why)) if why.ends_with("which is the most") => {
+                self.browsers.pop_last();
                 Ok(Vec::new())
             }
             _ => Ok(Vec::new()),
@@ -249,7 +255,10 @@ impl Listing {
         let mut news = Vec::new();
         for event in events {
             let fine = match event {
-                BrowserEvent::Found(found) => self.folded.insert(found.key()),
+                BrowserEvent::Found(found) => {
+                    news.push(News::Found(found.key()));
+                    self.folded.insert(found.key())
+                }
                 BrowserEvent::Updated { new, .. } => self.folded.contains(&new.key()),
                 BrowserEvent::Lost(key) => {
                     news.push(News::Lost(*key));

@@ -44,6 +44,8 @@ pub(super) struct Node {
     address: usize,
     /// Datagrams sent, when last counted.
     pub(super) sent: u64,
+    /// The most sessions hosted and questions open since then.
+    pub(super) wishes: u64,
 }
 
 impl Node {
@@ -105,6 +107,7 @@ impl Run {
                 starts: 0,
                 address: at + 1,
                 sent: 0,
+                wishes: 0,
             })
             .collect();
         let mut lore = Lore::default();
@@ -206,8 +209,11 @@ impl Run {
             brain.touched = false;
             let outputs = std::mem::take(&mut brain.outputs);
             let heard = std::mem::take(&mut brain.heard);
+            let wishes = brain.engine.wishes() as u64;
             self.lore.look(node, id, &mut brain)?;
             drop(brain);
+            let own = &mut self.nodes[node];
+            own.wishes = own.wishes.max(wishes);
             for output in outputs {
                 let Some(live) = self.nodes[node].live.as_mut() else { break };
                 for news in live.app.told(output)? {
@@ -232,6 +238,7 @@ impl Run {
     fn news(&mut self, node: usize, news: News) -> Result<(), String> {
         match news {
             News::Seated { key, accounts } => self.check_seated(node, key, &accounts),
+            News::Found(key) => self.check_found(node, key),
             News::Lost(key) => self.check_lost(node, key),
             News::Done(request, result) => self.check_done(node, request, &result),
             News::Asked(seat, ask) => {

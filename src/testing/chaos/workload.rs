@@ -73,10 +73,6 @@ impl Run {
             Op::Burst => self.burst(node, dice),
             Op::Close => {
                 self.queue(node, "close", |request| Command::Close { request });
-                if let Some(live) = self.nodes[node].live.as_mut() {
-                    // Nobody waits for it: the process stops once the goodbyes are out.
-                    live.app.requests.retain(|_, (_, what)| *what != "close");
-                }
             }
             _ => self.one(node, op, dice),
         }

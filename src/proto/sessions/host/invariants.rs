@@ -22,6 +22,10 @@ impl HostAuthority {
 
         let seated: BTreeSet<_> = self.seats.keys().copied().chain(state.host).collect();
         assert_eq!(seated, members, "a seat each");
+        for (account, seat) in &self.seats {
+            let known = seat.confirmed || seat.link.is_some() || seat.held || seat.leader.is_some();
+            assert!(known, "{account:?} never said a word, and its seat outlives its link");
+        }
         for member in &state.members {
             let deadline = self.deadlines.get(member.account);
             let timeouts = &state.timeouts;
