@@ -470,6 +470,10 @@ impl Run {
         let many = 20 + dice.below(60);
         let account = self.nodes[node].account(dice);
         let own = self.seat(node, None, dice);
+        // More than 32 sessions of one address are not listed by anybody.
+        let live = self.nodes[node].live.as_ref();
+        let hosts = live.is_some_and(|live| held(live, Some(true)).len() < 4);
+        let many = if kind == 5 { many.min(24) } else { many };
         for _ in 0..many {
             match (kind, own) {
                 (0, _) => {
@@ -493,7 +497,7 @@ impl Run {
                     let seat = own.seat;
                     self.queue(node, "reserve", |request| Command::Reserve { request, seat, what });
                 }
-                (5, _) if many % 3 == 0 => {
+                (5, _) if hosts => {
                     let what = Box::new(self.host_request(false, dice));
                     self.queue(node, "host", |request| Command::Host { request, account, what });
                 }
