@@ -289,6 +289,15 @@ impl Directory {
         self.lose_if(key, |entry| entry.own);
     }
 
+    /// A session of ours that is over: what somebody recorded of it counts as little here as with everybody else.
+    pub(crate) fn end_own(&mut self, now: Moment, key: SessionKey) {
+        if let Some(incarnation) = self.entries.get(&key).filter(|entry| entry.own).map(|entry| entry.incarnation) {
+            let tuning = Arc::clone(&self.tuning);
+            self.bury(now, key, incarnation, None, &tuning);
+        }
+        self.drop_own(key);
+    }
+
     /// Addresses of interfaces that are gone prove nothing any more.
     pub(crate) fn interfaces_changed(&mut self, cx: &mut Cx<'_>) {
         let lives = |via: &Via| match via {

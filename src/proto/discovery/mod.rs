@@ -170,7 +170,11 @@ impl Discovery {
     /// A session that is over, or goes on elsewhere: goodbye, five times.
     pub(crate) fn withdraw(&mut self, now: Moment, key: SessionKey, reason: GoodbyeReason) {
         self.now = now;
-        self.directory.drop_own(key);
+        if reason == GoodbyeReason::Ended {
+            self.directory.end_own(now, key);
+        } else {
+            self.directory.drop_own(key);
+        }
         self.rendezvous.withdraw(key);
         self.announcer.withdraw(cx!(self, now), key, reason);
         self.settle(now);

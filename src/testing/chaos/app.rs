@@ -40,7 +40,10 @@ pub(super) struct Listing {
 /// What a run learns from an output beyond what the app keeps.
 pub(super) enum News {
     /// At a host: these were seated by one revision.
-    Seated { key: SessionKey, accounts: Vec<AccountId> },
+    Seated {
+        key: SessionKey,
+        accounts: Vec<AccountId>,
+    },
     Found(SessionKey),
     Lost(SessionKey),
     Asked(SeatId, JoinAsk),

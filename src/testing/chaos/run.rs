@@ -169,6 +169,15 @@ impl Run {
         self.at_rest()
     }
 
+    /// One second more, after the end.
+    pub(super) fn rest_on(&mut self) -> Result<(), String> {
+        let until = self.world.now() + Duration::from_secs(1);
+        while self.world.step(until) {
+            self.look()?;
+        }
+        Ok(())
+    }
+
     fn todo(&mut self, todo: Todo) -> Result<(), String> {
         match todo {
             Todo::Step(at) => {
@@ -374,9 +383,8 @@ impl Run {
 
     fn plug(&mut self, node: usize, plugged: bool) {
         let address = self.nodes[node].address;
-        let wired = Nic::new("eth0", "lan")
-            .address(&format!("10.77.0.{address}/16"))
-            .address(&format!("fe80::{address:x}/64"));
+        let wired =
+            Nic::new("eth0", "lan").address(&format!("10.77.0.{address}/16")).address(&format!("fe80::{address:x}/64"));
         let nics = if plugged { vec![Nic::loopback(), wired] } else { vec![Nic::loopback()] };
         self.world.plug(node, nics);
         self.rough();

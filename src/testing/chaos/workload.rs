@@ -9,14 +9,12 @@ use super::schedule::Op;
 use crate::proto::io::{Command, JoinCommand, JoinTarget, MatchCommand, SeatId};
 use crate::types::{
     AccountId, Attributes, HostRequest, InviteRequest, InvitesFrom, JoinAsk, JoinPolicy, MemberStatus, MemberTimeouts,
-    MemberUpdate, Phase, Reason, ReservationChange, ReserveRequest, Role, RoomCode, SessionId, SessionKey, SessionQuery,
-    SessionSettings, SettingsUpdate, Verdict, Visibility,
+    MemberUpdate, Phase, Reason, ReservationChange, ReserveRequest, Role, RoomCode, SessionId, SessionKey,
+    SessionQuery, SessionSettings, SettingsUpdate, Verdict, Visibility,
 };
 
 /// The one password of all sessions that have one.
 const PASSWORD: &str = "xyzzy";
-/// The id of sessions that are made again under their account.
-const FIXED: &str = "fixed";
 
 /// Choices of one step: a stream of its own, so that one step more or less changes no other.
 pub(super) struct Dice(u64);
@@ -126,7 +124,7 @@ impl Run {
         let account = self.nodes[node].account(dice);
         match op {
             Op::Host | Op::HostAgain => {
-                let what = Box::new(self.host_request(op == Op::HostAgain, dice));
+                let what = Box::new(self.host_request(node, op == Op::HostAgain, dice));
                 self.queue(node, "host", |request| Command::Host { request, account, what });
             }
             Op::Browse => {
@@ -267,8 +265,9 @@ impl Run {
             Op::Revoke => {
                 let Some(own) = self.seat(node, None, dice) else { return };
                 let known = self.nodes.iter().filter_map(|node| node.live.as_ref());
-                let known: Vec<_> =
-                    known.flat_map(|live| live.app.invites.values().flat_map(|list| list.iter().map(|i| i.id))).collect();
+                let known: Vec<_> = known
+                    .flat_map(|live| live.app.invites.values().flat_map(|list| list.iter().map(|i| i.id)))
+                    .collect();
                 let Some(&invite) = dice.pick(&known) else { return };
                 let seat = own.seat;
                 self.queue(node, "revoke", |request| Command::Revoke { request, seat, invite });
@@ -309,7 +308,7 @@ impl Run {
         }
     }
 
-    fn host_request(&mut self, again: bool, dice: &mut Dice) -> HostRequest {
+    fn host_request(&mut self, node: usize, again: bool, dice: &mut Dice) -> HostRequest {
         let name = format!("room {}", self.number());
         let max = u16::try_from(2 + dice.below(5)).unwrap_or(2);
         let mut settings = SessionSettings::new(name).max_members(max).attr("map", "dust");
@@ -322,7 +321,8 @@ impl Run {
             settings = settings.role(Role::new("red").max(2)).role(Role::new("blue").max(2));
         }
         if dice.percent(30) {
-            let time = |dice: &mut Dice| Some(Duration::from_millis(500 + u64::try_from(dice.below(4_000)).unwrap_or(0)));
+            let time =
+                |dice: &mut Dice| Some(Duration::from_millis(500 + u64::try_from(dice.below(4_000)).unwrap_or(0)));
             settings = settings.timeouts(MemberTimeouts::new().reserved(time(dice)).ready(time(dice)));
         }
         settings = settings.listed(!dice.percent(15));
@@ -337,7 +337,8 @@ impl Run {
             what = what.dedicated(true);
         }
         if again {
-            what = what.id(SessionId::from_name(FIXED)).show_account(true);
+            // Of one machine: whoever hosts an id lists no other session of that id.
+            what = what.id(SessionId::from_name(&format!("fixed {node}"))).show_account(true);
         }
         what
     }
@@ -498,7 +499,7 @@ impl Run {
                     self.queue(node, "reserve", |request| Command::Reserve { request, seat, what });
                 }
                 (5, _) if hosts => {
-                    let what = Box::new(self.host_request(false, dice));
+                    let what = Box::new(self.host_request(node, false, dice));
                     self.queue(node, "host", |request| Command::Host { request, account, what });
                 }
                 _ => self.join(node, account, dice.percent(20), dice),
