@@ -148,3 +148,7 @@ pub(crate) const LINKS_PER_SECOND: usize = 4;
 pub(crate) const KEEPERS: usize = 5;
 /// Machines that vote beside the host, and accounts that it puts first.
 pub(crate) const SUCCESSORS: usize = crate::wire::frame::MAX_VOTERS - 1;
+
+/// What somebody holds of each thing that an outsider can grow, and the cap of it: for tests of whole runs.
+#[cfg(test)]
+pub(crate) type Census = Vec<(&'static str, usize, usize)>;

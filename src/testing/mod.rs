@@ -45,6 +45,8 @@ mod users;
 mod world;
 
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod tests;

@@ -103,6 +103,13 @@ impl Sense {
 }
 
 #[cfg(test)]
+impl Census {
+    pub(crate) fn len(&self) -> usize {
+        self.heard.len().max(self.expiry.len())
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -182,3 +182,11 @@ impl Hosted {
         [pending, cast, announce, beacon].into_iter().flatten().min()
     }
 }
+
+#[cfg(test)]
+impl Hosted {
+    pub(super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("pending answers", self.pending.len(), limits::PENDING_ANSWERS));
+        census.push(("askers", self.askers.len(), limits::ASKERS));
+    }
+}

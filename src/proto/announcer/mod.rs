@@ -337,3 +337,14 @@ fn via_lives(net: &Net, via: Via) -> bool {
         Via::Interface { index, address } => net.interfaces().iter().any(|i| i.index == index && i.address == address),
     }
 }
+
+#[cfg(test)]
+impl Announcer {
+    pub(crate) fn sizes(&self, census: &mut limits::Census) {
+        for hosted in self.hosted.values() {
+            hosted.sizes(census);
+        }
+        census.push(("hosts counted", self.census.len(), limits::HOSTS_COUNTED));
+        census.push(("listeners", self.listeners.len(), limits::LISTENERS));
+    }
+}

@@ -180,3 +180,10 @@ fn port(mut addr: SocketAddr, port: u16) -> SocketAddr {
     addr.set_port(port);
     addr
 }
+
+#[cfg(test)]
+impl Instances {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -289,6 +289,15 @@ impl Directory {
         self.lose_if(key, |entry| entry.own);
     }
 
+    /// A session of ours that is over: what somebody recorded of it counts as little here as with everybody else.
+    pub(crate) fn end_own(&mut self, now: Moment, key: SessionKey) {
+        if let Some(incarnation) = self.entries.get(&key).filter(|entry| entry.own).map(|entry| entry.incarnation) {
+            let tuning = Arc::clone(&self.tuning);
+            self.bury(now, key, incarnation, None, &tuning);
+        }
+        self.drop_own(key);
+    }
+
     /// Addresses of interfaces that are gone prove nothing any more.
     pub(crate) fn interfaces_changed(&mut self, cx: &mut Cx<'_>) {
         let lives = |via: &Via| match via {
@@ -494,5 +503,25 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         deadline: None,
         version: 0,
         found: Found::new(data),
+    }
+}
+
+#[cfg(test)]
+impl Directory {
+    pub(crate) fn sizes(&self, census: &mut limits::Census) {
+        let (mut keys, mut sources) = (BTreeMap::<HostKey, usize>::new(), BTreeMap::<IpAddr, usize>::new());
+        for entry in self.entries.values().filter(|entry| !entry.own) {
+            *keys.entry(entry.host_key).or_default() += 1;
+            *sources.entry(entry.source).or_default() += 1;
+            census.push(("addresses", entry.addresses.len(), limits::ADDRESSES));
+            census.push(("hinted addresses", entry.hints.len(), limits::HINTED_ADDRESSES));
+        }
+        let own = self.entries.values().filter(|entry| entry.own).count();
+        census.push(("entries", self.entries.len() - own, limits::ENTRIES));
+        census.extend(keys.into_values().map(|count| ("entries of a key", count, limits::ENTRIES_PER_HOST_KEY)));
+        census.extend(sources.into_values().map(|count| ("entries of a source", count, limits::ENTRIES_PER_SOURCE)));
+        census.push(("tombstones", self.tombstones.len().max(self.buried.len()), limits::TOMBSTONES));
+        census.push(("doubts", self.doubts.0.len(), limits::DOUBTS));
+        census.push(("mDNS instances", self.instances.len(), limits::MDNS_INSTANCES));
     }
 }

@@ -170,7 +170,11 @@ impl Discovery {
     /// A session that is over, or goes on elsewhere: goodbye, five times.
     pub(crate) fn withdraw(&mut self, now: Moment, key: SessionKey, reason: GoodbyeReason) {
         self.now = now;
-        self.directory.drop_own(key);
+        if reason == GoodbyeReason::Ended {
+            self.directory.end_own(now, key);
+        } else {
+            self.directory.drop_own(key);
+        }
         self.rendezvous.withdraw(key);
         self.announcer.withdraw(cx!(self, now), key, reason);
         self.settle(now);
@@ -466,5 +470,15 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
         target,
         targets: query.targets.clone(),
         lasting: mode == Mode::Browse,
+    }
+}
+
+#[cfg(test)]
+impl Discovery {
+    pub(crate) fn sizes(&self, census: &mut limits::Census) {
+        self.announcer.sizes(census);
+        self.directory.sizes(census);
+        census.push(("queries", self.views.len(), limits::QUERIES));
+        census.push(("nonces", self.nonces.len(), limits::NONCES));
     }
 }

@@ -29,6 +29,8 @@
 
 mod accounts;
 mod close;
+#[cfg(test)]
+mod inspect;
 mod matchmaking;
 mod queries;
 mod resolve;

@@ -65,3 +65,10 @@ impl Nonces {
         self.asked.contains_key(&nonce)
     }
 }
+
+#[cfg(test)]
+impl Nonces {
+    pub(crate) fn len(&self) -> usize {
+        self.asked.len().max(self.order.len())
+    }
+}

@@ -11,6 +11,8 @@ mod document;
 mod doorman;
 mod friends;
 mod host;
+#[cfg(test)]
+mod inspect;
 mod join;
 mod matchmaking;
 mod member;

@@ -345,3 +345,13 @@ fn on_link(cx: &Cx<'_>, to: SocketAddr, index: u32) -> Option<SocketAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+impl Answers {
+    pub(super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("dials to askers", self.dials.len(), limits::LOCATE_DIALS));
+        census.push(("locates opened", self.opened.len(), limits::LOCATES_OPENED));
+        census.push(("listeners served", self.served.len(), limits::LOCATES_OPENED));
+        census.push(("askers of accounts", self.askers.len(), limits::LOCATE_ASKERS));
+    }
+}

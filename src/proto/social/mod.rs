@@ -409,3 +409,17 @@ impl Social {
         self.events.pop_front()
     }
 }
+
+#[cfg(test)]
+impl Social {
+    pub(crate) fn questions(&self) -> usize {
+        self.asks.len()
+    }
+
+    pub(crate) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("asks", self.asks.len(), limits::ASKS));
+        census.push(("senders of invites", self.senders.len(), limits::LOCATE_ASKERS));
+        census.extend(self.users.values().map(|user| ("inbox", user.inbox.list().len(), limits::INBOX)));
+        self.answers.sizes(census);
+    }
+}

@@ -81,6 +81,21 @@ fn a_recorded_evening_makes_no_lasting_entry_at_a_fresh_finder() {
     assert!(lan.done(find, 2).is_none(), "hearsay is not enough");
 }
 
+/// Found by the simulator (siege, seed 0x1773). Fails when `end_own` buries nothing.
+#[test]
+fn a_recording_of_ones_own_ended_session_brings_nothing_back() {
+    let mut lan = Segment::new(25, 0.0);
+    let host = lan.host(1);
+    lan.browse(host, 1, SessionQuery::new());
+    lan.run(1_000 * MS);
+    assert_eq!(lan.list(host, 1).len(), 1);
+    lan.withdraw(host, GoodbyeReason::Ended);
+    lan.run(1_000 * MS);
+    lan.inject(host, "10.0.0.50:40000", true, advert(1, 100, 0));
+    lan.run(50 * MS);
+    assert!(lan.list(host, 1).is_empty());
+}
+
 #[test]
 fn an_altered_attribute_or_a_foreign_signature_is_nothing() {
     let mut lan = Segment::new(21, 0.0);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::HostAuthority;
 use crate::proto::clock::Moment;
-use crate::types::MemberStatus;
+use crate::proto::limits;
+use crate::types::{AccountId, MemberStatus, SessionKey, SessionSnapshot};
 
 impl HostAuthority {
     pub(in super::super) fn check_invariants(&self, now: Moment) {
@@ -21,6 +22,10 @@ impl HostAuthority {
 
         let seated: BTreeSet<_> = self.seats.keys().copied().chain(state.host).collect();
         assert_eq!(seated, members, "a seat each");
+        for (account, seat) in &self.seats {
+            let known = seat.confirmed || seat.link.is_some() || seat.held || seat.leader.is_some();
+            assert!(known, "{account:?} never said a word, and its seat outlives its link");
+        }
         for member in &state.members {
             let deadline = self.deadlines.get(member.account);
             let timeouts = &state.timeouts;
@@ -45,5 +50,42 @@ impl HostAuthority {
             assert!(role.max.is_none_or(|max| taken <= usize::from(max)), "{taken} have the role {role:?}");
         }
         assert!(state.turn.iter().all(|account| members.contains(account)), "the turn of nobody");
+    }
+}
+
+/// What a test of a whole run looks at.
+pub(crate) struct HostView<'a> {
+    pub(crate) key: SessionKey,
+    pub(crate) incarnation: u64,
+    pub(crate) open: bool,
+    /// With what only the host sees.
+    pub(crate) state: &'a SessionSnapshot,
+    pub(crate) bans: &'a BTreeSet<AccountId>,
+}
+
+impl HostAuthority {
+    pub(in super::super) fn inspect(&self) -> HostView<'_> {
+        HostView {
+            key: self.key,
+            incarnation: self.incarnation,
+            open: self.opening.is_none(),
+            state: self.doc.state(),
+            bans: &self.bans,
+        }
+    }
+
+    pub(in super::super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("bans", self.bans.len(), limits::BANS));
+        census.push(("leavers", self.leavers.len(), limits::LEAVERS));
+        census.push(("gone", self.gone.len(), limits::GONE));
+        census.push(("delta log", self.log.len(), limits::DELTA_LOG));
+        census.push(("bytes of the delta log", self.log_bytes, limits::DELTA_LOG_BYTES));
+        census.push(("guests", self.guests.len(), limits::PRE_SEAT));
+        let asked = self.guests.values().filter(|guest| guest.is_asked()).count();
+        census.push(("admissions", asked, limits::ADMISSIONS));
+        self.invites.sizes(census);
+        self.merge.sizes(census);
+        self.vouching.sizes(census);
+        self.reservations.sizes(census);
     }
 }

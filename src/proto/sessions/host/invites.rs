@@ -440,3 +440,12 @@ impl HostAuthority {
         }
     }
 }
+
+#[cfg(test)]
+impl Invites {
+    pub(super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("invites", self.rows.len(), limits::INVITES));
+        census.push(("expired invites", self.expired.len(), limits::EXPIRED_INVITES));
+        census.push(("untold invites", self.untold.len(), limits::EXPIRED_INVITES));
+    }
+}

@@ -360,3 +360,10 @@ impl HostAuthority {
         true
     }
 }
+
+#[cfg(test)]
+impl Merge {
+    pub(super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("grants", self.grants.len(), limits::GRANTS));
+    }
+}

@@ -30,6 +30,8 @@ use std::time::Duration;
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
 use self::handoff::Passing;
+#[cfg(test)]
+pub(crate) use self::invariants::HostView;
 use self::invites::Invites;
 pub(super) use self::keep::RestoreFrom;
 use self::merge::Merge;

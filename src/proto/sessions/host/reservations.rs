@@ -299,3 +299,10 @@ impl HostAuthority {
         }
     }
 }
+
+#[cfg(test)]
+impl Reservations {
+    pub(super) fn sizes(&self, census: &mut limits::Census) {
+        census.push(("reservations", self.rows.len(), limits::RESERVATIONS));
+    }
+}

@@ -522,3 +522,10 @@ fn error_of(code: u16, text: String, retry_after_ms: u32) -> Error {
     };
     Error::new(kind, text)
 }
+
+#[cfg(test)]
+impl MemberSeat {
+    pub(super) fn open_requests(&self) -> usize {
+        self.open.len()
+    }
+}

@@ -1,0 +1,304 @@
+//! The game in one process, as far as a run needs one: what it asked for, what it was told, and the promises to an app
+//! (session.md 1.6) checked as it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::proto::clock::Moment;
+use crate::proto::io::{Answer, Output, RequestId, SeatId, SeatOpened};
+use crate::types::{
+    AccountId, BrowserEvent, BrowserId, Error, Found, Invite, JoinAsk, LanEvent, Left, LinkState, Member,
+    ReservationId, Revision, SessionEvent, SessionKey, SessionSnapshot,
+};
+
+/// One seat as its user sees it.
+pub(super) struct Seat {
+    pub(super) opened: SeatOpened,
+    pub(super) snapshot: Arc<SessionSnapshot>,
+    pub(super) left: Option<Left>,
+    /// What the events alone make of the roster.
+    folded: BTreeMap<AccountId, Member>,
+    joined: bool,
+    last: Option<Revision>,
+    messages: BTreeSet<Vec<u8>>,
+    gone: BTreeSet<(AccountId, u64)>,
+}
+
+impl Seat {
+    pub(super) fn key(&self) -> SessionKey {
+        self.opened.snapshot.key
+    }
+}
+
+/// One browser.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub(super) list: BTreeMap<SessionKey, Found>,
+    folded: BTreeSet<SessionKey>,
+}
+
+/// What a run learns from an output beyond what the app keeps.
+pub(super) enum News {
+    /// At a host: these were seated by one revision.
+    Seated {
+        key: SessionKey,
+        accounts: Vec<AccountId>,
+    },
+    Found(SessionKey),
+    Lost(SessionKey),
+    Asked(SeatId, JoinAsk),
+    Done(RequestId, Result<Answer, Error>),
+}
+
+#[derive(Default)]
+pub(super) struct App {
+    /// Open ones, since when, and what they are.
+    pub(super) requests: BTreeMap<RequestId, (Moment, &'static str)>,
+    pub(super) seats: BTreeMap<SeatId, Seat>,
+    pub(super) browsers: BTreeMap<BrowserId, Listing>,
+    pub(super) invites: BTreeMap<AccountId, Arc<[Invite]>>,
+    pub(super) reserved: Vec<ReservationId>,
+    next: u64,
+}
+
+impl App {
+    pub(super) fn ask(&mut self, now: Moment, what: &'static str) -> RequestId {
+        self.next += 1;
+        let request = RequestId(self.next);
+        self.requests.insert(request, (now, what));
+        request
+    }
+
+    pub(super) fn browser(&mut self) -> BrowserId {
+        self.next += 1;
+        let id = BrowserId(self.next);
+        self.browsers.insert(id, Listing::default());
+        id
+    }
+
+    /// Takes what the engine tells; `Err` is a broken promise.
+    pub(super) fn told(&mut self, output: Output) -> Result<Vec<News>, String> {
+        match output {
+            Output::Done { request, result } => {
+                // L7: exactly one answer.
+                let Some((_, what)) = self.requests.remove(&request) else {
+                    return Err(format!("L7: {request:?} is answered twice, or nobody asked: {result:?}"));
+                };
+                if let Ok(Answer::Seat(seat)) = &result {
+                    if !self.seats.contains_key(seat) {
+                        return Err(format!("S8: {what} is done with {seat:?} before that was opened"));
+                    }
+                }
+                if let Ok(Answer::Reservation(_, made)) = &result {
+                    self.reserved.push(made.id);
+                }
+                Ok(vec![News::Done(request, result)])
+            }
+            Output::SeatOpened(opened) => {
+                let seat = Seat {
+                    snapshot: Arc::clone(&opened.snapshot),
+                    left: None,
+                    folded: BTreeMap::new(),
+                    joined: false,
+                    last: None,
+                    messages: BTreeSet::new(),
+                    gone: BTreeSet::new(),
+                    opened: *opened,
+                };
+                match self.seats.insert(seat.opened.seat, seat) {
+                    Some(old) => Err(format!("S8: {:?} opened twice", old.opened.seat)),
+                    None => Ok(Vec::new()),
+                }
+            }
+            Output::Seat { seat, events, snapshot } => {
+                let Some(own) = self.seats.get_mut(&seat) else {
+                    return Err(format!("S8: events of {seat:?} before it was opened"));
+                };
+                own.told(seat, events, snapshot)
+            }
+            Output::Browser { browser, list, events } => match self.browsers.get_mut(&browser) {
+                Some(own) => own.told(&list, &events),
+                None => Ok(Vec::new()),
+            },
+            Output::Invites { user, list } => {
+                self.invites.insert(user, list);
+                Ok(Vec::new())
+            }
+            // The last one that was opened is none.
+            Output::Lan(LanEvent::Trouble(why)) if why.ends_with("which is the most") => {
+                self.browsers.pop_last();
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Seat {
+    fn told(
+        &mut self,
+        seat: SeatId,
+        events: Vec<SessionEvent>,
+        snapshot: Option<Arc<SessionSnapshot>>,
+    ) -> Result<Vec<News>, String> {
+        let mut news = Vec::new();
+        let mut seated = Vec::new();
+        if let Some(snapshot) = snapshot {
+            self.snapshot = snapshot;
+        }
+        for event in events {
+            if let Some(why) = &self.left {
+                return Err(format!("S8: {event:?} after the end of {seat:?} ({why:?})"));
+            }
+            if self.joined == matches!(event, SessionEvent::Joined { .. }) {
+                return Err(format!("S8: Joined is first and once, not {event:?}"));
+            }
+            self.joined = true;
+            if let Some(revision) = revision_of(&event) {
+                if self.last.is_some_and(|last| revision < last) {
+                    return Err(format!("S8: revisions of {seat:?} go back to {revision} from {:?}", self.last));
+                }
+                self.last = Some(revision);
+            }
+            self.fold(event, seat, &mut seated, &mut news)?;
+        }
+        if self.opened.is_host && !seated.is_empty() {
+            news.push(News::Seated { key: self.key(), accounts: seated });
+        }
+        self.check_view(seat)?;
+        Ok(news)
+    }
+
+    fn fold(
+        &mut self,
+        event: SessionEvent,
+        seat: SeatId,
+        seated: &mut Vec<AccountId>,
+        news: &mut Vec<News>,
+    ) -> Result<(), String> {
+        match event {
+            SessionEvent::MemberJoined { member, present_before, .. } => {
+                let account = member.account;
+                if !present_before {
+                    seated.push(account);
+                }
+                if self.folded.insert(account, member).is_some() {
+                    return Err(format!("S8: {account:?} joined twice in the eyes of {seat:?}"));
+                }
+            }
+            SessionEvent::MemberLeft { member, .. } => {
+                let was = self.folded.remove(&member.account);
+                // S10: one end of each seat.
+                let once = self.gone.insert((member.account, member.joined_revision));
+                if was.is_none() || !once {
+                    return Err(format!("S10: {} left twice or was never there, says {seat:?}", member.name));
+                }
+            }
+            SessionEvent::MemberUpdated { member, .. } => {
+                let Some(was) = self.folded.get(&member.account) else {
+                    return Err(format!("S8: {} changed and is not there, says {seat:?}", member.name));
+                };
+                // S9: each update of this run says a higher number, so an old one that takes effect again shows.
+                let number = |member: &Member| member.attributes.get("n").and_then(|value| value.as_int());
+                if was.joined_revision == member.joined_revision && number(was) > number(&member) {
+                    return Err(format!("S9: an older update of {} took effect again", member.name));
+                }
+                self.folded.insert(member.account, member);
+            }
+            SessionEvent::MemberAway { account, .. } => self.link(account, LinkState::Away)?,
+            SessionEvent::MemberBack { account, .. } => self.link(account, LinkState::Connected)?,
+            SessionEvent::Message { data, .. } => {
+                // S9: the texts of a run are all different.
+                if !self.messages.insert(data.to_vec()) {
+                    return Err(format!("S9: {seat:?} got the message {data:?} twice"));
+                }
+            }
+            SessionEvent::JoinAsked(ask) => news.push(News::Asked(seat, ask)),
+            SessionEvent::Left { why } => self.left = Some(why),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, account: AccountId, link: LinkState) -> Result<(), String> {
+        match self.folded.get_mut(&account) {
+            Some(member) if member.link != link => {
+                member.link = link;
+                Ok(())
+            }
+            other => Err(format!("S8: {account:?} becomes {link:?} and is {other:?}")),
+        }
+    }
+
+    /// S8: the events make the view. S6: nobody sees more members than seats.
+    fn check_view(&self, seat: SeatId) -> Result<(), String> {
+        if self.left.is_some() {
+            return Ok(());
+        }
+        let shown = &self.snapshot.members;
+        let same = shown.len() == self.folded.len()
+            && shown.iter().all(|member| self.folded.get(&member.account) == Some(member));
+        if !same {
+            return Err(format!("S8: the events do not make the roster of {seat:?} at {}", self.snapshot.revision));
+        }
+        let roles = self.snapshot.roles.iter().all(|role| {
+            let taken = shown.iter().filter(|member| member.role.as_deref() == Some(&role.name)).count();
+            role.max.is_none_or(|max| taken <= usize::from(max))
+        });
+        if shown.len() > usize::from(self.snapshot.max_members) || !roles {
+            return Err(format!("S6: {} members of {}, roles hold: {roles}", shown.len(), self.snapshot.max_members));
+        }
+        Ok(())
+    }
+}
+
+impl Listing {
+    /// S18: one entry per session; its events make the list.
+    fn told(&mut self, list: &[Found], events: &[BrowserEvent]) -> Result<Vec<News>, String> {
+        let mut news = Vec::new();
+        for event in events {
+            let fine = match event {
+                BrowserEvent::Found(found) => {
+                    news.push(News::Found(found.key()));
+                    self.folded.insert(found.key())
+                }
+                BrowserEvent::Updated { new, .. } => self.folded.contains(&new.key()),
+                BrowserEvent::Lost(key) => {
+                    news.push(News::Lost(*key));
+                    self.folded.remove(key)
+                }
+                BrowserEvent::Lagged { .. } => true,
+            };
+            if !fine {
+                return Err(format!("S18: {event:?} makes no sense to who has read the list"));
+            }
+        }
+        let new: BTreeMap<SessionKey, Found> = list.iter().map(|found| (found.key(), found.clone())).collect();
+        if new.len() != list.len() || !new.keys().eq(self.folded.iter()) {
+            let by_events = self.folded.len();
+            return Err(format!("S18: {} entries for {} sessions, {by_events} by events", list.len(), new.len()));
+        }
+        for (key, found) in &new {
+            let was = self.list.get(key).map(|old| old.data().incarnation);
+            if was > Some(found.data().incarnation) {
+                return Err(format!("S18: the entry of {key:?} goes back to an older run"));
+            }
+        }
+        self.list = new;
+        Ok(news)
+    }
+}
+
+fn revision_of(event: &SessionEvent) -> Option<Revision> {
+    match event {
+        SessionEvent::MemberJoined { revision, .. }
+        | SessionEvent::MemberLeft { revision, .. }
+        | SessionEvent::MemberAway { revision, .. }
+        | SessionEvent::MemberBack { revision, .. }
+        | SessionEvent::MemberUpdated { revision, .. }
+        | SessionEvent::SettingsChanged { revision, .. }
+        | SessionEvent::TurnChanged { revision, .. }
+        | SessionEvent::PhaseChanged { revision, .. } => Some(*revision),
+        _ => None,
+    }
+}

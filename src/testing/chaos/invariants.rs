@@ -1,0 +1,342 @@
+//! What must hold (session.md, section 8), each with its number: between any two steps, when users are told something, and
+//! once the network has been whole for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::brain::Brain;
+use super::run::Run;
+use crate::proto::clock::Moment;
+use crate::proto::io::{Answer, RequestId};
+use crate::proto::sessions::Sessions;
+use crate::types::{AccountId, Error, JoinPolicy, MemberStatus, Revision, SessionKey};
+use crate::wire::frame::view_digest;
+
+/// Datagrams that one node may send in a second; and for each session it hosts, each query and each account it asks for.
+const BUDGET: u64 = 200;
+const BUDGET_PER_WISH: u64 = 40;
+/// The longest time between two questions of a browser, a tenth more, and a moment for the answers.
+const QUESTION: Duration = Duration::from_secs(38);
+/// So many wakes in a row that ask for one more at once are a loop.
+const SPINS: u32 = 20;
+
+/// Where a session was founded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) node: usize,
+    pub(super) process: usize,
+    pub(super) incarnation: u64,
+    /// Its id was used again: what two runs of it say is not compared.
+    pub(super) again: bool,
+}
+
+/// What the run knows and no single process does.
+#[derive(Default)]
+pub(super) struct Lore {
+    pub(super) sessions: BTreeMap<SessionKey, Origin>,
+    /// What a state looks like to a member.
+    digests: BTreeMap<(SessionKey, Revision), [u8; 8]>,
+    /// The last state of each view that was looked at.
+    seen: BTreeMap<(usize, SessionKey, Option<AccountId>), Revision>,
+    /// Who is host in a term of a branch: session, branch, term.
+    reigns: BTreeMap<(SessionKey, u64, u32), usize>,
+    /// Invited there, or a seat was asked for them.
+    pub(super) welcome: BTreeSet<(SessionKey, AccountId)>,
+    /// Said the password there.
+    pub(super) initiated: BTreeSet<(SessionKey, AccountId)>,
+    /// Somebody's friends.
+    pub(super) friends: BTreeSet<AccountId>,
+    pub(super) foes: BTreeSet<AccountId>,
+    /// Leader and companions of each join of several.
+    pub(super) parties: Vec<(AccountId, Vec<AccountId>)>,
+    /// Until then an entry may be lost by an honest fault.
+    pub(super) rough_until: Moment,
+    /// Which process has lost which entry.
+    lost: BTreeSet<(usize, SessionKey)>,
+    looks: u32,
+}
+
+fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+impl Lore {
+    /// After each step, at whom it touched.
+    pub(super) fn look(&mut self, node: usize, process: usize, brain: &mut Brain) -> Result<(), String> {
+        self.looks += 1;
+        let now = brain.now;
+        no_timer_starves(brain)?;
+        let sessions = brain.engine.sessions();
+        let mut changed = false;
+        for host in sessions.hosted().filter(|host| host.open) {
+            self.one_host_per_term(host.key, host.incarnation, host.state.revision.term, process)?;
+            self.register(host.key, node, process, host.incarnation);
+            if self.seen.insert((process, host.key, None), host.state.revision) != Some(host.state.revision) {
+                changed = true;
+                no_more_members_than_seats(host.state.members.len(), host.state.max_members)?;
+                nobody_banned(host.bans, host.state.members.iter().map(|member| member.account))?;
+                if let Some(shown) = sessions.shown(host.key) {
+                    self.same_revision_same_view(host.key, shown.revision, view_digest(&shown))?;
+                }
+            }
+        }
+        for seat in sessions.seats() {
+            let view = (process, seat.key, Some(seat.account));
+            if self.seen.insert(view, seat.state.revision) != Some(seat.state.revision) {
+                self.same_revision_same_view(seat.key, seat.state.revision, view_digest(seat.state))?;
+            }
+        }
+        // The costly ones where something changed, and now and then.
+        if changed || self.looks % 16 == 0 {
+            // S6, S10, S24 and more, inside the host.
+            sessions.check(now);
+        }
+        if self.looks % 64 == 0 {
+            state_is_bounded(brain)?;
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, key: SessionKey, node: usize, process: usize, incarnation: u64) {
+        let new = Origin { node, process, incarnation, again: false };
+        let own = self.sessions.entry(key).or_insert(new);
+        if own.incarnation != incarnation {
+            *own = Origin { again: true, ..new };
+        }
+    }
+
+    /// S1: at most one peer ever is host in a term of a branch. Without migration the branch is the session's own run.
+    fn one_host_per_term(&mut self, key: SessionKey, branch: u64, term: u32, process: usize) -> Result<(), String> {
+        let reigns = *self.reigns.entry((key, branch, term)).or_insert(process);
+        check(reigns == process, || format!("S1: {key:?} has two hosts in term {term}"))
+    }
+
+    /// S7: whoever has the same rights sees the same at one revision.
+    fn same_revision_same_view(&mut self, key: SessionKey, at: Revision, digest: [u8; 8]) -> Result<(), String> {
+        if self.sessions.get(&key).is_none_or(|origin| origin.again) {
+            return Ok(());
+        }
+        let other = *self.digests.entry((key, at)).or_insert(digest);
+        check(other == digest, || format!("S7: two views of {key:?} differ at {at}"))
+    }
+}
+
+/// S6.
+fn no_more_members_than_seats(members: usize, max: u16) -> Result<(), String> {
+    check(members <= usize::from(max), || format!("S6: {members} members of {max}"))
+}
+
+/// S12: who is banned has no seat.
+fn nobody_banned(bans: &BTreeSet<AccountId>, mut members: impl Iterator<Item = AccountId>) -> Result<(), String> {
+    check(!members.any(|account| bans.contains(&account)), || "S12: a banned account has a seat".to_owned())
+}
+
+/// S22.
+fn state_is_bounded(brain: &Brain) -> Result<(), String> {
+    let over = brain.engine.sizes().into_iter().find(|(_, size, cap)| size > cap);
+    check(over.is_none(), || format!("S22: over its cap: {over:?}"))
+}
+
+/// A timer that is due is done by the wake that came for it.
+fn no_timer_starves(brain: &Brain) -> Result<(), String> {
+    check(brain.spins < SPINS, || "timers: one is due and nothing does it".to_owned())
+}
+
+// ------------------------------------------------------------------------------------------- when users are told
+
+impl Run {
+    /// S12: no stranger under any policy. S13: a party comes whole.
+    pub(super) fn check_seated(&self, node: usize, key: SessionKey, accounts: &[AccountId]) -> Result<(), String> {
+        let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
+        let Some(seat) = live.app.seats.values().find(|seat| seat.opened.is_host && seat.key() == key) else {
+            return Ok(());
+        };
+        let state = &seat.snapshot;
+        // Its creator asks nobody.
+        let creator = state.members.iter().find(|member| member.is_host).map(|member| member.account);
+        for &account in accounts.iter().filter(|&&account| Some(account) != creator) {
+            // Whom an admitted leader brings along is not asked again.
+            let brought = |(leader, others): &(AccountId, Vec<AccountId>)| {
+                accounts.contains(leader) && others.contains(&account) && *leader != account
+            };
+            let brought = self.lore.parties.iter().any(brought);
+            let welcome = self.lore.welcome.contains(&(key, account)) || state.matchmaking || brought;
+            let fits = match state.policy {
+                JoinPolicy::Public => true,
+                JoinPolicy::FriendsOnly => welcome || self.lore.friends.contains(&account),
+                JoinPolicy::InviteOnly => welcome,
+            };
+            check(fits, || format!("S12: {account:?} is seated against {:?}", state.policy))?;
+            let knows = welcome || self.lore.initiated.contains(&(key, account));
+            check(!state.password || knows, || format!("S12: {account:?} is seated without the password"))?;
+        }
+        let joined = |account: &AccountId| state.member(*account).is_some_and(|m| m.status != MemberStatus::Reserved);
+        let brought = |account: &AccountId| {
+            let by =
+                |(leader, others): &(AccountId, Vec<AccountId>)| accounts.contains(leader) && others.contains(account);
+            self.lore.parties.iter().any(by)
+        };
+        for leader in accounts.iter().filter(|account| joined(account) && !brought(account)) {
+            let theirs = self.lore.parties.iter().filter(|(own, _)| own == leader);
+            let came: Vec<_> = theirs.filter(|(_, all)| all.iter().any(|other| accounts.contains(other))).collect();
+            // The same leader may have asked for several: one of them is what came.
+            let whole = came.iter().any(|(_, all)| all.iter().all(|&other| state.member(other).is_some()));
+            check(came.is_empty() || whole, || format!("S13: {leader:?} came with a part of {came:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// S13, at the party's own end: the answer names seats of one revision.
+    pub(super) fn check_done(
+        &self,
+        node: usize,
+        _request: RequestId,
+        result: &Result<Answer, Error>,
+    ) -> Result<(), String> {
+        let (Some(live), Ok(Answer::Seats(seats))) = (self.nodes[node].live.as_ref(), result) else { return Ok(()) };
+        let joined: BTreeSet<_> = seats
+            .iter()
+            .map(|seat| {
+                let seat = live.app.seats.get(seat)?;
+                seat.opened.snapshot.member(seat.opened.user).map(|member| member.joined_revision)
+            })
+            .collect();
+        check(joined.len() == 1 && !joined.contains(&None), || format!("S13: a party came in pieces: {joined:?}"))
+    }
+
+    /// Whether a session is hosted and advertised now.
+    fn is_listed(&self, key: SessionKey, origin: &Origin) -> bool {
+        let listed = |sessions: &Sessions| sessions.hosted().any(|host| host.key == key && host.state.listed);
+        let live = self.nodes[origin.node].live.as_ref().filter(|live| live.id == origin.process);
+        live.is_some_and(|live| listed(live.process.brain().engine.sessions()))
+    }
+
+    /// S19, L5: an entry ends with its session, and by nothing that others say.
+    pub(super) fn check_lost(&mut self, finder: usize, key: SessionKey) -> Result<(), String> {
+        let (Some(origin), Some(live)) = (self.lore.sessions.get(&key), self.nodes[finder].live.as_ref()) else {
+            return Ok(());
+        };
+        let calm = self.world.now() >= self.lore.rough_until;
+        let lives = calm && self.is_listed(key, origin);
+        self.lore.lost.insert((live.id, key));
+        check(!lives, || format!("S19: n{finder} lost {key:?}, whose host lives and is reachable"))
+    }
+
+    /// S19: what is over and was lost here comes back by no recording.
+    pub(super) fn check_found(&self, finder: usize, key: SessionKey) -> Result<(), String> {
+        let (Some(origin), Some(live)) = (self.lore.sessions.get(&key), self.nodes[finder].live.as_ref()) else {
+            return Ok(());
+        };
+        let calm = self.world.now() >= self.lore.rough_until;
+        let again = calm && self.lore.lost.contains(&(live.id, key)) && !self.is_listed(key, origin);
+        check(!again, || format!("S19: n{finder} lists {key:?} again, which is over"))
+    }
+
+    /// No node sends more than so many datagrams in a second.
+    pub(super) fn check_budget(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            let all = self.world.traffic.of(&format!("n{node}"));
+            let since = all - std::mem::replace(&mut self.nodes[node].sent, all);
+            let wishes = std::mem::take(&mut self.nodes[node].wishes);
+            let budget = BUDGET + BUDGET_PER_WISH * wishes;
+            check(since <= budget, || {
+                format!("budget: n{node} sent {since} datagrams in a second for {wishes} wishes")
+            })?;
+        }
+        Ok(())
+    }
+
+    // --------------------------------------------------------------------------------------------------- at rest
+
+    /// The network has been whole for longer than any seat is held: everything has come to one state.
+    pub(super) fn at_rest(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            let Some(live) = self.nodes[node].live.as_ref() else { continue };
+            {
+                let brain = live.process.brain();
+                state_is_bounded(&brain)?;
+                brain.engine.sessions().check(brain.now);
+            }
+            self.everything_is_answered(node)?;
+            self.members_agree_with_their_host(node)?;
+            self.hosts_have_no_ghosts(node)?;
+        }
+        // Whoever was not heard in a flood is found by the next question of a browser, and there are 32 s between two.
+        let last = self.world.now() + QUESTION;
+        loop {
+            let listed = (0..self.nodes.len()).try_for_each(|node| self.lists_show_what_lives(node));
+            if listed.is_ok() || self.world.now() >= last {
+                return listed;
+            }
+            self.rest_on()?;
+        }
+    }
+
+    /// L7.
+    fn everything_is_answered(&self, node: usize) -> Result<(), String> {
+        let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
+        let open: Vec<_> = live.app.requests.iter().collect();
+        check(open.is_empty(), || format!("L7: n{node} waits for {open:?}"))
+    }
+
+    /// L2, L3: each seat is linked to a host that lives and sees what its host shows.
+    fn members_agree_with_their_host(&self, node: usize) -> Result<(), String> {
+        let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
+        let brain = live.process.brain();
+        for seat in brain.engine.sessions().seats() {
+            let Some(origin) = self.lore.sessions.get(&seat.key) else { continue };
+            let host = self.nodes[origin.node].live.as_ref().filter(|host| host.id == origin.process);
+            let shown = match host {
+                Some(_) if origin.node == node => brain.engine.sessions().shown(seat.key),
+                Some(host) => host.process.brain().engine.sessions().shown(seat.key),
+                None => None,
+            };
+            let Some(shown) = shown else {
+                return Err(format!("L2: n{node} has a seat in {:?}, which is over", seat.key));
+            };
+            check(seat.linked, || format!("L3: n{node} does not come back to {:?}", seat.key))?;
+            check(*seat.state == shown, || {
+                format!("L2: n{node} sees {:?} at {} and its host {}", seat.key, seat.state.revision, shown.revision)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// L4: each member of a host holds its seat.
+    fn hosts_have_no_ghosts(&self, node: usize) -> Result<(), String> {
+        let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
+        let mut hosted = Vec::new();
+        for host in live.process.brain().engine.sessions().hosted() {
+            let guests = host.state.members.iter().filter(|m| !m.is_host && m.status != MemberStatus::Reserved);
+            hosted.push((host.key, guests.map(|member| member.account).collect::<Vec<_>>()));
+        }
+        for (key, members) in hosted {
+            for account in members.into_iter().filter(|account| !self.lore.foes.contains(account)) {
+                let held = self.nodes.iter().filter_map(|other| other.live.as_ref()).any(|other| {
+                    other.process.brain().engine.sessions().seats().any(|s| s.key == key && s.account == account)
+                });
+                check(held, || format!("L4: n{node} holds a seat of {key:?} for {account:?}, who has none"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// L5: what lives is listed, and nothing else.
+    fn lists_show_what_lives(&self, node: usize) -> Result<(), String> {
+        let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
+        let mut living = BTreeMap::new();
+        for host in self.nodes.iter().filter_map(|own| own.live.as_ref()) {
+            let brain = host.process.brain();
+            for session in brain.engine.sessions().hosted().filter(|host| host.open && host.state.listed) {
+                living.insert(session.key, (session.state.name.clone(), session.state.members.len()));
+            }
+        }
+        for listing in live.app.browsers.values() {
+            let shown = listing.list.iter().filter(|(key, _)| self.lore.sessions.contains_key(key));
+            let shown: BTreeMap<_, _> =
+                shown.map(|(&key, f)| (key, (f.name().to_owned(), usize::from(f.members())))).collect();
+            check(shown == living, || format!("L5: n{node} lists {shown:?}, living are {living:?}"))?;
+        }
+        Ok(())
+    }
+}
