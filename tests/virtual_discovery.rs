@@ -244,6 +244,23 @@ fn beacons_and_mdns_make_one_entry_with_both_sources() {
     assert!(list[0].sources().contains(Source::Beacon) && list[0].sources().contains(Source::Mdns));
 }
 
+/// While nothing but broadcasts and multicasts passes, the host's second answer to the same finder, to all, confirms it.
+#[test]
+fn an_entry_that_only_an_answer_to_all_confirmed_gets_a_ping_too() {
+    for seed in 0..10 {
+        let net = VirtualLan::new(seed);
+        let _room = host(&net, "host", SessionSettings::new("room"));
+        let guest = net.lan("guest", GAME).mdns(false).start().unwrap();
+        let to_all_only = net.fault(Fault::silence().path(PathKind::Unicast));
+        let browser = guest.browse(SessionQuery::new()).unwrap();
+        until_confirmed(&net, &browser);
+        assert_eq!(browser.list()[0].ping(), None);
+        net.advance(ms(400));
+        drop(to_all_only);
+        net.run_until(2 * SECOND, || browser.list()[0].ping().is_some()).unwrap();
+    }
+}
+
 #[test]
 fn duplicates_and_overtaking_make_no_second_entry() {
     let net = VirtualLan::new(10);
