@@ -301,7 +301,7 @@ fn two_nics(number: u8) -> [Nic; 3] {
 }
 
 #[test]
-fn several_interfaces_make_one_entry() {
+fn pain_06_several_interfaces_make_one_entry() {
     let net = VirtualLan::new(11);
     net.set_interfaces("host", two_nics(1)).unwrap();
     net.set_interfaces("guest", two_nics(2)).unwrap();
@@ -336,7 +336,7 @@ fn a_dead_interface_that_is_preferred_silences_none_of_the_others() {
 }
 
 #[test]
-fn a_host_with_a_new_address_is_seen_again() {
+fn pain_09_a_host_with_a_new_address_is_seen_again() {
     let net = VirtualLan::new(13);
     let _room = host(&net, "host", SessionSettings::new("room"));
     let guest = lan(&net, "guest");
@@ -350,7 +350,7 @@ fn a_host_with_a_new_address_is_seen_again() {
 }
 
 #[test]
-fn a_minute_of_sleep_is_survived() {
+fn pain_09_a_minute_of_sleep_is_survived() {
     let net = VirtualLan::new(14);
     let _room = host(&net, "host", SessionSettings::new("room"));
     let guest = lan(&net, "guest");
@@ -421,7 +421,7 @@ fn another_game_or_version_is_apart() {
 }
 
 #[test]
-fn nobody_talks_unasked() {
+fn pain_25_nobody_talks_unasked() {
     let net = VirtualLan::new(19);
     let guest = lan(&net, "guest");
     let _bob = guest.sign_in("Bob").unwrap();
