@@ -45,6 +45,8 @@ mod users;
 mod world;
 
 #[cfg(test)]
+mod pains;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod tests;

@@ -21,24 +21,32 @@ mod capture;
 mod helper;
 mod inside;
 mod lan;
+mod native;
+mod player;
 mod process;
 mod rules;
 mod timing;
 
+mod changes;
+mod denied;
 mod ends;
 mod filters;
 mod find;
+mod firewalls;
 mod flood;
 mod live;
 mod loss;
 mod machine;
 mod matchmaking;
 mod paths;
+mod quiet;
 mod scaffold;
 mod seats;
 mod social;
 mod stops;
+mod switches;
 mod tools;
+mod tunnels;
 
 /// The game of all these tests.
 const GAME: &str = "test.lansession.namespaces";
