@@ -452,3 +452,20 @@ fn the_same_answer_from_a_second_address_of_its_host_is_followed_up() {
     lan.run(2_100 * MS);
     assert!(lan.nodes[second].heard.iter().any(|arrival| kind(&arrival.bytes) == Some(Kind::Probe)));
 }
+
+/// 64 lists that open at once ask 27 times each in their first second. Fails when `Discovery::may_leave` lets all pass.
+#[test]
+fn pain_12_one_interface_carries_only_so_many_datagrams_to_all() {
+    let mut lan = Segment::new(46, 0.0);
+    let finder = lan.node(10);
+    for id in 0..64_u64 {
+        let filter = crate::types::attr("number").eq(i64::try_from(id).unwrap());
+        lan.browse(finder, id, SessionQuery::new().filter(filter));
+    }
+    lan.run(1_000 * MS);
+    let most = u64::from(limits::INTERFACE_CASTS) + 1_000 / 4 + 1;
+    assert!((500..=most).contains(&lan.casts), "{}", lan.casts);
+    // It fills again.
+    lan.run(10_000 * MS);
+    assert!(lan.casts > most, "{}", lan.casts);
+}
