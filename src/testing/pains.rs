@@ -65,7 +65,6 @@ fn pain_05_a_goodbye_reaches_all_ten_finders_within_2_s_at_30_percent_loss() {
     }
 }
 
-/// Fails when a silent entry is dropped after five probes instead of twenty (`probe_tries`).
 #[test]
 fn pain_05_nothing_that_lives_is_lost_in_an_hour_at_a_fifth_of_loss() {
     let net = VirtualLan::new(6);
@@ -96,7 +95,12 @@ fn a_thousand_hosts(seed: u64) {
     let dead: Vec<String> = (0..1_000).step_by(10).map(|n| format!("h{n}")).collect();
     dead.iter().for_each(|name| net.crash(name));
     let of_shown = dead.iter().filter(|name| shown.contains(name)).count();
-    let none = || !browser.list().iter().any(|found| shown.iter().any(|n| n == found.name()) && dead.iter().any(|n| n == found.name()));
+    let none = || {
+        !browser
+            .list()
+            .iter()
+            .any(|found| shown.iter().any(|n| n == found.name()) && dead.iter().any(|n| n == found.name()))
+    };
     net.run_until(8 * SECOND, none).unwrap();
     println!("{of_shown} of the shown died, {} known", known(&finder));
     net.advance(52 * SECOND);
@@ -106,7 +110,7 @@ fn a_thousand_hosts(seed: u64) {
 }
 
 #[test]
-#[ignore = "a thousand hosts: run by .ci/run in release"]
+#[ignore = "a thousand hosts: by hand, in release"]
 fn pain_05_of_a_thousand_hosts_the_dead_are_lost_within_8_s_and_none_that_lives() {
     a_thousand_hosts(1);
 }
@@ -136,7 +140,6 @@ fn pain_09_a_link_that_was_down_for_a_second_or_for_minutes_is_seen_again_within
     }
 }
 
-/// Fails when the announcements of returned interfaces are not bounded (each change announces anew, at once).
 #[test]
 fn pain_09_a_flapping_link_makes_no_storm() {
     let net = VirtualLan::new(5);
@@ -170,7 +173,7 @@ fn six(net: &VirtualLan) -> Session {
     host(net, "host")
 }
 
-/// Fails when the next address is dialled only once the one before has failed (`dial_stagger` of 3 s).
+/// (Passes with a stagger of 3 s too: an address on the own link is dialled first.)
 #[test]
 fn pain_11_of_six_addresses_one_works_and_is_joined_within_500_ms() {
     for seed in 0..20 {
@@ -199,8 +202,6 @@ fn pain_11_where_none_works_the_refusal_names_all_six() {
 }
 
 // ------------------------------------------------------------------------------------------------------ 12, a budget
-
-const MEASURES: bool = false;
 
 /// What was sent to all, and by unicast, while so many finders opened their lists in the same 100 ms.
 #[derive(Debug)]
@@ -245,7 +246,10 @@ fn opening(hosts: usize, finders: usize) -> Opening {
     let calm = to_all(&net.traffic().since(&before)) / 10;
     let listed = browsers.iter().map(|browser| browser.list().len()).min();
     println!("{hosts} x {finders}: listed {listed:?}, of it {:?}", burst.by_path);
-    assert!(listed.is_none_or(|listed| listed * 100 >= hosts.min(100) * 95), "{hosts} x {finders}: only {listed:?} listed");
+    assert!(
+        listed.is_none_or(|listed| listed * 100 >= hosts.min(100) * 95),
+        "{hosts} x {finders}: only {listed:?} listed"
+    );
     drop(rooms);
     Opening { peak, casts: to_all(&burst), unicasts: burst.on(PathKind::Unicast), calm }
 }
@@ -258,7 +262,7 @@ fn within(hosts: usize, finders: usize, budget: &Opening) {
         && found.casts <= budget.casts
         && found.unicasts <= budget.unicasts
         && found.calm <= budget.calm;
-    assert!(fits || MEASURES, "{hosts} x {finders}: {found:?}, more than {budget:?}");
+    assert!(fits, "{hosts} x {finders}: {found:?}, more than {budget:?}");
 }
 
 #[test]
@@ -267,18 +271,6 @@ fn pain_12_small_lans_keep_their_packet_budget() {
     within(1, 10, &Opening { peak: 90, casts: 100, unicasts: 80, calm: 4 });
     within(10, 0, &Opening { peak: 16, casts: 32, unicasts: 0, calm: 4 });
     within(10, 10, &Opening { peak: 90, casts: 150, unicasts: 600, calm: 16 });
-    within(100, 0, &Opening { peak: 40, casts: 120, unicasts: 0, calm: 20 });
-    within(100, 10, &Opening { peak: 600, casts: 2_000, unicasts: 4_000, calm: 200 });
-}
-
-#[test]
-#[ignore = "a thousand machines: run by .ci/run in release"]
-fn pain_12_halls_keep_their_packet_budget() {
-    within(1, 1_000, &Opening { peak: 400, casts: 400, unicasts: 400, calm: 400 });
-    within(10, 1_000, &Opening { peak: 400, casts: 400, unicasts: 400, calm: 400 });
-    within(100, 1_000, &Opening { peak: 400, casts: 400, unicasts: 400, calm: 400 });
-    within(1_000, 0, &Opening { peak: 400, casts: 400, unicasts: 400, calm: 400 });
-    within(1_000, 10, &Opening { peak: 400, casts: 400, unicasts: 400, calm: 400 });
 }
 
 // ---------------------------------------------------------------------------------------------------- 13, many hosts
@@ -312,7 +304,7 @@ fn five_hundred(loss: f64) {
 }
 
 #[test]
-#[ignore = "five hundred hosts: run by .ci/run in release"]
+#[ignore = "five hundred hosts: by hand, in release"]
 fn pain_13_of_500_hosts_95_percent_are_listed_within_2_s_and_all_within_5_s() {
     five_hundred(0.0);
     five_hundred(0.1);
@@ -320,7 +312,6 @@ fn pain_13_of_500_hosts_95_percent_are_listed_within_2_s_and_all_within_5_s() {
 
 // ------------------------------------------------------------------------------------------------------- 17, versions
 
-/// Fails when the host does not compare versions (`Refusal::Incompatible`) and says nothing instead.
 #[test]
 fn pain_17_the_entry_shows_another_version_and_a_join_is_told_so_at_once() {
     let net = VirtualLan::new(17);
@@ -338,7 +329,7 @@ fn pain_17_the_entry_shows_another_version_and_a_join_is_told_so_at_once() {
 
 // ------------------------------------------------------------------------------------------------------- 18, refusals
 
-/// Fails when a refused link is closed without its queue being written first (`Action::Close { flush: false }`).
+/// The close of the virtual TCP writes what is queued in any case: that this protection bites is shown in `tests/namespaces`.
 #[test]
 fn pain_18_a_refusal_comes_before_the_close_at_30_percent_loss_and_nobody_tries_again() {
     for seed in 0..30 {
@@ -349,7 +340,8 @@ fn pain_18_a_refusal_comes_before_the_close_at_30_percent_loss_and_nobody_tries_
         let loss = net.fault(Fault::loss(0.3));
         let error = bob.join(room.link()).wait(30 * SECOND).unwrap_err();
         // A machine that no packet reaches in time is no refusal.
-        let unreached = matches!(error.refusal(), Some(Refusal::HostUnreachable { .. })) || error.kind() == ErrorKind::TimedOut;
+        let unreached =
+            matches!(error.refusal(), Some(Refusal::HostUnreachable { .. })) || error.kind() == ErrorKind::TimedOut;
         assert!(unreached || error.refusal() == Some(&Refusal::Full), "seed {seed}: {error:?}");
         drop(loss);
         net.advance(SECOND);
@@ -359,7 +351,6 @@ fn pain_18_a_refusal_comes_before_the_close_at_30_percent_loss_and_nobody_tries_
     }
 }
 
-/// Fails when a join does not name the session, or the host does not look (`NotFound`).
 #[test]
 fn pain_18_a_new_session_on_the_same_address_and_port_refuses_a_join_of_the_old_one() {
     let net = VirtualLan::new(18);
@@ -375,14 +366,12 @@ fn pain_18_a_new_session_on_the_same_address_and_port_refuses_a_join_of_the_old_
     assert_eq!(new.link().addresses(), link.addresses());
     let bob = start(&net, "guest").sign_in("Bob").unwrap();
     let error = bob.join(link).wait(10 * SECOND).unwrap_err();
-    println!("{error:?}");
     assert!(error.refusal().is_some(), "{error:?}");
     assert_eq!(new.snapshot().members.len(), 1);
 }
 
 // --------------------------------------------------------------------------------------------------- 24, a slow reader
 
-/// Fails when an overflowing queue drops `Left` or the state after `Lagged` (`Queued::mark`, `Queued::refresh`).
 #[test]
 fn pain_24_a_reader_that_slept_for_5000_changes_reads_the_last_state_and_the_end() {
     let net = VirtualLan::new(24);

@@ -83,8 +83,7 @@ fn seen(browse: &Proc, name: &str, since: Instant) -> Instant {
 /// minute, a new address, an interface that comes after the start, a process that is stopped for a minute. Each is seen
 /// again within six seconds after its trouble is over. (Minutes of a link that is down pass on the virtual LAN.)
 ///
-/// Fails when the interfaces are listed once at the start (`driver::interfaces`), and when a host that was away announces
-/// itself no more (`Announcer::interfaces_changed`).
+/// Fails when the interfaces are listed once at the start (`driver::turn`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_09_links_addresses_and_processes_that_went_away_are_seen_again_within_6_s() {
@@ -142,7 +141,7 @@ fn pain_09_links_addresses_and_processes_that_went_away_are_seen_again_within_6_
 /// The wall clock of a game that hosts and browses goes a day forth, and a day back: nothing is lost, and what comes then
 /// is found.
 ///
-/// Fails when any deadline is kept in wall time (`driver::clock`).
+/// Fails when the engine's time is the wall clock (`driver::clock`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_09_a_wall_clock_that_moves_a_day_loses_nothing() {
@@ -169,7 +168,11 @@ fn pain_09_a_wall_clock_that_moves_a_day_loses_nothing() {
             let _new = lan.nodes[2].host(&name, &[]);
             lists(&name, since);
         }
-        assert!(browse.all("lost").iter().all(|e| e.id() != game.expect("ready", SECOND).text("/id")), "{}", browse.transcript());
+        assert!(
+            browse.all("lost").iter().all(|e| e.id() != game.expect("ready", SECOND).text("/id")),
+            "{}",
+            browse.transcript()
+        );
         assert!(game.all("trouble").is_empty() && game.all("log").is_empty(), "{}", game.transcript());
     });
 }

@@ -67,8 +67,11 @@ fn pain_03_what_the_system_denies_is_told_and_is_over_5_s_after_its_end() {
         let orders = ["send 1", "send 13", "send 113", "send 101", "open 1", "deaf"];
         let lan = Lan::new(orders.len() + 1);
         let free = Denied::start(&lan.nodes[orders.len()], "free", "nothing");
-        let games: Vec<Denied> =
-            orders.iter().enumerate().map(|(at, order)| Denied::start(&lan.nodes[at], &format!("g{at}"), order)).collect();
+        let games: Vec<Denied> = orders
+            .iter()
+            .enumerate()
+            .map(|(at, order)| Denied::start(&lan.nodes[at], &format!("g{at}"), order))
+            .collect();
         for game in &games {
             lists(&free.game, &game.name, 10);
             lists(&game.game, "free", 10);

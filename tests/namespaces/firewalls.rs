@@ -87,7 +87,7 @@ fn pain_02_a_firewall_at_the_host_is_diagnosed_and_its_link_passes_it() {
 
 /// Multicasts, broadcasts and multicast DNS each dropped at the finder's own firewall: the others suffice, at once.
 ///
-/// Fails when the finder asks by that one kind of way only (`Net::ways`).
+/// Fails when questions go out by multicast only (`Net::ways` without broadcasts).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_02_a_firewall_that_drops_one_kind_of_way_hides_nothing() {

@@ -58,7 +58,9 @@ pub(crate) fn play(name: &str, seconds: u64) {
     while Instant::now() < end {
         match events.wait(Duration::from_millis(20)) {
             Some(Event::Lan(LanEvent::Trouble(text))) => println!("{}", json!({ "event": "trouble", "text": text })),
-            Some(Event::Lan(LanEvent::Recovered(text))) => println!("{}", json!({ "event": "recovered", "text": text })),
+            Some(Event::Lan(LanEvent::Recovered(text))) => {
+                println!("{}", json!({ "event": "recovered", "text": text }))
+            }
             _ => {}
         }
         let found = browser.list();

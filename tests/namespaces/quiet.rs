@@ -14,7 +14,7 @@ use super::timing::{SECOND, pause};
 /// Two machines reflect multicast DNS between two segments, which makes a loop of whatever they repeat. What our two
 /// machines say in it stays what it is without them.
 ///
-/// Fails when each record that is heard anew is answered or asked about anew (a browse per record, no pause between them).
+/// What bounds it is in mdns-sd and was not taken out.
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_12_a_loop_of_mdns_reflectors_does_not_make_us_talk() {
@@ -86,7 +86,7 @@ fn until_no_sockets() {
 /// In this process, alone in its namespace: a library that was started and asked nothing has no socket, nor has one whose
 /// last session and find are over, and nothing is sent.
 ///
-/// Fails when sockets open with the start, or stay until the close (`Discovery::wants_sockets`).
+/// Fails when sockets stay until the close (`Discovery::wants_sockets`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_25_no_socket_and_no_packet_before_the_first_use_and_after_the_last() {
@@ -131,7 +131,7 @@ fn pain_25_no_socket_and_no_packet_before_the_first_use_and_after_the_last() {
 
 /// The evening of a host and a member, all of it captured: neither the machine's name nor the user's is in any packet.
 ///
-/// Fails when mDNS names the machine (`gethostname` as host name) or a profile takes the login's name.
+/// Fails when mDNS names the machine (the system's host name in `random_names`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_25_neither_the_machines_name_nor_the_users_is_on_the_wire() {

@@ -8,7 +8,7 @@ use super::timing::{SECOND, pause};
 /// A tunnel device between two machines that share no LAN. Nothing is found through it by asking all; a configured
 /// address is probed, its entry is like any other, and a running list follows it.
 ///
-/// Fails when configured addresses are not asked by unicast (`Finder::ask_targets`), or where only sources on the link count.
+/// Fails when configured addresses are not asked by unicast (`Finder::ask_targets`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_15_a_vpn_without_multicast_finds_configured_addresses_and_their_entries_live() {
@@ -26,7 +26,11 @@ fn pain_15_a_vpn_without_multicast_finds_configured_addresses_and_their_entries_
         println!("through the tunnel: found after {:.1} ms", found.at_ms());
         assert!(found.field("/session/confirmed") == true && found.sources() == ["direct"], "{}", found.json);
         assert_eq!(found.text("/session/attributes/map"), "dust");
-        assert!(found.field("/session/addresses/0").as_str().is_some_and(|a| a.starts_with("10.8.0.1:")), "{}", found.json);
+        assert!(
+            found.field("/session/addresses/0").as_str().is_some_and(|a| a.starts_with("10.8.0.1:")),
+            "{}",
+            found.json
+        );
 
         let browse = b.client("browse", &["--at", "10.8.0.1"]);
         browse.expect("found", 5 * SECOND);
@@ -42,16 +46,19 @@ fn pain_15_a_vpn_without_multicast_finds_configured_addresses_and_their_entries_
 
 /// Two links, both of them with nothing but link-local IPv6 addresses: one of them leads to the host.
 ///
-/// Fails when an address goes out without its interface (the scope), in a question, in an entry or in a dial.
+/// Fails when an address is bound or dialled without its interface (the scope, `bindable`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_21_on_links_with_ipv6_only_a_session_is_found_and_joined() {
     in_namespaces(90 * SECOND, || {
         let (left, right) = (Segment::new(0, 24), Segment::new(1, 24));
         let (centre, on_left, on_right) = (Node::new("centre"), Node::new("left"), Node::new("right"));
-        for (segment, node, interface) in
-            [(&left, &centre, "eth0"), (&right, &centre, "eth1"), (&left, &on_left, "eth0"), (&right, &on_right, "eth0")]
-        {
+        for (segment, node, interface) in [
+            (&left, &centre, "eth0"),
+            (&right, &centre, "eth1"),
+            (&left, &on_left, "eth0"),
+            (&right, &on_right, "eth0"),
+        ] {
             segment.plug(node, interface);
             node.batch(&format!("addr flush dev {interface} scope global\n"));
         }
