@@ -134,6 +134,7 @@ fn accept(host: &Identity, members: u16) -> Result<Frame> {
         matchmaking: false,
         mobile: false,
         anti_cheat: false,
+        migration: crate::types::Migration::Disabled,
         allow_sanctioned: true,
         key,
         revision,

@@ -172,6 +172,7 @@ pub fn snapshot(settings: SessionSettings) -> FakeSnapshot {
         mobile: false,
         anti_cheat: false,
         allow_sanctioned: true,
+        migration: crate::types::Migration::Disabled,
         key,
         revision: Revision { term: 1, number: 1 },
         host: None,

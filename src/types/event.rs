@@ -10,6 +10,7 @@ use super::invite::{Invite, InviteState, UiTarget};
 use super::key::AccountId;
 use super::left::Left;
 use super::member::Member;
+use super::migration::GameState;
 use super::reason::Reason;
 use super::settings::Phase;
 use super::snapshot::{Revision, SessionSnapshot};
@@ -165,6 +166,30 @@ pub enum SessionEvent {
     },
     /// The link to the host is lost; coming back by itself.
     Reconnecting,
+    /// The session goes on under another host.
+    #[non_exhaustive]
+    HostChanged {
+        /// The host before; `None` where that was a dedicated one.
+        old: Option<AccountId>,
+        /// The host now.
+        new: Option<AccountId>,
+        /// Its first revision.
+        revision: Revision,
+        /// So many revisions that this member had seen are gone with the old host.
+        discarded: u64,
+    },
+    /// This member is the host from now on: what only a host may do works, and falls to it.
+    #[non_exhaustive]
+    BecameHost {
+        /// The game's own state as the former host gave it last, if it came.
+        state: Option<GameState>,
+        /// The first revision of its own.
+        revision: Revision,
+    },
+    /// At the host: so many machines are away that they would not be enough to go on without it.
+    QuorumLost,
+    /// At the host: enough are there again.
+    QuorumRegained,
     /// The link stands again.
     Reconnected,
     /// The reader was slow and this many events were dropped; `Joined` with the present state follows.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::attributes::{Attributes, Visibility};
 use super::error::Error;
 use super::id::SessionId;
+use super::migration::Migration;
 use super::role::Role;
 use super::schema::Schema;
 use super::text::{check_name, check_text};
@@ -372,6 +373,7 @@ pub struct HostRequest {
     pub(crate) admission: bool,
     /// Made by matchmaking, and mobile until it is settled.
     pub(crate) matchmaking: bool,
+    pub(crate) migration: Migration,
 }
 
 impl HostRequest {
@@ -391,6 +393,7 @@ impl HostRequest {
             control_port: 0,
             admission: false,
             matchmaking: false,
+            migration: Migration::Disabled,
         }
     }
 
@@ -463,6 +466,13 @@ impl HostRequest {
     #[must_use]
     pub fn control_port(mut self, port: u16) -> Self {
         self.control_port = port;
+        self
+    }
+
+    /// What becomes of the session when this host is gone; it ends with it by default.
+    #[must_use]
+    pub fn migration(mut self, policy: Migration) -> Self {
+        self.migration = policy;
         self
     }
 

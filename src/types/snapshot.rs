@@ -7,6 +7,7 @@ use super::error::Error;
 use super::id::SessionKey;
 use super::key::{AccountId, HostKey};
 use super::member::Member;
+use super::migration::Migration;
 use super::refusal::Refusal;
 use super::role::Role;
 use super::settings::{JoinPolicy, Phase};
@@ -16,7 +17,7 @@ use super::timeouts::MemberTimeouts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub struct Revision {
-    /// The host's term; 1 for the founder.
+    /// The host's term: 1 for the founder, higher with each new host.
     pub term: u32,
     /// One more with each change; it goes on over terms.
     pub number: u64,
@@ -98,6 +99,9 @@ pub struct SessionSnapshot {
     pub anti_cheat: bool,
     /// Whether its host lets players in that are under the service's sanctions; the game's admission decides who is.
     pub allow_sanctioned: bool,
+    /// What becomes of it when its host is gone.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub migration: Migration,
 }
 
 impl SessionSnapshot {

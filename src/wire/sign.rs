@@ -25,11 +25,15 @@ pub(crate) enum Context {
     Invite,
     /// A joiner's word that it came to a session.
     Knock,
+    /// A host's list of who votes and goes on after it.
+    Order,
+    /// One machine's word for the next host.
+    Vote,
 }
 
 impl Context {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Advert,
         Self::Alive,
         Self::Goodbye,
@@ -39,6 +43,8 @@ impl Context {
         Self::Locate,
         Self::Invite,
         Self::Knock,
+        Self::Order,
+        Self::Vote,
     ];
 
     pub(crate) fn text(self) -> &'static str {
@@ -52,6 +58,8 @@ impl Context {
             Self::Locate => "lansession locate",
             Self::Invite => "lansession invite",
             Self::Knock => "lansession knock",
+            Self::Order => "lansession order",
+            Self::Vote => "lansession vote",
         }
     }
 }

@@ -9,7 +9,7 @@ use bincode::error::{DecodeError, EncodeError};
 use super::codec::{self, message, numbered};
 use crate::types::{
     AccountId, Attribute, Attributes, External, HostKey, InviteId, JoinPolicy, LinkState, Member, MemberStatus,
-    MemberTimeouts, MemberUpdate, PathKind, Phase, Profile, Reason, Revision, Role, SessionId, SessionKey,
+    MemberTimeouts, MemberUpdate, PathKind, Phase, Profile, PublicKey, Reason, Revision, Role, SessionId, SessionKey,
     SessionSettings, SessionSnapshot, Value, Visibility,
 };
 
@@ -31,6 +31,7 @@ macro_rules! raw {
 }
 
 raw! {
+    PublicKey: |bytes| Self::from_bytes(bytes).map_err(|_| DecodeError::Other("weak key")),
     SessionId: |bytes| Ok(Self::from_bytes(bytes)),
     InviteId: |bytes| Ok(Self::from_bytes(bytes)),
     AccountId: |bytes| Self::from_bytes(bytes).map_err(|_| DecodeError::Other("weak key")),
@@ -78,7 +79,7 @@ message! {
         members = |d: &mut D| codec::list(d, usize::from(SessionSettings::MAX_MEMBERS), Member::decode),
         roles = roles,
         turn = turn,
-        timeouts, ready_gate, matchmaking, mobile, anti_cheat, allow_sanctioned,
+        timeouts, ready_gate, matchmaking, mobile, anti_cheat, allow_sanctioned, migration,
     }
 }
 

@@ -9,9 +9,10 @@ use super::message::{
     Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
 };
 use super::social::{invite_bytes, invite_ids};
+use super::succession::{Takeover, lineage};
 use super::users::Rows;
 use super::{MAX_ADDRESSES, MAX_MERGE, MAX_MESSAGE, MAX_PARTY, MAX_SAY, MAX_TEXT, MAX_TICKET, reservations};
-use crate::types::{AccountId, InviteId, InviteState, Profile, PublicKey, Refusal, Revision};
+use crate::types::{AccountId, InviteId, InviteState, Profile, Refusal, Revision};
 use crate::wire::bytes::{Reader, Writer};
 use crate::wire::codec::{self, message};
 use crate::wire::{WireError, WireResult, extension, values};
@@ -23,8 +24,7 @@ message! {
         external, attributes,
         ticket = codec::bytes::<MAX_TICKET, _>,
         password_proof,
-        seat_key = seat_key,
-        can_host, tcp_port, udp_port, knock, invite,
+        knock, invite,
         role = values::role,
         status,
         party = |d: &mut D| codec::list(d, MAX_PARTY, Companion::decode),
@@ -64,16 +64,6 @@ impl<C> Decode<C> for MergeAnswer {
             2 => Decode::decode(from).map(Self::Granted),
             _ => Err(DecodeError::Other("unknown answer")),
         }
-    }
-}
-
-/// A key for votes, or zero for none; a weak one could be voted for by anybody.
-fn seat_key<D: Decoder>(from: &mut D) -> Result<[u8; 32], DecodeError> {
-    let key = Decode::decode(from)?;
-    if key == [0; 32] || PublicKey::from_bytes(key).is_ok() {
-        Ok(key)
-    } else {
-        Err(DecodeError::Other("weak seat key"))
     }
 }
 
@@ -162,6 +152,9 @@ pub(crate) mod kind {
     pub(crate) const REJECT_INVITE: u8 = 8;
     pub(crate) const MERGE_ASK: u8 = 9;
     pub(crate) const STAY: u8 = 10;
+    pub(crate) const STAND: u8 = 12;
+    pub(crate) const ORDER_ACK: u8 = 13;
+    pub(crate) const LINEAGE_ASK: u8 = 14;
     pub(crate) const ACCEPT: u8 = 16;
     pub(crate) const REFUSE: u8 = 17;
     pub(crate) const SNAPSHOT: u8 = 18;
@@ -174,9 +167,26 @@ pub(crate) mod kind {
     pub(crate) const INVITE_STATE: u8 = 25;
     pub(crate) const MERGE_ANSWER: u8 = 26;
     pub(crate) const MOVE: u8 = 27;
+    pub(crate) const SUCCESSION: u8 = 29;
+    pub(crate) const KEEP: u8 = 30;
+    pub(crate) const GAME_STATE: u8 = 31;
     pub(crate) const DELIVER: u8 = 32;
     pub(crate) const RECEIVED: u8 = 33;
     pub(crate) const ROWS: u8 = 34;
+    pub(crate) const FOLLOW: u8 = 48;
+    pub(crate) const PARKED: u8 = 49;
+    pub(crate) const HOST_ALIVE: u8 = 50;
+    pub(crate) const VOTE_ASK: u8 = 51;
+    pub(crate) const VOTE: u8 = 52;
+    pub(crate) const NO_VOTE: u8 = 53;
+    pub(crate) const PULL: u8 = 54;
+    pub(crate) const PULLED: u8 = 55;
+    pub(crate) const WON: u8 = 56;
+    pub(crate) const CLAIM: u8 = 57;
+    pub(crate) const PREPARE: u8 = 58;
+    pub(crate) const PREPARED: u8 = 59;
+    pub(crate) const ABDICATE: u8 = 60;
+    pub(crate) const LINEAGE: u8 = 61;
     pub(crate) const INCOMPATIBLE: u8 = 255;
 }
 
@@ -195,9 +205,13 @@ struct Message {
     data: Vec<u8>,
 }
 
-struct NotHost {
-    term: u32,
-    host_key: crate::types::HostKey,
+struct NoVote {
+    promised: u32,
+    have: Revision,
+}
+
+struct Chain {
+    lineage: Vec<Takeover>,
 }
 
 struct InviteNews {
@@ -214,7 +228,8 @@ impl<C, T: Decode<C>> Decode<C> for Numbered<T> {
 
 message! { Refuse { refusal, sticky } }
 message! { Message { from, data = codec::bytes::<MAX_SAY, _> } }
-message! { NotHost { term, host_key } }
+message! { NoVote { promised, have } }
+message! { Chain { lineage = lineage } }
 message! { InviteNews { invite, account, state } }
 
 impl Frame {
@@ -244,7 +259,27 @@ impl Frame {
             Self::Done { number, result } => (kind::DONE, codec::encode(&(number, result))),
             Self::Message { from, data } => (kind::MESSAGE, codec::encode(&(from, data))),
             Self::End { why } => (kind::END, codec::encode(why)),
-            Self::NotHost { term, host_key } => (kind::NOT_HOST, codec::encode(&(term, host_key))),
+            Self::NotHost(way) => (kind::NOT_HOST, codec::encode(way)),
+            Self::Stand(stand) => (kind::STAND, codec::encode(stand)),
+            Self::OrderAck(ack) => (kind::ORDER_ACK, codec::encode(ack)),
+            Self::LineageAsk { session } => (kind::LINEAGE_ASK, codec::encode(session)),
+            Self::Succession(succession) => (kind::SUCCESSION, codec::encode(succession)),
+            Self::Keep(keeper) => (kind::KEEP, codec::encode(keeper)),
+            Self::GameState(state) => (kind::GAME_STATE, codec::encode(state)),
+            Self::Follow(follow) => (kind::FOLLOW, codec::encode(follow)),
+            Self::Parked => (kind::PARKED, Vec::new()),
+            Self::HostAlive => (kind::HOST_ALIVE, Vec::new()),
+            Self::VoteAsk(ask) => (kind::VOTE_ASK, codec::encode(ask)),
+            Self::Vote(vote) => (kind::VOTE, codec::encode(vote)),
+            Self::NoVote { promised, have } => (kind::NO_VOTE, codec::encode(&(promised, have))),
+            Self::Pull => (kind::PULL, Vec::new()),
+            Self::Pulled(pulled) => (kind::PULLED, codec::encode(pulled)),
+            Self::Won { lineage } => (kind::WON, codec::encode(lineage)),
+            Self::Claim(way) => (kind::CLAIM, codec::encode(way)),
+            Self::Prepare { revision } => (kind::PREPARE, codec::encode(revision)),
+            Self::Prepared { revision } => (kind::PREPARED, codec::encode(revision)),
+            Self::Abdicate(abdicate) => (kind::ABDICATE, codec::encode(abdicate)),
+            Self::Lineage { lineage } => (kind::LINEAGE, codec::encode(lineage)),
             Self::Deliver(deliver) => (kind::DELIVER, codec::encode(deliver)),
             Self::Received { invite } => (kind::RECEIVED, codec::encode(invite)),
             Self::Rows(rows) => (kind::ROWS, codec::encode(rows)),
@@ -301,10 +336,30 @@ impl Frame {
             kind::RECEIVED => Self::Received { invite: read(payload)? },
             kind::ROWS => Self::Rows(read::<Rows>(payload)?.0),
             kind::END => Self::End { why: read(payload)? },
-            kind::NOT_HOST => {
-                let NotHost { term, host_key } = read(payload)?;
-                Self::NotHost { term, host_key }
+            kind::NOT_HOST => Self::NotHost(read(payload)?),
+            kind::STAND => Self::Stand(read(payload)?),
+            kind::ORDER_ACK => Self::OrderAck(read(payload)?),
+            kind::LINEAGE_ASK => Self::LineageAsk { session: read(payload)? },
+            kind::SUCCESSION => Self::Succession(read(payload)?),
+            kind::KEEP => Self::Keep(read(payload)?),
+            kind::GAME_STATE => Self::GameState(read(payload)?),
+            kind::FOLLOW => Self::Follow(read(payload)?),
+            kind::PARKED => empty(payload, Self::Parked)?,
+            kind::HOST_ALIVE => empty(payload, Self::HostAlive)?,
+            kind::VOTE_ASK => Self::VoteAsk(read(payload)?),
+            kind::VOTE => Self::Vote(read(payload)?),
+            kind::NO_VOTE => {
+                let NoVote { promised, have } = read(payload)?;
+                Self::NoVote { promised, have }
             }
+            kind::PULL => empty(payload, Self::Pull)?,
+            kind::PULLED => Self::Pulled(read(payload)?),
+            kind::WON => Self::Won { lineage: read::<Chain>(payload)?.lineage },
+            kind::CLAIM => Self::Claim(read(payload)?),
+            kind::PREPARE => Self::Prepare { revision: read(payload)? },
+            kind::PREPARED => Self::Prepared { revision: read(payload)? },
+            kind::ABDICATE => Self::Abdicate(read(payload)?),
+            kind::LINEAGE => Self::Lineage { lineage: read::<Chain>(payload)?.lineage },
             kind::INCOMPATIBLE => {
                 // Frozen: whatever a later major version appends is not looked at.
                 let mut reader = Reader::new(payload);

@@ -1,17 +1,20 @@
 //! What is said over a control connection (protocol.md, "Frames").
 
 use crate::types::{
-    AccountId, AccountRow, Attributes, External, HostKey, InviteId, InviteRequest, InviteState, Left, MemberStatus,
-    MemberUpdate, Refusal, Reservation, ReservationChange, ReservationId, Revision, SessionId, SessionKey,
-    SessionSnapshot,
+    AccountId, AccountRow, Attributes, External, GameState, HostKey, InviteId, InviteRequest, InviteState, Left,
+    MemberStatus, MemberUpdate, Refusal, Reservation, ReservationChange, ReservationId, Revision, SessionId,
+    SessionKey, SessionSnapshot,
 };
 
+use super::keeper::Keeper;
 use super::social::VouchAsk;
 use super::state::Delta;
+use super::succession::{Abdicate, Follow, OrderAck, Pulled, Stand, Succession, Takeover, Vote, VoteAsk, Way};
 use super::users::Deliver;
 use std::net::SocketAddr;
 
-/// One message. `J` = joiner or member to host, `H` = host to joiner or member, `U` = between users.
+/// One message. `J` = joiner or member to host, `H` = host to joiner or member, `U` = between users,
+/// `P` = between machines of one session.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Frame {
     /// J 1: may I have a seat?
@@ -38,6 +41,12 @@ pub(crate) enum Frame {
     MergeAsk(Box<MergeAsk>),
     /// J 10: this member does not move any more.
     Stay,
+    /// J 12: what this machine is to the succession.
+    Stand(Box<Stand>),
+    /// J 13: the latest order has come.
+    OrderAck(OrderAck),
+    /// J 14, before a seat or without one: how did you come to be host?
+    LineageAsk { session: SessionKey },
     /// H 16: here is the seat.
     Accept(Box<Accept>),
     /// H 17: no; the connection closes after it.
@@ -52,12 +61,46 @@ pub(crate) enum Frame {
     Message { from: Option<AccountId>, data: Vec<u8> },
     /// H 22, the last frame before a deliberate close: the seat has ended, or the session.
     End { why: Left },
-    /// H 23: another host goes on there. Not sent by this version.
-    NotHost { term: u32, host_key: HostKey },
+    /// H 23, before a deliberate close: the session goes on there.
+    NotHost(Box<Way>),
     /// H 26: the answer to a MergeAsk; the connection closes after it.
     MergeAnswer(MergeAnswer),
     /// H 27: a seat is held for this member there; it shall go.
     Move(Box<Move>),
+    /// H 29: who goes on after this host.
+    Succession(Box<Succession>),
+    /// H 30, to the first successors: what else the host knows.
+    Keep(Box<Keeper>),
+    /// H 31, to the same: the game's own state.
+    GameState(GameState),
+    /// P 48: the host is gone; this machine waits for the next one here.
+    Follow(Box<Follow>),
+    /// P 49: it may wait here.
+    Parked,
+    /// P 50: the host lives.
+    HostAlive,
+    /// P 51: vote for me.
+    VoteAsk(Box<VoteAsk>),
+    /// P 52: my vote.
+    Vote(Box<Vote>),
+    /// P 53: no vote; I have promised this term, and hold this state.
+    NoVote { promised: u32, have: Revision },
+    /// P 54: give me what you have.
+    Pull,
+    /// P 55: what I have.
+    Pulled(Box<Pulled>),
+    /// P 56: I am the host; come back to your seat.
+    Won { lineage: Vec<Takeover> },
+    /// P 57, from one host of a session to another: mine is the session that goes on.
+    Claim(Box<Way>),
+    /// P 58, host to its first successor: you have all of it at this revision, be ready.
+    Prepare { revision: Revision },
+    /// P 59: I have, and am.
+    Prepared { revision: Revision },
+    /// P 60, host to members: I am host no more.
+    Abdicate(Box<Abdicate>),
+    /// P 61, the answer to a LineageAsk.
+    Lineage { lineage: Vec<Takeover> },
     /// U 32, from the inviter's process to the invitee's: an invite.
     Deliver(Box<Deliver>),
     /// U 33: it is in the inbox.
@@ -122,12 +165,6 @@ pub(crate) struct Join {
     pub(crate) ticket: Vec<u8>,
     /// HMAC-SHA256(K, "joiner" ‖ binding ‖ account ‖ host key).
     pub(crate) password_proof: Option<[u8; 32]>,
-    /// A fresh Ed25519 key for votes, memory only; zero where the joiner takes no part.
-    pub(crate) seat_key: [u8; 32],
-    /// Whether this peer would go on as host, and where it listens then.
-    pub(crate) can_host: bool,
-    pub(crate) tcp_port: u16,
-    pub(crate) udp_port: u16,
     /// The joiner's signature for this session, so that a host can ask only about accounts that really came: the question
     /// to members whether it is a friend of theirs carries it.
     pub(crate) knock: Option<[u8; 64]>,

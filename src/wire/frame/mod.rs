@@ -5,18 +5,23 @@
 
 mod changes;
 mod encoding;
+mod keeper;
 mod message;
 mod parts;
 mod proof;
 mod reservations;
 mod social;
 mod state;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod users;
 
 #[cfg(test)]
 pub(crate) use encoding::kind;
+pub(crate) use keeper::{Keeper, KeptSeat};
+#[cfg(test)]
+pub(crate) use keeper::{MAX_BANS, MAX_LEAVERS};
 pub(crate) use message::{
     Accept, Cause, Companion, DoneResult, Frame, Grant, Join, MergeAnswer, MergeAsk, Move, Proof, Request,
 };
@@ -24,6 +29,12 @@ pub(crate) use parts::{Assembler, header, split};
 pub(crate) use proof::{frames, join_fits, view_digest};
 pub(crate) use social::{VouchAsk, knock};
 pub(crate) use state::{Change, Delta, SettingChange};
+#[cfg(test)]
+pub(crate) use succession::MAX_ABDICATION;
+pub(crate) use succession::{
+    Abdicate, Ballot, Follow, MAX_LINEAGE, MAX_VOTERS, MAX_WAYS, Order, OrderAck, Pulled, Reign, Stand, Succession,
+    Successor, Takeover, Vote, VoteAsk, Voter, Way, follow, lineage_digest,
+};
 pub(crate) use users::{Deliver, Pointer};
 
 /// The longest payload of one frame.
@@ -38,6 +49,8 @@ pub(crate) const MAX_SOCIAL: usize = 32 << 10;
 pub(crate) const MAX_ROWS: usize = 16;
 /// The frame's header.
 pub(crate) const HEADER: usize = 4;
+/// The most members of one session.
+pub(crate) const MAX_MEMBERS: usize = crate::types::SessionSettings::MAX_MEMBERS as usize;
 /// The longest ticket of a join.
 pub(crate) const MAX_TICKET: usize = 1_024;
 /// The most accounts that one join brings along.

@@ -3,10 +3,10 @@ use std::time::Duration;
 use super::message::Companion;
 use super::*;
 use crate::types::{
-    AccountId, AccountRow, Attribute, Attributes, External, HostKey, Identity, InviteId, InviteRequest, InviteState,
-    JoinPolicy, Left, LinkState, Member, MemberStatus, MemberTimeouts, MemberUpdate, Phase, PublicFacts, Reason,
-    Refusal, Reservation, ReservationChange, ReservationId, Revision, Role, SessionId, SessionKey, SessionSnapshot,
-    Value, Visibility,
+    AccountId, AccountRow, Attribute, Attributes, External, GameState, HostKey, Identity, InviteId, InviteRequest,
+    InviteState, JoinPolicy, Left, LinkState, Member, MemberStatus, MemberTimeouts, MemberUpdate, Migration, Phase,
+    PublicFacts, Reason, Refusal, Reservation, ReservationChange, ReservationId, Revision, Role, SessionId, SessionKey,
+    SessionSnapshot, Value, Visibility,
 };
 use crate::wire::{WireError, codec, fuzz, golden};
 
@@ -60,6 +60,7 @@ fn snapshot() -> SessionSnapshot {
         matchmaking: false,
         mobile: false,
         anti_cheat: false,
+        migration: Migration::Quorum,
         allow_sanctioned: true,
         key: key(),
         revision: revision(70_000),
@@ -97,10 +98,6 @@ fn join() -> Join {
         attributes: member(0, 10).attributes,
         ticket: b"ticket".to_vec(),
         password_proof: Some([6; 32]),
-        seat_key: identity(12).public().to_bytes(),
-        can_host: true,
-        tcp_port: 40_002,
-        udp_port: 40_003,
         knock: Some([9; 64]),
         invite: Some([10; 16]),
         role: Some("healer".into()),
@@ -127,10 +124,6 @@ fn bare_join() -> Join {
         role: None,
         party: Vec::new(),
         password_proof: None,
-        seat_key: [0; 32],
-        can_host: false,
-        tcp_port: 0,
-        udp_port: 0,
         ..join()
     }
 }
@@ -204,6 +197,137 @@ fn delta_of_places() -> Delta {
 }
 
 /// Requests for states, roles and reservations, and their answer.
+const SECOND: Reign = Reign { term: 2, ..Reign::FOUNDER };
+
+/// Host 1 with the seat key of seed 20; the machines of 21 and 22 vote, the first would host under the key of 31.
+fn order() -> Order {
+    let voter = |seat: u8, host: Option<u8>| Voter {
+        seat: identity(seat).public(),
+        host: host.map(|seed| identity(seed).public().into()),
+    };
+    let order = Order {
+        session: key(),
+        host_key: host_key(),
+        incarnation: 1_700_000_000_000,
+        reign: Reign::FOUNDER,
+        cfg: 3,
+        policy: Migration::Quorum,
+        host_silence: 2_500,
+        voters: vec![voter(20, None), voter(21, Some(31)), voter(22, None)],
+        signature: [0; 64],
+    };
+    order.sign(&identity(1))
+}
+
+fn ballot() -> Ballot {
+    Ballot {
+        session: key(),
+        incarnation: 1_700_000_000_000,
+        reign: SECOND,
+        candidate: identity(21).public(),
+        host: identity(31).public().into(),
+    }
+}
+
+fn takeover() -> Takeover {
+    let votes = [21_u8, 22].iter().zip(1..).map(|(&seat, at)| (at, ballot().sign(&identity(seat)))).collect();
+    Takeover { order: order(), reign: SECOND, candidate: 1, votes }
+}
+
+fn vote() -> Vote {
+    let voter = identity(22);
+    Vote { ballot: ballot(), voter: voter.public(), signature: ballot().sign(&voter), order: order() }
+}
+
+fn way() -> Way {
+    Way {
+        session: key(),
+        incarnation: 1_700_000_000_000,
+        host_key: identity(31).public().into(),
+        addresses: vec!["10.0.0.3:40004".parse().unwrap()],
+        lineage: vec![takeover()],
+    }
+}
+
+fn keeper() -> Keeper {
+    let seat = KeptSeat {
+        account: account(11),
+        nonce: [4; 16],
+        peer_incarnation: 5,
+        tokens: vec![[7; 32]],
+        confirmed: true,
+        proved: false,
+        held: false,
+        applied: (3, 7),
+    };
+    Keeper {
+        revision: revision(70_001),
+        settings: revision(69_999),
+        salt: 9,
+        id_derived: true,
+        admission: false,
+        password_key: Some([6; 32]),
+        attributes: snapshot().attributes,
+        bans: vec![account(12)],
+        leavers: vec![account(4)],
+        seats: vec![seat],
+    }
+}
+
+fn successions() -> Vec<(&'static str, Frame)> {
+    let successor = |seed: u8, seat: u8, addresses: &[&str]| Successor {
+        account: account(seed),
+        seat: identity(seat).public(),
+        addresses: addresses.iter().map(|to| to.parse().unwrap()).collect(),
+    };
+    let succession = Succession {
+        order: order(),
+        successors: vec![successor(10, 20, &[]), successor(11, 21, &["10.0.0.3:40004"]), successor(12, 22, &[])],
+        lineage: Vec::new(),
+    };
+    let stand = Stand {
+        seat: identity(21).public(),
+        host: Some(identity(31).public().into()),
+        port: 40_004,
+        addresses: vec!["10.0.0.3:40004".parse().unwrap()],
+    };
+    let follow = Follow {
+        session: key(),
+        incarnation: 1_700_000_000_000,
+        reign: Reign::FOUNDER,
+        cfg: 3,
+        promised: 0,
+        seat: identity(22).public(),
+        have: revision(70_001),
+        kept: Some(revision(70_000)),
+        state: 2,
+    };
+    let state = GameState { version: 2, data: b"round 3".as_slice().into() };
+    let pulled = Pulled { snapshot: snapshot(), keeper: Some(keeper()), state: Some(state.clone()) };
+    vec![
+        ("stand", Frame::Stand(Box::new(stand))),
+        ("order-ack", Frame::OrderAck(OrderAck { reign: Reign::FOUNDER, cfg: 3, promised: 0 })),
+        ("lineage-ask", Frame::LineageAsk { session: key() }),
+        ("succession", Frame::Succession(Box::new(succession))),
+        ("keep", Frame::Keep(Box::new(keeper()))),
+        ("game-state", Frame::GameState(state)),
+        ("follow", Frame::Follow(Box::new(follow))),
+        ("parked", Frame::Parked),
+        ("host-alive", Frame::HostAlive),
+        ("vote-ask", Frame::VoteAsk(Box::new(VoteAsk { ballot: ballot(), have: revision(70_001) }))),
+        ("vote", Frame::Vote(Box::new(vote()))),
+        ("no-vote", Frame::NoVote { promised: 2, have: revision(70_002) }),
+        ("pull", Frame::Pull),
+        ("pulled", Frame::Pulled(Box::new(pulled))),
+        ("won", Frame::Won { lineage: vec![takeover()] }),
+        ("claim", Frame::Claim(Box::new(way()))),
+        ("prepare", Frame::Prepare { revision: revision(70_001) }),
+        ("prepared", Frame::Prepared { revision: revision(70_001) }),
+        ("abdicate", Frame::Abdicate(Box::new(Abdicate { have: revision(70_001), votes: vec![vote()] }))),
+        ("lineage", Frame::Lineage { lineage: vec![takeover()] }),
+    ]
+}
+
 fn places() -> Vec<(&'static str, Frame)> {
     let (id, accounts) = (ReservationId::from_bytes([13; 16]), vec![account(11), account(12)]);
     let request = |body| Frame::Request { number: 4, body };
@@ -307,6 +431,7 @@ fn a_pointer_counts_as_it_was_signed_and_bounds_are_kept() {
 fn all() -> Vec<(&'static str, Frame)> {
     let mut all = first();
     all.extend(places());
+    all.extend(successions());
     all
 }
 
@@ -353,7 +478,7 @@ fn first() -> Vec<(&'static str, Frame)> {
         ("message", Frame::Message { from: Some(account(11)), data: b"hello".to_vec() }),
         ("end-destroyed", Frame::End { why: Left::Destroyed }),
         ("end-banned", Frame::End { why: Left::Banned(Reason::from("cheating")) }),
-        ("not-host", Frame::NotHost { term: 2, host_key: identity(2).public().into() }),
+        ("not-host", Frame::NotHost(Box::new(way()))),
         ("incompatible", Frame::Incompatible { major: 1, version: 7 }),
     ]
 }
@@ -392,7 +517,7 @@ fn no_damaged_frame_panics_and_what_is_read_is_written_the_same() {
 
 #[test]
 fn unknown_kinds_are_ignored_and_unknown_codes_are_shown() {
-    assert_eq!(Frame::decode(14, &[1, 2, 3]), Ok(None));
+    assert_eq!(Frame::decode(200, &[1, 2, 3]), Ok(None));
     let unknown = |kind, bytes: &[u8]| Frame::decode(kind, bytes).unwrap().unwrap();
     let Frame::Refuse { refusal: Refusal::Refused(reason), sticky } = unknown(kind::REFUSE, &[199, 2, 9, 9, 0]) else {
         panic!("no refusal")
@@ -537,9 +662,10 @@ fn what_no_peer_may_send_is_refused() {
     assert_eq!(refused(Join { name: "a\u{202e}b".into(), ..join() }), WireError::Value);
     assert_eq!(refused(Join { name: "n".repeat(65), ..join() }), WireError::Bound);
     assert_eq!(refused(Join { ticket: vec![0; 1_025], ..join() }), WireError::Bound);
-    let mut weak = [0; 32];
+    let mut weak = [0_u8; 32];
     weak[0] = 1;
-    assert_eq!(refused(Join { seat_key: weak, ..join() }), WireError::Value);
+    let voter = codec::encode(&(weak, None::<[u8; 32]>, 1_u16, 0_u8));
+    assert_eq!(Frame::decode(kind::STAND, &voter), Err(WireError::Value));
     let set = |name: &str, value: Value| {
         let update = MemberUpdate {
             set: vec![(name.into(), Attribute { value, visibility: Visibility::Members })],

@@ -31,6 +31,7 @@ fn state() -> SessionSnapshot {
         matchmaking: false,
         mobile: false,
         anti_cheat: false,
+        migration: crate::types::Migration::Disabled,
         allow_sanctioned: true,
         key: SessionKey { id: SessionId::from_name("a"), founder },
         revision: at(1),

@@ -441,6 +441,7 @@ fn initial_state(
         mobile: what.matchmaking,
         anti_cheat: what.anti_cheat,
         allow_sanctioned: what.allow_sanctioned,
+        migration: what.migration,
         key,
         revision,
         host: (!what.dedicated).then_some(creator.account),

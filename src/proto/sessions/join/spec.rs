@@ -63,10 +63,6 @@ impl JoinSpec {
             attributes: self.attributes.clone(),
             ticket: self.ticket.clone(),
             password_proof: self.password_key.as_ref().map(proof),
-            seat_key: [0; 32],
-            can_host: false,
-            tcp_port: 0,
-            udp_port: 0,
             // Always: the policy may be another one than was advertised by the time the host reads this.
             knock: Some(knock(&self.user.identity, session, host, incarnation, peer)),
             invite: self.invite.map(InviteId::to_bytes),

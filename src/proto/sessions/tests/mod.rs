@@ -550,6 +550,7 @@ fn revision_of(event: &SessionEvent) -> Option<Revision> {
         | SessionEvent::MemberUpdated { revision, .. }
         | SessionEvent::SettingsChanged { revision, .. }
         | SessionEvent::TurnChanged { revision, .. }
+        | SessionEvent::HostChanged { revision, .. }
         | SessionEvent::PhaseChanged { revision, .. } => Some(*revision),
         _ => None,
     }
@@ -572,6 +573,10 @@ fn name_of(event: &SessionEvent) -> &'static str {
         SessionEvent::InviteUpdated { .. } => "invite",
         SessionEvent::Reconnecting => "reconnecting",
         SessionEvent::Reconnected => "reconnected",
+        SessionEvent::HostChanged { .. } => "host changed",
+        SessionEvent::BecameHost { .. } => "became host",
+        SessionEvent::QuorumLost => "quorum lost",
+        SessionEvent::QuorumRegained => "quorum regained",
         SessionEvent::Lagged { .. } => "lagged",
         SessionEvent::Left { .. } => "left",
     }
