@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::helper;
 use super::inside::{SCRATCH, in_namespaces};
 use super::lan::{Lan, Node, Segment};
+use super::player;
 use super::process::{Event, Proc};
 use super::rules::Drops;
 use super::timing::{SECOND, Times, pause};
@@ -153,7 +153,7 @@ fn pain_09_a_wall_clock_that_moves_a_day_loses_nothing() {
             std::fs::rename(orders.with_extension("part"), &orders).expect("a scratch file");
         };
         order("nothing");
-        let game = helper::play(&lan.nodes[0], "game", &orders, 60);
+        let game = player::start(&lan.nodes[0], "game", &orders, 60);
         let browse = lan.nodes[1].client("browse", &[]);
         seen(&browse, "game", browse.started);
         let lists = |name: &str, since: Instant| {

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::helper;
 use super::inside::{SCRATCH, in_namespaces};
 use super::lan::{Lan, Node};
+use super::player;
 use super::process::{Event, Proc};
 use super::timing::{SECOND, Times, pause};
 
@@ -22,7 +22,7 @@ impl Denied {
     fn start(node: &Node, name: &str, order: &'static str) -> Self {
         let orders = PathBuf::from(format!("{SCRATCH}/orders-{name}"));
         std::fs::write(&orders, "nothing").expect("a scratch file");
-        let game = helper::play(node, name, &orders, 100);
+        let game = player::start(node, name, &orders, 100);
         game.expect("ready", 10 * SECOND);
         Self { name: name.to_owned(), order, orders, game }
     }

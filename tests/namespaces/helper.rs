@@ -9,11 +9,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::lan::{Node, Segment, in_namespace};
-use super::native;
-use super::player;
 use super::process::Proc;
 
-const ACT: &str = "LANSESSION_ACT";
+pub(crate) const ACT: &str = "LANSESSION_ACT";
 
 /// Opens `count` connections to `to`, says nothing, holds them for a second, and begins again; until it is killed, at
 /// most `seconds` long. It says `flooded` when all of a round stand.
@@ -41,22 +39,16 @@ pub(crate) fn watch(segment: &Segment, seconds: u64) -> Proc {
     act_in(segment.namespace(), &format!("watch {seconds}"))
 }
 
-/// Hosts a session of that name and browses, and tells what its game is told and what is logged. Its UDP sockets and its
-/// clock obey the file `orders` (see `c/deny.c`).
-pub(crate) fn play(node: &Node, name: &str, orders: &Path, seconds: u64) -> Proc {
-    let (deny, what) = (native::deny(), format!("play {name} {seconds}"));
-    start(node.name(), &what, &[("LD_PRELOAD", deny.as_path()), ("LANSESSION_DENY", orders)])
-}
-
 fn act(node: &Node, what: &str) -> Proc {
     act_in(node.name(), what)
 }
 
 fn act_in(namespace: &str, what: &str) -> Proc {
-    start(namespace, what, &[])
+    start(namespace, "helper::acts", what, &[])
 }
 
-fn start(namespace: &str, what: &str, environment: &[(&str, &Path)]) -> Proc {
+/// Starts this program there, to act as that one of its tests, with further variables.
+pub(crate) fn start(namespace: &str, test: &str, what: &str, environment: &[(&str, &Path)]) -> Proc {
     let exe = env::current_exe().expect("the path of this test program");
     // `env` sets them for this program alone, not for what starts it.
     let mut command = in_namespace(namespace, Path::new("env"));
@@ -64,7 +56,7 @@ fn start(namespace: &str, what: &str, environment: &[(&str, &Path)]) -> Proc {
         command.arg(format!("{name}={}", value.display()));
     }
     command.arg(exe);
-    command.args(["helper::acts", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]).env(ACT, what);
+    command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads", "1"]).env(ACT, what);
     Proc::start(&mut command, format!("{namespace}: {what}"))
 }
 
@@ -81,7 +73,6 @@ fn acts() {
         "dribble" => do_dribble(words[1].parse().expect("an address"), words[2], number(3)),
         "send" => do_send(words[1], words[2], &words[3..]),
         "watch" => do_watch(number(1)),
-        "play" => player::play(words[1], number(2)),
         "hear" => do_hear(u16::try_from(number(1)).expect("a port"), number(2)),
         other => panic!("unknown act {other}"),
     }

@@ -1,6 +1,8 @@
 //! A game on a node: it hosts a session, keeps a list open and prints what it is told and what the library logs.
 
+use std::env;
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lansession::{Event, Lan, LanEvent, SessionQuery, SessionSettings};
@@ -8,6 +10,28 @@ use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
+
+use super::helper;
+use super::lan::Node;
+use super::native;
+use super::process::Proc;
+
+/// Hosts a session of that name and browses, and tells what its game is told and what is logged. Its UDP sockets and its
+/// clock obey the file `orders` (see `c/deny.c`).
+pub(crate) fn start(node: &Node, name: &str, orders: &Path, seconds: u64) -> Proc {
+    let (deny, what) = (native::deny(), format!("{name} {seconds}"));
+    helper::start(node.name(), "player::acts", &what, &[("LD_PRELOAD", deny.as_path()), ("LANSESSION_DENY", orders)])
+}
+
+/// No test: what the function above starts. It does nothing when it is run as a test.
+#[test]
+#[ignore = "started by other tests"]
+fn acts() {
+    let Ok(text) = env::var(helper::ACT) else { return };
+    let (name, seconds) = text.split_once(' ').expect("a name and a time");
+    println!();
+    play(name, seconds.parse().expect("a number"));
+}
 
 /// Prints a line for each warning and error of the library.
 struct Log;
@@ -46,7 +70,7 @@ impl Subscriber for Log {
 }
 
 /// Plays for so long. Whatever panics ends it with a code that is not 0.
-pub(crate) fn play(name: &str, seconds: u64) {
+fn play(name: &str, seconds: u64) {
     tracing::subscriber::set_global_default(Log).expect("the first subscriber");
     let lan = Lan::builder(super::GAME).start().expect("a start");
     let mut events = lan.events();

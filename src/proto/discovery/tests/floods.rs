@@ -459,7 +459,7 @@ fn pain_12_one_interface_carries_only_so_many_datagrams_to_all() {
     let mut lan = Segment::new(46, 0.0);
     let finder = lan.node(10);
     for id in 0..64_u64 {
-        let filter = crate::types::attr("number").eq(i64::try_from(id).unwrap());
+        let filter = attr("number").eq(i64::try_from(id).unwrap());
         lan.browse(finder, id, SessionQuery::new().filter(filter));
     }
     lan.run(1_000 * MS);
