@@ -186,7 +186,7 @@ fn is_checkout() -> bool {
 }
 
 #[test]
-fn no_input_of_the_corpus_breaks_anything() {
+fn pain_23_no_input_of_the_corpus_breaks_anything() {
     if !is_checkout() {
         return;
     }

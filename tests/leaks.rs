@@ -102,12 +102,12 @@ fn cycles(cycles: u32, most: usize, cycle: impl Fn(u32)) {
 }
 
 #[test]
-fn two_hundred_lans_leave_no_thread_and_no_descriptor_behind() {
+fn pain_24_two_hundred_lans_leave_no_thread_and_no_descriptor_behind() {
     cycles(200, 40, |n| if n % 2 == 0 { whole(n / 2) } else { part(n / 2) });
 }
 
 #[test]
 #[ignore = "half a minute in release: run by .ci/run"]
-fn ten_thousand_lans_leave_no_thread_and_no_descriptor_behind() {
+fn pain_24_ten_thousand_lans_leave_no_thread_and_no_descriptor_behind() {
     cycles(10_000, 40, |n| if n % 10 == 0 { whole(n / 10) } else { part(n) });
 }

@@ -244,6 +244,23 @@ fn beacons_and_mdns_make_one_entry_with_both_sources() {
     assert!(list[0].sources().contains(Source::Beacon) && list[0].sources().contains(Source::Mdns));
 }
 
+/// While nothing but broadcasts and multicasts passes, the host's second answer to the same finder, to all, confirms it.
+#[test]
+fn an_entry_that_only_an_answer_to_all_confirmed_gets_a_ping_too() {
+    for seed in 0..10 {
+        let net = VirtualLan::new(seed);
+        let _room = host(&net, "host", SessionSettings::new("room"));
+        let guest = net.lan("guest", GAME).mdns(false).start().unwrap();
+        let to_all_only = net.fault(Fault::silence().path(PathKind::Unicast));
+        let browser = guest.browse(SessionQuery::new()).unwrap();
+        until_confirmed(&net, &browser);
+        assert_eq!(browser.list()[0].ping(), None);
+        net.advance(ms(400));
+        drop(to_all_only);
+        net.run_until(2 * SECOND, || browser.list()[0].ping().is_some()).unwrap();
+    }
+}
+
 #[test]
 fn duplicates_and_overtaking_make_no_second_entry() {
     let net = VirtualLan::new(10);
@@ -284,7 +301,7 @@ fn two_nics(number: u8) -> [Nic; 3] {
 }
 
 #[test]
-fn several_interfaces_make_one_entry() {
+fn pain_06_several_interfaces_make_one_entry() {
     let net = VirtualLan::new(11);
     net.set_interfaces("host", two_nics(1)).unwrap();
     net.set_interfaces("guest", two_nics(2)).unwrap();
@@ -319,7 +336,7 @@ fn a_dead_interface_that_is_preferred_silences_none_of_the_others() {
 }
 
 #[test]
-fn a_host_with_a_new_address_is_seen_again() {
+fn pain_09_a_host_with_a_new_address_is_seen_again() {
     let net = VirtualLan::new(13);
     let _room = host(&net, "host", SessionSettings::new("room"));
     let guest = lan(&net, "guest");
@@ -333,7 +350,7 @@ fn a_host_with_a_new_address_is_seen_again() {
 }
 
 #[test]
-fn a_minute_of_sleep_is_survived() {
+fn pain_09_a_minute_of_sleep_is_survived() {
     let net = VirtualLan::new(14);
     let _room = host(&net, "host", SessionSettings::new("room"));
     let guest = lan(&net, "guest");
@@ -404,7 +421,7 @@ fn another_game_or_version_is_apart() {
 }
 
 #[test]
-fn nobody_talks_unasked() {
+fn pain_25_nobody_talks_unasked() {
     let net = VirtualLan::new(19);
     let guest = lan(&net, "guest");
     let _bob = guest.sign_in("Bob").unwrap();

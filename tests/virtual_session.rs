@@ -380,7 +380,7 @@ fn a_killed_member_is_away_and_then_gone() {
 }
 
 #[test]
-fn a_cut_that_heals_in_time_costs_no_seat() {
+fn pain_07_a_cut_that_heals_in_time_costs_no_seat() {
     let net = VirtualLan::new(18);
     let session = host(&net, room().max_members(2));
     let bob = join(&net, &session, "Bob");

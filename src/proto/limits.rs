@@ -96,6 +96,9 @@ pub(crate) const PENDING_ANSWERS: usize = 1_024;
 pub(crate) const ASKERS: usize = 1_024;
 /// Peers that probe us and get our goodbyes by unicast; 64 bytes each.
 pub(crate) const LISTENERS: usize = 64;
+/// Datagrams to all that one interface carries at once, of all that a process says but goodbyes; then one per
+/// `interface_cast`.
+pub(crate) const INTERFACE_CASTS: u32 = 512;
 /// Slots of a limiter by address; 8 bytes each.
 pub(crate) const LIMITER_SLOTS: usize = 1_024;
 /// The same by address and port: with forged ports as many as one likes fall into these, and must leave others free.

@@ -195,6 +195,8 @@ tuning! {
     beacon_idle: Duration = ms(60_000),
     /// Beacons in a second, of all hosts together.
     beacons_per_second: u32 = 25,
+    /// Between two datagrams to all on one interface, of one process, once its `INTERFACE_CASTS` are used up.
+    interface_cast: Duration = ms(4),
     /// The window of unicast answers, per expected answer.
     uni_slot: Duration = us(400),
     /// The same at a wireless host.

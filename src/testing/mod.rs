@@ -47,6 +47,8 @@ mod world;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod pains;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod tests;

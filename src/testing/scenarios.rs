@@ -180,7 +180,7 @@ fn altered_and_old_datagrams_change_nothing() {
 // ------------------------------------------------------------------------------------------------------- connections
 
 #[test]
-fn another_major_version_is_answered_over_the_frozen_protocol() {
+fn pain_17_another_major_version_is_answered_over_the_frozen_protocol() {
     let net = VirtualLan::new(3);
     let room = host(&net, "host");
     net.old_alpn("guest", true);

@@ -22,6 +22,15 @@ pub(crate) struct Avahi<'a> {
 impl<'a> Avahi<'a> {
     /// Starts the bus and the daemon, and waits until it answers.
     pub(crate) fn start(node: &'a Node) -> Self {
+        Self::with(node, "eth0", "[reflector]\n")
+    }
+
+    /// The same for one that repeats what it hears on `eth0` and `eth1` on the other.
+    pub(crate) fn reflector(node: &'a Node) -> Self {
+        Self::with(node, "eth0,eth1", "[reflector]\nenable-reflector=yes\n")
+    }
+
+    fn with(node: &'a Node, interfaces: &str, reflector: &str) -> Self {
         let folder = format!("{SCRATCH}/avahi-{}", node.name());
         fs::create_dir_all(&folder).expect("a scratch folder");
         let path = |name: &str| format!("{folder}/{name}");
@@ -38,8 +47,8 @@ impl<'a> Avahi<'a> {
         write(
             "avahi.conf",
             format!(
-                "[server]\nhost-name={}\nallow-interfaces=eth0\nuse-ipv4=yes\nuse-ipv6=yes\nenable-dbus=yes\n\
-                 [publish]\npublish-hinfo=no\npublish-workstation=no\n[reflector]\n[rlimits]\n",
+                "[server]\nhost-name={}\nallow-interfaces={interfaces}\nuse-ipv4=yes\nuse-ipv6=yes\nenable-dbus=yes\n\
+                 [publish]\npublish-hinfo=no\npublish-workstation=no\n{reflector}[rlimits]\n",
                 node.name()
             ),
         );

@@ -70,7 +70,7 @@ fn line_2_by_mdns_alone_two_hosts_on_one_machine_are_both_found() {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_2_pain_6_by_both_there_is_one_entry_with_both_sources() {
+fn line_2_pain_06_by_both_there_is_one_entry_with_both_sources() {
     in_namespaces(60 * SECOND, || {
         let lan = Lan::new(2);
         let _host = lan.nodes[0].host("arena", &[]);
@@ -95,7 +95,7 @@ fn line_2_pain_6_by_both_there_is_one_entry_with_both_sources() {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn pain_2_a_find_that_finds_nothing_says_why_and_exits_1() {
+fn pain_02_a_find_that_finds_nothing_says_why_and_exits_1() {
     in_namespaces(60 * SECOND, || {
         let lan = Lan::new(2);
         let find = lan.nodes[1].client("find", &["--timeout", "1s"]);

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -10,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::lan::{Node, Segment, in_namespace};
 use super::process::Proc;
 
-const ACT: &str = "LANSESSION_ACT";
+pub(crate) const ACT: &str = "LANSESSION_ACT";
 
 /// Opens `count` connections to `to`, says nothing, holds them for a second, and begins again; until it is killed, at
 /// most `seconds` long. It says `flooded` when all of a round stand.
@@ -43,9 +44,19 @@ fn act(node: &Node, what: &str) -> Proc {
 }
 
 fn act_in(namespace: &str, what: &str) -> Proc {
+    start(namespace, "helper::acts", what, &[])
+}
+
+/// Starts this program there, to act as that one of its tests, with further variables.
+pub(crate) fn start(namespace: &str, test: &str, what: &str, environment: &[(&str, &Path)]) -> Proc {
     let exe = env::current_exe().expect("the path of this test program");
-    let mut command = in_namespace(namespace, &exe);
-    command.args(["helper::acts", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]).env(ACT, what);
+    // `env` sets them for this program alone, not for what starts it.
+    let mut command = in_namespace(namespace, Path::new("env"));
+    for (name, value) in environment {
+        command.arg(format!("{name}={}", value.display()));
+    }
+    command.arg(exe);
+    command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads", "1"]).env(ACT, what);
     Proc::start(&mut command, format!("{namespace}: {what}"))
 }
 

@@ -12,10 +12,10 @@ const INSIDE: &str = "LANSESSION_INSIDE";
 /// Scratch files of the test that runs inside; gone with its mount namespace.
 pub(crate) const SCRATCH: &str = "/run/lansession";
 
-/// User, network, mount and process namespaces, everything in them killed with the first process.
-const WITH_USER: &[&str] = &["-Urnm", "--pid", "--fork", "--kill-child"];
+/// User, network, mount, name and process namespaces, everything in them killed with the first process.
+const WITH_USER: &[&str] = &["-Urnmu", "--pid", "--fork", "--kill-child"];
 /// The same for root where user namespaces are forbidden.
-const AS_ROOT: &[&str] = &["-nm", "--pid", "--fork", "--kill-child"];
+const AS_ROOT: &[&str] = &["-nmu", "--pid", "--fork", "--kill-child"];
 
 /// Runs `body` in fresh namespaces, for at most `limit`. Call it first and only in a `#[test]`: the test's name is read
 /// off the closure's type.

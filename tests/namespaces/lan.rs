@@ -181,7 +181,7 @@ fn batch(namespace: &str, lines: &str) {
 }
 
 /// The folder with the example programs: `LANSESSION_EXAMPLES`, else that of this build.
-fn examples() -> PathBuf {
+pub(crate) fn examples() -> PathBuf {
     let folder = std::env::var_os("LANSESSION_EXAMPLES").map_or_else(
         || {
             // target/PROFILE/deps/namespaces-HASH

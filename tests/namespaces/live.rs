@@ -69,7 +69,7 @@ fn line_3_a_settings_change_shows_to_browsers_and_members_within_50_ms() {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_3_pain_5_a_graceful_quit_shows_as_lost_within_250_ms() {
+fn line_3_pain_05_a_graceful_quit_shows_as_lost_within_250_ms() {
     in_namespaces(120 * SECOND, || {
         let lan = Lan::new(6);
         let hosts: Vec<_> = (1..6).map(|at| lan.nodes[at].host(&format!("h{at}"), &[])).collect();
@@ -97,7 +97,7 @@ fn line_3_pain_5_a_graceful_quit_shows_as_lost_within_250_ms() {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_3_pain_5_a_killed_host_is_lost_within_8_s_and_host_lost_at_members_within_3_s() {
+fn line_3_pain_05_a_killed_host_is_lost_within_8_s_and_host_lost_at_members_within_3_s() {
     in_namespaces(180 * SECOND, || {
         let lan = Lan::new(6);
         let keeper = lan.nodes[5].host("keeper", &[]);

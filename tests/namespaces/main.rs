@@ -22,15 +22,20 @@ mod capture;
 mod helper;
 mod inside;
 mod lan;
+mod native;
+mod player;
 mod process;
 mod rules;
 mod timing;
 mod tls_door;
 mod usage;
 
+mod changes;
+mod denied;
 mod ends;
 mod filters;
 mod find;
+mod firewalls;
 mod flood;
 mod hostile;
 mod live;
@@ -38,11 +43,14 @@ mod loss;
 mod machine;
 mod matchmaking;
 mod paths;
+mod quiet;
 mod scaffold;
 mod seats;
 mod social;
 mod stops;
+mod switches;
 mod tools;
+mod tunnels;
 
 /// The game of all these tests.
 const GAME: &str = "test.lansession.namespaces";

@@ -27,43 +27,43 @@ fn suffices(lan: &Lan, path: Drops, limit_ms: f64) {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_limited_broadcast_alone_suffices() {
+fn line_6_pain_04_limited_broadcast_alone_suffices() {
     in_namespaces(60 * SECOND, || suffices(&Lan::new(2), Drops::LimitedBroadcast, 1_000.0));
 }
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_directed_broadcast_alone_suffices() {
+fn line_6_pain_04_directed_broadcast_alone_suffices() {
     in_namespaces(60 * SECOND, || suffices(&Lan::new(2), Drops::DirectedBroadcast, 1_000.0));
 }
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_directed_broadcast_alone_suffices_in_a_16() {
+fn line_6_pain_04_directed_broadcast_alone_suffices_in_a_16() {
     in_namespaces(60 * SECOND, || suffices(&Lan::masked(2, 16), Drops::DirectedBroadcast, 1_000.0));
 }
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_directed_broadcast_alone_suffices_in_a_25() {
+fn line_6_pain_04_directed_broadcast_alone_suffices_in_a_25() {
     in_namespaces(60 * SECOND, || suffices(&Lan::masked(2, 25), Drops::DirectedBroadcast, 1_000.0));
 }
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_ipv4_multicast_alone_suffices() {
+fn line_6_pain_04_ipv4_multicast_alone_suffices() {
     in_namespaces(60 * SECOND, || suffices(&Lan::new(2), Drops::Ipv4Multicast, 1_000.0));
 }
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_ipv6_multicast_alone_suffices() {
+fn line_6_pain_04_ipv6_multicast_alone_suffices() {
     in_namespaces(60 * SECOND, || suffices(&Lan::new(2), Drops::Ipv6Multicast, 1_000.0));
 }
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_4_mdns_alone_suffices() {
+fn line_6_pain_04_mdns_alone_suffices() {
     in_namespaces(60 * SECOND, || suffices(&Lan::new(2), Drops::Mdns, 3_000.0));
 }
 
@@ -110,7 +110,7 @@ fn star() -> Star {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_1_a_host_with_a_dead_preferred_interface_is_found_on_each_live_one() {
+fn line_6_pain_01_a_host_with_a_dead_preferred_interface_is_found_on_each_live_one() {
     in_namespaces(60 * SECOND, || {
         let star = star();
         let _host = star.centre.host("arena", &["--no-mdns"]);
@@ -126,9 +126,10 @@ fn line_6_pain_1_a_host_with_a_dead_preferred_interface_is_found_on_each_live_on
     });
 }
 
+/// Fails when questions leave by the first interface only (`Net::ways`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn line_6_pain_1_a_finder_with_a_dead_preferred_interface_finds_on_each_live_one() {
+fn line_6_pain_01_a_finder_with_a_dead_preferred_interface_finds_on_each_live_one() {
     in_namespaces(60 * SECOND, || {
         let star = star();
         let _hosts: Vec<Proc> =

@@ -74,7 +74,7 @@ fn drop_tcp(on: bool) {
 
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn a_stop_and_a_drop_return_within_50_ms_from_any_state() {
+fn pain_24_a_stop_and_a_drop_return_within_50_ms_from_any_state() {
     in_namespaces(120 * SECOND, || {
         // Whatever is sent by it is gone; a neighbour that is known and not there is a black hole.
         let lines = "link add eth0 type veth peer name dead0\nlink set dead0 addrgenmode none up\n\

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::entry::{Check, Entry};
+use super::life::MEASURE_WITHIN;
 use super::verify::Class;
 use super::{Change, Directory, Heard, blank, unshown_patience};
 use crate::proto::lan::{Asked, Cx, Purpose};
@@ -148,6 +149,10 @@ impl Directory {
             entry.confirm = None;
             entry.doubted = false;
             entry.prove(cx.now, heard.from, heard.via, round_trip(cx, asked, heard));
+            // Whom only an answer to all confirmed has no ping: that told no round trip.
+            if entry.shown && entry.measure.is_none() && entry.addresses.iter().all(|proven| proven.rtt().is_none()) {
+                entry.measure = Some((cx.now + cx.dice.within(MEASURE_WITHIN), 0));
+            }
         } else if entry.echoed.is_none() {
             entry.hint(heard.from, heard.via);
             if entry.confirm.is_none() {

@@ -84,8 +84,8 @@ pub(super) struct Entry {
     pub(super) check: Option<Check>,
     /// The next try to get an echo at all, and how many there were.
     pub(super) confirm: Option<(Moment, u32)>,
-    /// When to measure the round trip.
-    pub(super) measure: Option<Moment>,
+    /// When to measure the round trip, and how often that was tried.
+    pub(super) measure: Option<(Moment, u32)>,
     pub(super) noticed: Option<Moment>,
     /// When a recording or a restart last said that there is another run.
     pub(super) suspected: Option<Moment>,

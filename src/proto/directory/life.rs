@@ -17,6 +17,11 @@ use crate::wire::hash;
 /// Tries for an echo of an entry that never gave one, and the first gap; each further one is twice as long.
 const CONFIRM_TRIES: u32 = 6;
 const CONFIRM_GAP: Duration = Duration::from_millis(200);
+/// Within this the round trip of a shown entry is measured, where no answer told it; a lost probe is repeated, the first
+/// time after this gap, and each further one after twice as long.
+pub(super) const MEASURE_WITHIN: Duration = Duration::from_millis(200);
+const MEASURE_TRIES: u32 = 3;
+const MEASURE_GAP: Duration = Duration::from_millis(500);
 
 impl Directory {
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
@@ -63,7 +68,7 @@ impl Directory {
             }
             if self.active {
                 sooner(entry.confirm.map(|(at, _)| at));
-                sooner(entry.measure);
+                sooner(entry.measure.map(|(at, _)| at));
                 if entry.check.is_none() {
                     sooner(due(entry, &tuning));
                 }
@@ -168,11 +173,13 @@ impl Directory {
 
     fn measure(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        if entry.measure.is_none_or(|at| at > cx.now) {
-            return;
-        }
+        let Some((_, tries)) = entry.measure.filter(|(at, _)| *at <= cx.now) else { return };
         entry.measure = None;
         if let Some((to, via)) = entry.aim(0) {
+            // The answer takes this back.
+            if tries + 1 < MEASURE_TRIES {
+                entry.measure = Some((cx.now + MEASURE_GAP * (1 << tries), tries + 1));
+            }
             self.probe(cx, key, to, via);
         }
     }

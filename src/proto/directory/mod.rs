@@ -250,7 +250,7 @@ impl Directory {
                 *next = cx.now;
             }
             if !entry.own && !entry.addresses.iter().any(|proven| proven.exact) {
-                entry.measure = Some(cx.now + cx.dice.within(Duration::from_millis(200)));
+                entry.measure = Some((cx.now + cx.dice.within(life::MEASURE_WITHIN), 0));
             }
         } else {
             entry.quiet = entry.heard + unshown_patience(cx.tuning, entry.interval);

@@ -61,7 +61,8 @@ impl Discovery {
         if to_all {
             self.announcer.heard_cast(now);
             self.paths.heard(via, query.path);
-            self.finder.heard_question(cx!(self, now), &query);
+            let way = self.net.way_of(via, query.path);
+            self.finder.heard_question(cx!(self, now), &query, way);
         }
         let asker = Asker { from: arrival.from, via, size: arrival.bytes.len() };
         self.announcer.handle_question(cx!(self, now), &query, asker);

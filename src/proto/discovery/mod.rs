@@ -19,11 +19,11 @@ use super::clock::Moment;
 use super::directory::{Change, Directory, Own};
 use super::finder::{Finder, KnownSession, Sight, Wish};
 use super::io::{Interface, MdnsAction, SendFailure, Transmit, Via};
-use super::lan::{Cx, Dice, Net, Nonces, Purpose};
+use super::lan::{Bucket, Cx, Dice, Net, Nonces, Purpose};
 use super::limits;
 use super::tuning::Tuning;
-use crate::types::{BrowserEvent, Diagnosis, Filter, Found, LanEvent, SessionKey, SessionQuery};
-use crate::wire::datagram::{GameTag, GoodbyeReason, Target};
+use crate::types::{BrowserEvent, Diagnosis, Filter, Found, LanEvent, PathKind, SessionKey, SessionQuery};
+use crate::wire::datagram::{GameTag, GoodbyeReason, Kind, Prefix, Target};
 use crate::wire::filter::filter_fits;
 use crate::wire::hash;
 
@@ -93,6 +93,8 @@ pub(crate) struct Discovery {
     rendezvous: Rendezvous,
     paths: Paths,
     out: VecDeque<Transmit>,
+    /// What one interface may carry of ours to all, whatever asks for it; goodbyes are outside.
+    casts: BTreeMap<u32, Bucket>,
     events: VecDeque<DiscoveryEvent>,
     sockets: bool,
     /// A session is being opened or hosted, listed or not: its link needs this machine's addresses.
@@ -134,6 +136,7 @@ impl Discovery {
             rendezvous: Rendezvous::new(config.mdns),
             paths: Paths::default(),
             out: VecDeque::new(),
+            casts: BTreeMap::new(),
             events: VecDeque::new(),
             sockets: false,
             held: false,
@@ -266,6 +269,7 @@ impl Discovery {
         let bare = |list: &BTreeSet<Interface>| list.iter().map(Interface::bare).collect::<Vec<_>>();
         let moved = bare(&before) != bare(&after);
         self.net.set(interfaces);
+        self.casts.retain(|index, _| interfaces.iter().any(|interface| interface.index == *index));
         if moved {
             self.paths.interfaces_changed(&self.net);
         }
@@ -314,9 +318,26 @@ impl Discovery {
 
     #[must_use]
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
-        let transmit = self.out.pop_front()?;
-        self.paths.sent(self.now, &self.net, &transmit);
-        Some(transmit)
+        loop {
+            let transmit = self.out.pop_front()?;
+            if self.may_leave(&transmit) {
+                self.paths.sent(self.now, &self.net, &transmit);
+                return Some(transmit);
+            }
+        }
+    }
+
+    fn may_leave(&mut self, transmit: &Transmit) -> bool {
+        let (Via::Interface { index, .. }, false) = (transmit.via, transmit.path == PathKind::Unicast) else {
+            return true;
+        };
+        let goodbye = Prefix::peek(&transmit.bytes).is_ok_and(|prefix| prefix.known_kind() == Some(Kind::Goodbye));
+        goodbye
+            || self.casts.entry(index).or_default().take(
+                self.now,
+                limits::INTERFACE_CASTS,
+                self.config.tuning.interface_cast,
+            )
     }
 
     #[must_use]

@@ -63,9 +63,22 @@ impl Ask {
         }
     }
 
+    /// Anew from the start; the first question of all is still to come.
     pub(super) fn restart(&mut self, now: Moment) {
+        if self.last.is_none() {
+            return;
+        }
         let next = self.last.map_or(now, |last| (last + Duration::from_millis(250)).max(now));
         *self = Self { last: self.last, extended: true, ..Self::new(self.wish.clone(), next) };
+    }
+
+    /// Sockets stand: before the first question of all comes the listening, which begins now. Who asked before asks anew.
+    pub(super) fn listen(&mut self, cx: &mut Cx<'_>) {
+        if self.last.is_none() {
+            *self = Self::new(self.wish.clone(), cx.now + cx.dice.within(cx.tuning.listen));
+        } else {
+            self.restart(cx.now);
+        }
     }
 
     pub(super) fn renewed(&mut self, next: Moment) {

@@ -57,6 +57,8 @@ pub(crate) struct Finder {
     heard_many: Option<Moment>,
     open_since: Option<Moment>,
     working: BTreeMap<Way, Moment>,
+    /// Ways by which others' questions came: what carries those in a crowd carries ours.
+    carrying: BTreeMap<Way, Moment>,
     /// Which nonce went to which typed address.
     aimed: VecDeque<(u64, SocketAddr)>,
     /// Typed and configured addresses that answered.
@@ -76,6 +78,7 @@ impl Finder {
             heard_many: None,
             open_since: None,
             working: BTreeMap::new(),
+            carrying: BTreeMap::new(),
             aimed: VecDeque::new(),
             answered: BTreeMap::new(),
             configured,
@@ -93,6 +96,7 @@ impl Finder {
             self.open_since = None;
             self.heard.clear();
             self.working.clear();
+            self.carrying.clear();
             self.answered.clear();
         }
     }
@@ -119,15 +123,17 @@ impl Finder {
     pub(crate) fn interfaces_changed(&mut self, cx: &mut Cx<'_>, added: bool) {
         let ways = cx.net.ways();
         self.working.retain(|way, _| ways.contains(way));
+        self.carrying.retain(|way, _| ways.contains(way));
         if added {
             for ask in self.asks.values_mut() {
-                ask.restart(cx.now);
+                ask.listen(cx);
             }
         }
     }
 
-    /// A question of another finder.
-    pub(crate) fn heard_question(&mut self, cx: &mut Cx<'_>, query: &Query) {
+    /// A question of another finder, by this way.
+    pub(crate) fn heard_question(&mut self, cx: &mut Cx<'_>, query: &Query, way: Option<Way>) {
+        self.carrying.extend(way.map(|way| (way, cx.now)));
         if self.heard.iter().any(|(_, nonce)| *nonce == query.nonce) {
             return;
         }
@@ -258,19 +264,29 @@ impl Finder {
         }
     }
 
-    /// Questions 1 and 2 go by all ways, later ones by those that are known to work, every eighth by all again.
+    /// Questions 1 and 2 go by all ways, later ones by those that are known to work, every eighth by all again. In a crowd
+    /// each goes by one way of an interface: copies are what floods a link.
     fn ways(&mut self, cx: &Cx<'_>, number: u32, many: bool) -> Vec<Way> {
         let all = cx.net.ways();
-        if number < 2 || number % 8 == 7 {
+        if (number < 2 && !many) || number % 8 == 7 {
             return all;
         }
         let fresh = cx.now - Duration::from_secs(120);
         self.working.retain(|_, at| *at >= fresh);
+        let lately = cx.now - Duration::from_secs(1);
+        self.carrying.retain(|_, at| *at >= lately);
         let mut ways = Vec::new();
         for interface in cx.net.interfaces() {
             let mine = |way: &&Way| way.index == interface.index && !ways.contains(*way);
             let working: Vec<Way> = self.working.keys().filter(mine).copied().collect();
+            let carrying = self.carrying.keys().find(|way| many && way.index == interface.index);
             if working.is_empty() && !self.working.keys().any(|way| way.index == interface.index) {
+                if let Some(way) = carrying {
+                    if mine(&way) {
+                        ways.push(*way);
+                    }
+                    continue;
+                }
                 let untried: Vec<Way> = all.iter().filter(mine).copied().collect();
                 ways.extend(untried);
             } else {

@@ -173,7 +173,7 @@ fn answers(lan: &mut Segment, host: usize, from: &str, shared: bool, query: &Que
 }
 
 #[test]
-fn no_answer_is_longer_than_its_question_and_off_the_link_only_hints() {
+fn pain_22_no_answer_is_longer_than_its_question_and_off_the_link_only_hints() {
     let mut lan = Segment::new(23, 0.0);
     let small = lan.host(1);
     let large = lan.host(2);
@@ -256,7 +256,7 @@ fn a_definitely_false_filter_is_silent_and_a_hidden_attribute_tells_nothing() {
 }
 
 #[test]
-fn floods_are_capped_and_real_hosts_kept() {
+fn pain_23_floods_are_capped_and_real_hosts_kept() {
     let mut lan = Segment::new(26, 0.0);
     let finder = lan.node(200);
     lan.host(1);

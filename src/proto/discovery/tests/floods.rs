@@ -532,3 +532,20 @@ fn a_false_word_that_a_host_died_ends_nothing_and_costs_few_probes() {
     assert!(!lan.events(finder, 1).iter().any(|event| matches!(event, BrowserEvent::Lost(_))));
     assert!((1..=4).contains(&(probes(&lan) - before)), "{}", probes(&lan) - before);
 }
+
+/// 64 lists that open at once ask 27 times each in their first second. Fails when `Discovery::may_leave` lets all pass.
+#[test]
+fn pain_12_one_interface_carries_only_so_many_datagrams_to_all() {
+    let mut lan = Segment::new(46, 0.0);
+    let finder = lan.node(10);
+    for id in 0..64_u64 {
+        let filter = attr("number").eq(i64::try_from(id).unwrap());
+        lan.browse(finder, id, SessionQuery::new().filter(filter));
+    }
+    lan.run(1_000 * MS);
+    let most = u64::from(limits::INTERFACE_CASTS) + 1_000 / 4 + 1;
+    assert!((500..=most).contains(&lan.casts), "{}", lan.casts);
+    // It fills again.
+    lan.run(10_000 * MS);
+    assert!(lan.casts > most, "{}", lan.casts);
+}
