@@ -33,6 +33,7 @@ mod live;
 mod loss;
 mod machine;
 mod matchmaking;
+mod migration;
 mod paths;
 mod scaffold;
 mod seats;
