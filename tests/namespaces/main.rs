@@ -42,6 +42,7 @@ mod live;
 mod loss;
 mod machine;
 mod matchmaking;
+mod migration;
 mod paths;
 mod quiet;
 mod scaffold;

@@ -43,6 +43,19 @@ impl Drops {
 }
 
 impl Segment {
+    /// Cuts the network in two: the machines plugged in first, so many of them, and the others.
+    pub(crate) fn split(&self, first: u16) {
+        let near: Vec<String> = (1..=first).map(|port| format!("\"p{port}\"")).collect();
+        let near = near.join(", ");
+        let text = format!(
+            "table bridge lan {{}}\ndelete table bridge lan\ntable bridge lan {{\nchain pass {{\n\
+             type filter hook forward priority 0; policy accept;\n\
+             iifname {{ {near} }} oifname != {{ {near} }} counter drop\n\
+             iifname != {{ {near} }} oifname {{ {near} }} counter drop\n}}\n}}\n"
+        );
+        feed(in_namespace(self.namespace(), Path::new("nft")).args(["-f", "-"]), &text);
+    }
+
     /// Replaces the rules of this bridge; none lets everything pass.
     pub(crate) fn drops(&self, drops: &[Drops]) {
         let mut text = String::from(
