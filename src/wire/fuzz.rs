@@ -91,7 +91,7 @@ pub fn frame(bytes: &[u8]) {
     let Some((kind, payload)) = bytes.split_first() else { return };
     if let Ok(Some(frame)) = Frame::decode(*kind, payload) {
         match &frame {
-            Frame::Won { lineage } | Frame::Lineage { lineage } => chain(lineage),
+            Frame::Won { lineage, .. } | Frame::Lineage { lineage } => chain(lineage),
             Frame::NotHost(way) | Frame::Claim(way) => chain(&way.lineage),
             _ => {}
         }

@@ -58,6 +58,7 @@ fn join(target: JoinTarget) -> Box<JoinCommand> {
         party: Vec::new(),
         reserve_for: Vec::new(),
         patient: true,
+        can_host: true,
     })
 }
 

@@ -160,6 +160,7 @@ fn join(target: JoinTarget) -> JoinCommand {
         party: Vec::new(),
         reserve_for: Vec::new(),
         patient: true,
+        can_host: true,
     }
 }
 

@@ -86,7 +86,10 @@ impl Watch {
                 assert!(self.seats.insert(opened.seat, seat).is_none(), "opened twice");
             }
             Output::Seat { seat, events, snapshot } => self.events(seat, events, snapshot),
-            Output::SeatKeys { seat, .. } | Output::SeatBans { seat, .. } | Output::SeatAddresses { seat, .. } => {
+            Output::SeatKeys { seat, .. }
+            | Output::SeatBans { seat, .. }
+            | Output::SeatAddresses { seat, .. }
+            | Output::SeatSuccession { seat, .. } => {
                 assert!(self.seats.contains_key(&seat), "of a seat that was never opened");
             }
             Output::Invites { user, list } => drop(self.inbox.insert(user, list)),

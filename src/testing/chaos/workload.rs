@@ -399,6 +399,7 @@ impl Run {
             status,
             party: Vec::new(),
             reserve_for: Vec::new(),
+            can_host: true,
             patient: true,
         }
     }

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::HostAuthority;
 use crate::proto::clock::Moment;
+#[cfg(test)]
 use crate::proto::limits;
-use crate::types::{AccountId, MemberStatus, SessionKey, SessionSnapshot};
+use crate::types::MemberStatus;
+#[cfg(test)]
+use crate::types::{AccountId, SessionKey, SessionSnapshot};
 
 impl HostAuthority {
     pub(in super::super) fn check_invariants(&self, now: Moment) {
@@ -53,6 +56,7 @@ impl HostAuthority {
     }
 }
 
+#[cfg(test)]
 /// What a test of a whole run looks at.
 pub(crate) struct HostView<'a> {
     pub(crate) key: SessionKey,
@@ -63,6 +67,7 @@ pub(crate) struct HostView<'a> {
     pub(crate) bans: &'a BTreeSet<AccountId>,
 }
 
+#[cfg(test)]
 impl HostAuthority {
     pub(in super::super) fn inspect(&self) -> HostView<'_> {
         HostView {

@@ -7,7 +7,6 @@ mod walk;
 
 use super::*;
 use crate::types::Migration;
-use crate::wire::frame::kind;
 
 /// One machine in the session.
 #[derive(Debug, Clone, Copy)]
