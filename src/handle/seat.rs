@@ -128,6 +128,8 @@ impl Seat {
             sources,
             confirmed: true,
             silent: false,
+            migrating: false,
+            migratable: false,
             listed: state.listed,
             matched: None,
             started: 0,

@@ -4,6 +4,7 @@
 //! shown is probed when it falls silent; nothing is dropped on silence alone.
 
 mod accept;
+mod claims;
 mod entry;
 mod life;
 mod mdns;
@@ -21,9 +22,13 @@ use super::lan::{Asked, Bucket, BucketTable, Cx, Dice, Net};
 use super::limits;
 use super::tuning::Tuning;
 use crate::types::{Found, HostKey, PublicFacts, SessionId, SessionKey, Source, Sources, WIRE_MAJOR};
+use crate::wire::frame::Reign;
 
+use claims::Claims;
 use entry::{Check, Entry};
 use verify::Verifier;
+
+pub(crate) use claims::{Claimant, Proof};
 
 /// What a call brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +46,10 @@ pub(crate) enum Change {
     },
     /// Ask everybody for this session: its own address does not answer.
     AskAll(SessionId),
+    /// Fetch this host's proof that the session goes on with it.
+    Claim(Claimant),
+    /// Its entry has another host now.
+    Moved(SessionKey),
 }
 
 /// A datagram's surroundings.
@@ -64,11 +73,16 @@ pub(crate) struct Own {
     pub(crate) term: u32,
     pub(crate) tcp_port: u16,
     pub(crate) facts: PublicFacts,
+    pub(crate) former: Vec<(HostKey, Reign)>,
+    pub(crate) migratable: bool,
 }
 
 /// The end of a session's listing.
 #[derive(Debug, Clone, Copy)]
 struct Tombstone {
+    /// Who said so, and in which reign.
+    host_key: HostKey,
+    reign: Reign,
     incarnation: u64,
     /// It may be listed again by a higher number; `None`: this incarnation is over for ever.
     sequence: Option<u32>,
@@ -111,6 +125,7 @@ pub(crate) struct Directory {
     tombstones: BTreeMap<SessionKey, Tombstone>,
     buried: VecDeque<SessionKey>,
     doubts: Doubts,
+    claims: Claims,
     instances: mdns::Instances,
     verifier: Verifier,
     /// Requests to addresses that have proved nothing.
@@ -134,6 +149,7 @@ impl Directory {
             tombstones: BTreeMap::new(),
             buried: VecDeque::new(),
             doubts: Doubts::default(),
+            claims: Claims::default(),
             instances: mdns::Instances::default(),
             verifier: Verifier::new(dice),
             unproven: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
@@ -213,6 +229,9 @@ impl Directory {
             return;
         }
         self.active = active;
+        if !active {
+            self.claims.clear();
+        }
         let old = cx.now - cx.tuning.suspect_late;
         let stale = self.entries.values().filter(|e| active && !e.own && e.heard < old).map(|e| e.key);
         for key in stale.collect::<Vec<_>>() {
@@ -235,6 +254,7 @@ impl Directory {
             self.forget(key);
         }
         self.instances = mdns::Instances::default();
+        self.claims.clear();
     }
 
     /// Whether a reader sees it.
@@ -264,13 +284,23 @@ impl Directory {
         let addresses = own_addresses(net);
         let mut sources = Sources::default();
         sources.insert(Source::Beacon);
-        self.lose_if(own.key, |entry| entry.incarnation != own.incarnation || !entry.own);
+        self.lose_if(own.key, |entry| entry.incarnation != own.incarnation);
+        let reign = Reign { term: own.term, ..Reign::FOUNDER };
         if let Some(entry) = self.entries.get_mut(&own.key) {
+            // Of another host until now: this process goes on with it, and it is the same entry.
+            entry.own = true;
+            entry.host_key = own.host_key;
             entry.facts = own.facts;
             entry.tcp_port = own.tcp_port;
             entry.term = own.term;
+            entry.reign = reign;
+            entry.former = own.former;
+            entry.migratable = own.migratable;
             entry.own_addresses = addresses;
+            (entry.check, entry.confirm, entry.measure, entry.trial) = (None, None, None, None);
+            (entry.silent, entry.migrating, entry.next_host) = (false, false, None);
             self.refresh(own.key);
+            self.schedule(own.key);
             return;
         }
         let mut entry = blank(now, own.key, own.host_key, IpAddr::from([0, 0, 0, 0]), own.facts);
@@ -278,6 +308,9 @@ impl Directory {
         entry.term = own.term;
         entry.tcp_port = own.tcp_port;
         entry.own = true;
+        entry.reign = reign;
+        entry.former = own.former;
+        entry.migratable = own.migratable;
         // Ours it is, whoever else names that id.
         entry.derived = true;
         entry.own_addresses = addresses;
@@ -287,6 +320,18 @@ impl Directory {
 
     pub(crate) fn drop_own(&mut self, key: SessionKey) {
         self.lose_if(key, |entry| entry.own);
+    }
+
+    /// It goes on elsewhere: the entry is held for the next host.
+    pub(crate) fn hand_over_own(&mut self, cx: &mut Cx<'_>, key: SessionKey, next: Option<HostKey>) {
+        if !self.active {
+            return self.drop_own(key);
+        }
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.own) else { return };
+        entry.own = false;
+        entry.echoed = Some(cx.now);
+        entry.heard = cx.now;
+        self.hold(cx, key, next);
     }
 
     /// Addresses of interfaces that are gone prove nothing any more.
@@ -365,8 +410,9 @@ impl Directory {
         }
     }
 
-    fn bury(&mut self, now: Moment, key: SessionKey, incarnation: u64, sequence: Option<u32>, tuning: &Tuning) {
-        let stone = Tombstone { incarnation, sequence, until: now + tuning.tombstone };
+    fn bury(&mut self, now: Moment, key: SessionKey, sequence: Option<u32>, tuning: &Tuning) {
+        let Some(&Entry { host_key, reign, incarnation, .. }) = self.entries.get(&key) else { return };
+        let stone = Tombstone { host_key, reign, incarnation, sequence, until: now + tuning.tombstone };
         if self.tombstones.insert(key, stone).is_none() {
             self.buried.push_back(key);
         }
@@ -379,11 +425,23 @@ impl Directory {
 
     /// Whether this state of the session is known to be over.
     /// An echo of our own nonce tells a living earlier run (its clock went back) from a recording of one.
-    fn is_buried(&self, now: Moment, key: SessionKey, (incarnation, sequence): (u64, u32), echoes: bool) -> bool {
+    fn is_buried(
+        &self,
+        now: Moment,
+        key: SessionKey,
+        host_key: HostKey,
+        (incarnation, sequence): (u64, u32),
+        echoes: bool,
+    ) -> bool {
         self.tombstones.get(&key).filter(|stone| stone.until > now).is_some_and(|stone| {
             match incarnation.cmp(&stone.incarnation) {
                 Ordering::Less => !echoes,
-                Ordering::Equal => stone.sequence.is_none_or(|ended| sequence <= ended),
+                // Another host has numbers of its own; whether its reign may follow an ended one, its proof tells.
+                Ordering::Equal => {
+                    stone.sequence.map_or(host_key == stone.host_key || host_key == key.founder, |ended| {
+                        host_key == stone.host_key && sequence <= ended
+                    })
+                }
                 Ordering::Greater => false,
             }
         })
@@ -453,6 +511,8 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         sources: Sources::default(),
         confirmed: false,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: true,
         matched: None,
         started: 0,
@@ -491,6 +551,12 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         doubted: false,
         shown: false,
         silent: false,
+        reign: Reign::FOUNDER,
+        former: Vec::new(),
+        migratable: false,
+        migrating: false,
+        next_host: None,
+        trial: None,
         deadline: None,
         version: 0,
         found: Found::new(data),

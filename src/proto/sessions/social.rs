@@ -105,7 +105,7 @@ impl Sessions {
         })?;
         let host_key = Some(key.founder);
         let version = Some(self.core.version);
-        Some(Resolved { key: Some(key), host_key, incarnation, version, candidates, deadline })
+        Some(Resolved { key: Some(key), host_key, incarnation, version, migratable: false, candidates, deadline })
     }
 }
 
@@ -117,6 +117,7 @@ impl Resolved {
             host_key: Some(invite.host_key),
             incarnation: invite.incarnation,
             version: None,
+            migratable: false,
             candidates: invite.addresses.clone(),
             deadline,
         }

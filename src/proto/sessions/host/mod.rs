@@ -10,6 +10,7 @@ mod merge;
 mod party;
 mod requests;
 mod reservations;
+mod rival;
 mod roles;
 mod seat;
 mod seated;
@@ -26,6 +27,8 @@ use self::invites::Invites;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
+use self::rival::Rivals;
+pub(super) use self::rival::Verdict;
 use self::seat::Seat;
 use self::states::Deadlines;
 use self::vouch::Vouching;
@@ -38,8 +41,8 @@ use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, encode};
 use crate::types::{
     AccountId, AccountRow, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus,
-    Password, Phase, PublicFacts, ReservationId, Revision, Secret, SessionEvent, SessionKey, SessionSettings,
-    SessionSnapshot, Visibility,
+    Migration, Password, Phase, PublicFacts, ReservationId, Revision, Secret, SessionEvent, SessionKey,
+    SessionSettings, SessionSnapshot, Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -97,6 +100,7 @@ pub(super) struct HostAuthority {
     next_ask: u64,
     says: Bucket,
     merge: Merge,
+    rivals: Rivals,
     /// A lower bound of the next deadline; `None` where it must be computed.
     wake: Option<Option<Moment>>,
 }
@@ -155,6 +159,7 @@ impl HostAuthority {
             next_ask: 1,
             says: Bucket::new(core.now),
             merge: Merge::default(),
+            rivals: Rivals::new(core.now),
             wake: None,
         };
         match what.password {
@@ -218,7 +223,7 @@ impl HostAuthority {
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
         self.expire(core);
-        if self.merge_link(core, &event) {
+        if self.merge_link(core, &event) || self.rival_link(core, &event) {
             return;
         }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
@@ -307,6 +312,8 @@ impl HostAuthority {
             term: self.doc.revision().term,
             tcp_port: self.port,
             facts,
+            lineage: self.lineage().to_vec(),
+            migratable: self.doc.state().migration != Migration::Disabled,
         })));
     }
 
@@ -327,6 +334,7 @@ impl HostAuthority {
             return;
         }
         self.end_merge(core);
+        self.end_telling(core);
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {
@@ -354,6 +362,7 @@ impl HostAuthority {
         self.time_out_guests(core);
         self.time_out_seats(core);
         self.time_out_merge(core);
+        self.time_out_telling(core);
         !self.is_abandoned(core.now)
     }
 
@@ -362,8 +371,8 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline()].into_iter().flatten();
-            self.wake = Some(guests.chain(seats).chain(promises).min());
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.rivals.deadline()];
+            self.wake = Some(guests.chain(seats).chain(promises.into_iter().flatten()).min());
         }
         self.wake.flatten()
     }

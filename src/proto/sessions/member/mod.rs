@@ -1,5 +1,6 @@
 //! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
 
+mod moved;
 mod seek;
 mod social;
 
@@ -23,7 +24,7 @@ use crate::types::{
     AccountId, AccountRow, Error, ErrorKind, Left, Reason, Refusal, Revision, SessionEvent, SessionKey,
     SessionSettings, SessionSnapshot,
 };
-use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Request, view_digest};
+use crate::wire::frame::{Cause, Delta, DoneResult, Frame, MAX_MESSAGE, Reign, Request, view_digest};
 use crate::wire::hash;
 
 /// What a host may say of its own silence and grace.
@@ -62,6 +63,8 @@ pub(super) struct MemberSeat {
     resync: Option<Moment>,
     /// Its user has been told of it: not before all users of one join have their seats.
     told: bool,
+    /// The reign to which a host sent it on.
+    reign: Option<Reign>,
     social: Social,
 }
 
@@ -87,6 +90,7 @@ impl MemberSeat {
             next_number: 1,
             resync: None,
             told: false,
+            reign: None,
             social: Social::new(now),
         }
     }
@@ -182,6 +186,7 @@ impl MemberSeat {
             Frame::InviteState { invite, account, state } => self.invite_state(core, invite, account, state),
             Frame::Move(to) => core.events.push_back(SessionsEvent::Move { seat: self.seat, to: *to }),
             Frame::End { why } => return Some(why),
+            Frame::NotHost(way) => self.not_host(core, &way),
             _ => {}
         }
         None
