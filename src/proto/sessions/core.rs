@@ -118,6 +118,11 @@ impl Core {
         link
     }
 
+    #[cfg(test)]
+    pub(super) fn dialled(&self) -> u64 {
+        self.next_link / 2 - 1
+    }
+
     /// Closes a link and forgets it: whatever it still says finds no owner.
     pub(super) fn close(&mut self, link: LinkId, flush: bool) {
         self.forget(link);

@@ -516,6 +516,12 @@ impl Sessions {
         !self.hosts.is_empty()
     }
 
+    /// How many dials there were.
+    #[cfg(test)]
+    pub(crate) fn dialled(&self) -> u64 {
+        self.core.dialled()
+    }
+
     /// Whether any session is hosted here, or any seat held or sought elsewhere.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::proto::io::LinkId;
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{
-    AccountId, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict,
+    AccountId, HostKey, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, SessionEvent, SessionId, Verdict,
     Visibility, WIRE_MAJOR,
 };
 use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, MAX_PROOF, Proof, kind::CLAIM};
@@ -187,7 +187,7 @@ impl HostAuthority {
             return Judgement::Refuse(Refusal::BadPassword);
         }
         if let (Some(key), Some(proof)) = (&self.password_key, join.password_proof) {
-            let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.key.founder);
+            let expected = hash::password_proof(key, "joiner", &guest.link.binding, account, self.host_key());
             if !hash::equal(&proof, &expected) {
                 return Judgement::WrongPassword;
             }
@@ -443,7 +443,7 @@ impl HostAuthority {
         let token = core.random();
         let (Some(seat), Some(member)) = (self.seats.get_mut(&account), snapshot.member(account)) else { return };
         let Some(link) = &mut seat.link else { return };
-        let (number, host) = (member.number, self.key.founder);
+        let (number, host) = (member.number, HostKey::from(self.host.public()));
         let proof = |key: &crate::types::Secret| hash::password_proof(key, "host", &link.binding, account, host);
         let grant = Grant::sign(&self.host, self.key, self.doc.revision(), account, seat.peer_incarnation);
         let accept = Accept {

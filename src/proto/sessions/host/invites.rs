@@ -365,7 +365,7 @@ impl HostAuthority {
             core.events.push_back(SessionsEvent::InviteMade(Box::new(Invite {
                 id,
                 session: self.key,
-                host_key: self.key.founder,
+                host_key: self.host_key(),
                 incarnation: self.incarnation,
                 name: self.doc.state().name.clone(),
                 inviter,

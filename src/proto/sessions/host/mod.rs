@@ -397,10 +397,15 @@ impl HostAuthority {
     }
 
     /// Where it is served, if it is hidden and open.
-    pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, u64, Vec<SocketAddr>)> {
+    pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, HostKey, u64, Vec<SocketAddr>)> {
         let hidden = self.opening.is_none() && !self.doc.state().listed;
         let at = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
-        hidden.then_some((self.key, self.incarnation, at))
+        hidden.then_some((self.key, self.host_key(), self.incarnation, at))
+    }
+
+    /// The key that it serves under: the founder's no more, once it took over.
+    pub(super) fn host_key(&self) -> HostKey {
+        self.host.public().into()
     }
 
     pub(super) fn owns(&self, account: AccountId) -> bool {

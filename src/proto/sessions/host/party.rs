@@ -71,7 +71,7 @@ impl HostAuthority {
             if companion.proof.is_some() && state.host == Some(companion.account) {
                 return Some(Refusal::AlreadyMember);
             }
-            let genuine = |proof| companion.verify(proof, binding, join.session.id, self.key.founder, &join.nonce);
+            let genuine = |proof| companion.verify(proof, binding, join.session.id, self.host_key(), &join.nonce);
             if !companion.proof.as_ref().is_none_or(genuine) {
                 return refused(format!("the proof of account {:?} does not hold", companion.account));
             }

@@ -101,7 +101,7 @@ impl HostAuthority {
     }
 
     fn ours(&self) -> Ours {
-        let host_key = HostKey::from(self.host.public());
+        let host_key = self.host_key();
         Ours { session: self.key, incarnation: self.incarnation, host_key, reign: self.reign(), acked: 0 }
     }
 
@@ -111,7 +111,7 @@ impl HostAuthority {
         Way {
             session: self.key,
             incarnation: self.incarnation,
-            host_key: self.host.public().into(),
+            host_key: self.host_key(),
             addresses: addresses.take(MAX_WAYS).collect(),
             lineage: self.lineage().to_vec(),
         }
@@ -169,6 +169,7 @@ impl HostAuthority {
     /// What happens on a link to a rival; whether it was that.
     pub(super) fn rival_link(&mut self, core: &mut Core, event: &LinkEvent) -> bool {
         let way = matches!(event, LinkEvent::Open { .. }).then(|| self.way(core));
+        let own = self.host_key();
         let Some(telling) = &mut self.rivals.telling else { return false };
         match event {
             LinkEvent::Open { link: id, peer, binding, remote, fallback, .. } if telling.dials.contains_key(id) => {
@@ -186,7 +187,7 @@ impl HostAuthority {
                 let answer = match link.receive(core.now, *kind, *more, payload.clone(), MAX_PROOF) {
                     Ok(None | Some(Frame::Heartbeat)) => return true,
                     Ok(Some(Frame::Claim(theirs))) if theirs.host_key == telling.host_key => Some(*theirs),
-                    Ok(Some(Frame::NotHost(theirs))) if theirs.host_key == HostKey::from(self.host.public()) => {
+                    Ok(Some(Frame::NotHost(theirs))) if theirs.host_key == own => {
                         // It knows.
                         self.end_telling(core);
                         return true;
@@ -267,5 +268,33 @@ impl HostAuthority {
             core.events.push_back(SessionsEvent::HandedOver { key: self.key, next: Some(way.host_key) });
         }
         core.tell(self.seat, vec![SessionEvent::Left { why: Left::Superseded }], None);
+    }
+}
+
+#[cfg(test)]
+impl HostAuthority {
+    /// Makes it the host that took over that session, as far as others can tell.
+    pub(in super::super) fn crown(
+        &mut self,
+        key: SessionKey,
+        incarnation: u64,
+        host: crate::types::Identity,
+        reign: Reign,
+        lineage: Vec<Takeover>,
+    ) {
+        let state = self.doc.state().clone();
+        let revision = crate::types::Revision { term: reign.term, number: 100 };
+        let host_key = host.public().into();
+        self.doc = super::Document::new(crate::types::SessionSnapshot { key, host_key, revision, ..state });
+        (self.key, self.incarnation, self.host) = (key, incarnation, host);
+        (self.rivals.reign, self.rivals.lineage) = (reign, lineage);
+    }
+
+    pub(in super::super) fn identity(&self) -> &crate::types::Identity {
+        &self.host
+    }
+
+    pub(in super::super) fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 }

@@ -118,7 +118,7 @@ impl HostAuthority {
             peer_incarnation: join.peer_incarnation,
             knock,
         });
-        let question = question.filter(|question| question.verify(self.key.founder));
+        let question = question.filter(|question| question.verify(self.host_key()));
         let Some(question) = question.filter(|_| !self.vouching.knows(core.now, account)) else {
             let refusal = self.invites.refusal(join.invite, account).unwrap_or(Refusal::NotFriend);
             self.refuse(core, id, refusal);

@@ -51,3 +51,10 @@ impl MemberSeat {
         }
     }
 }
+
+#[cfg(test)]
+impl MemberSeat {
+    pub(in super::super) fn host_key(&self) -> Option<HostKey> {
+        self.spec.host_key
+    }
+}

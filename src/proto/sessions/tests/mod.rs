@@ -10,6 +10,7 @@ mod parties;
 mod places;
 mod random;
 mod refusals;
+mod rivals;
 mod roles;
 mod states;
 mod trouble;
