@@ -231,7 +231,7 @@ impl Directory {
             && entry.host_key == goodbye.host_key
             && entry.incarnation == goodbye.incarnation
             && entry.term <= goodbye.term
-            && (goodbye.reason != GoodbyeReason::Unlisted || goodbye.sequence > entry.sequence);
+            && (goodbye.reason == GoodbyeReason::Ended || goodbye.sequence > entry.sequence);
         if !counts
             || !self.verifier.allows(cx.now, Class::Known, heard.from.ip())
             || !verify_datagram(Context::Goodbye, goodbye.host_key.public_key(), heard.bytes)
@@ -243,11 +243,8 @@ impl Directory {
             GoodbyeReason::Unlisted => self.bury(cx.now, key, Some(goodbye.sequence), cx.tuning),
             GoodbyeReason::Handover => {
                 if let Some(entry) = self.entries.get_mut(&key) {
-                    // Its five copies, and recordings of what was said before, say nothing more.
-                    if entry.next_host.is_some() && goodbye.sequence <= entry.sequence {
-                        return true;
-                    }
-                    entry.sequence = entry.sequence.max(goodbye.sequence);
+                    // Its copies, and recordings of it, say nothing more.
+                    entry.sequence = goodbye.sequence;
                     entry.heard = cx.now;
                 }
                 self.hold(cx, key, goodbye.next);

@@ -117,7 +117,8 @@ impl Claims {
         self.refused.push_back((key, host_key, now + wait));
     }
 
-    /// Room for one more: what never echoed gives way, first of whoever has most; what did echo stays.
+    /// Room for one more: what never echoed gives way, and what is not proved of an address that has several; first of
+    /// whoever has most.
     fn make_room(&mut self, key: SessionKey) -> bool {
         let of_key = self.open.keys().filter(|(k, _)| *k == key).count();
         let crowded = of_key >= limits::CLAIMS_PER_SESSION;
@@ -128,15 +129,21 @@ impl Claims {
         for claim in self.open.values() {
             *sources.entry(claim.source).or_default() += 1;
         }
-        let may = |(k, _): &SessionKey2, claim: &Claim| claim.stage == Stage::Heard && (!crowded || *k == key);
         let weight = |claim: &Claim| sources.get(&claim.source).copied().unwrap_or_default();
+        let idle = |claim: &Claim| match claim.stage {
+            Stage::Heard => true,
+            Stage::Fetching => weight(claim) > 1,
+            Stage::Proved { .. } => false,
+        };
+        let may = |(k, _): &Rival, claim: &Claim| idle(claim) && (!crowded || *k == key);
         let of = self.open.iter().filter(|(k, claim)| may(k, claim));
         let victim = of.max_by_key(|(_, claim)| (weight(claim), std::cmp::Reverse(claim.heard))).map(|(k, _)| *k);
         victim.is_some_and(|victim| self.open.remove(&victim).is_some())
     }
 }
 
-type SessionKey2 = (SessionKey, HostKey);
+/// A session, and who says that it is its host.
+type Rival = (SessionKey, HostKey);
 
 impl Directory {
     /// Whether this advert comes from another host than the one we know, or from one that did not found its session.
@@ -207,8 +214,13 @@ impl Directory {
         claim.advert = advert;
         claim.digest = digest;
         claim.heard = cx.now;
-        let Some(asked) = heard.asked else {
+        // A question to all was overheard by all: who answers it under a false address would be dialled there. So an answer to it
+        // is hearsay, and the claimant is asked alone.
+        let Some(asked) = heard.asked.filter(|_| single) else {
             claim.hint(heard);
+            if heard.asked.is_some() && claim.proven.is_none() && claim.tries == 0 {
+                claim.next = Some(cx.now);
+            }
             return true;
         };
         claim.direct |= asked.purpose == Purpose::Target;
@@ -221,7 +233,7 @@ impl Directory {
 
     /// A claimant's answer to our probe; whether it was one.
     pub(super) fn claim_lives(&mut self, cx: &mut Cx<'_>, alive: &Alive, heard: &Heard<'_>) -> bool {
-        let named = |(key, host): &&SessionKey2| key.id == alive.id && *host == alive.host_key;
+        let named = |(key, host): &&Rival| key.id == alive.id && *host == alive.host_key;
         let Some(at) = self.claims.open.keys().find(named).copied() else { return false };
         if !self.verifier.allows(cx.now, Class::Answer, heard.from.ip())
             || !verify_datagram(Context::Alive, alive.host_key.public_key(), heard.bytes)
@@ -444,7 +456,7 @@ impl Directory {
         let life = cx.tuning.claim_life;
         self.claims.open.retain(|_, claim| claim.heard + life > cx.now);
         let due = |claim: &Claim| claim.next.is_some_and(|at| at <= cx.now);
-        let at: Vec<SessionKey2> = self.claims.open.iter().filter(|(_, c)| due(c)).map(|(at, _)| *at).collect();
+        let at: Vec<Rival> = self.claims.open.iter().filter(|(_, c)| due(c)).map(|(at, _)| *at).collect();
         for (key, host_key) in at {
             let Some(claim) = self.claims.open.get_mut(&(key, host_key)) else { continue };
             if claim.proven.is_some() {

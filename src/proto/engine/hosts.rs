@@ -37,7 +37,11 @@ impl Engine {
                 if self.sessions.hosts(session) {
                     let lineage = lineage.to_vec();
                     let way = Way { session, incarnation, host_key, addresses: at, lineage };
-                    return self.sessions.rival_reached(now, &way);
+                    self.sessions.rival_reached(now, &way);
+                    // Where it gave way, its entry waits for that host before the proof is told.
+                    while let Some(event) = self.sessions.poll_event() {
+                        self.route_sessions(now, event);
+                    }
                 }
                 let former = lineage.iter().map(|step| (step.order.host_key, step.order.reign)).collect();
                 Proof::Holds { reign, former }

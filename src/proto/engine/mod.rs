@@ -34,6 +34,8 @@ mod matchmaking;
 mod queries;
 mod resolve;
 mod social;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -368,7 +370,7 @@ impl Engine {
         }
     }
 
-    fn route_sessions(&mut self, now: Moment, event: SessionsEvent) {
+    pub(super) fn route_sessions(&mut self, now: Moment, event: SessionsEvent) {
         match event {
             SessionsEvent::Publish(listing) => self.discovery.publish(now, publication(*listing)),
             SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),

@@ -135,10 +135,17 @@ impl Lineages {
         self.dial_waiting(now);
     }
 
-    /// One of a session at once: of several that claim it, those that cannot prove it hold up nobody's second claim.
+    /// Of a session one at each address, and three in all: who cannot prove it holds up nobody elsewhere.
     fn dial_waiting(&mut self, now: Moment) {
         while self.open.len() < limits::LINEAGE_FETCHES {
-            let free = |wanted: &Wanted| self.open.values().all(|fetch| fetch.wanted.session != wanted.session);
+            let of = |wanted: &Wanted| {
+                let same = self.open.values().filter(|fetch| fetch.wanted.session == wanted.session);
+                same.map(|fetch| fetch.wanted.at.first().map(SocketAddr::ip)).collect::<Vec<_>>()
+            };
+            let free = |wanted: &Wanted| {
+                let of = of(wanted);
+                of.len() < limits::LINEAGES_PER_SESSION && !of.contains(&wanted.at.first().map(SocketAddr::ip))
+            };
             let Some(at) = self.waiting.iter().position(free) else { return };
             let Some(wanted) = self.waiting.remove(at) else { return };
             if self.bucket.take(now, self.tuning.lineage_interval, limits::LINEAGE_BURST).is_err() {

@@ -111,22 +111,28 @@ fn many_claimants_are_asked_a_few_at_a_time() {
         room.fetch(at(0), of(1, host));
     }
     let first = dials(&mut room);
-    assert_eq!(first.len(), 1, "of one session one at once");
+    assert_eq!(first.len(), 1, "of one session one at each address");
     room.handle_link(at(1), LinkEvent::Closed { link: first[0], why: Closed::Refused });
     assert_eq!(room.poll_event().unwrap().1, Outcome::Unreachable);
     assert_eq!(dials(&mut room).len(), 1, "the next one");
+    // Who is elsewhere need not wait for them.
+    for n in 1..6_u8 {
+        let elsewhere = vec![format!("10.0.1.{n}:1").parse().unwrap()];
+        room.fetch(at(1), Wanted { at: elsewhere, ..of(1, 100 + n) });
+    }
+    assert_eq!(dials(&mut room).len(), limits::LINEAGES_PER_SESSION - 1);
     for id in 2..200 {
         room.fetch(at(1), of(id, 2));
     }
-    assert_eq!(dials(&mut room).len(), limits::LINEAGE_FETCHES - 1);
+    assert_eq!(dials(&mut room).len(), limits::LINEAGE_FETCHES - limits::LINEAGES_PER_SESSION);
     assert!(room.waiting.len() <= limits::LINEAGES_WAITING);
-    let mut dialled = 9;
+    let mut dialled = 12;
     for second in 1..60 {
         room.handle_timeout(at(second * 2_001));
         dialled += dials(&mut room).len();
         assert!(room.open.len() <= limits::LINEAGE_FETCHES);
     }
-    assert!(dialled <= 9 + limits::LINEAGES_WAITING, "{dialled}");
+    assert!(dialled <= 12 + limits::LINEAGES_WAITING, "{dialled}");
     assert!(room.open.is_empty() && room.links.is_empty() && room.poll_timeout().is_none());
 }
 
