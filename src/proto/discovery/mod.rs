@@ -258,6 +258,8 @@ impl Discovery {
             let delay = self.config.tuning.notice_delay;
             let at = now + delay * (rank / 2).min(64) + self.dice.within(delay);
             self.notices.push((at, key, death));
+            // The seat that knew it may be the last that needed sockets.
+            self.settle(now);
         }
     }
 
@@ -376,7 +378,8 @@ impl Discovery {
 
     /// Whether UDP sockets are needed: something is hosted, sought, checked or still says goodbye.
     pub(crate) fn wants_sockets(&self) -> bool {
-        self.held || self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
+        let saying = !self.notices.is_empty();
+        self.held || saying || self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
     }
 
     // ----------------------------------------------------------------------------------------------- plumbing

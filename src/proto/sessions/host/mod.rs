@@ -29,6 +29,8 @@ pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
 use self::rival::Rivals;
 pub(super) use self::rival::Verdict;
+#[cfg(test)]
+pub(super) use self::rival::{Ours, rival};
 use self::seat::Seat;
 use self::states::Deadlines;
 use self::vouch::Vouching;

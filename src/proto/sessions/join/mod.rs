@@ -253,7 +253,9 @@ impl JoinAttempt {
                 self.hang_up(core);
                 self.invite_refused(core, &refusal);
                 match refusal {
-                    Refusal::Migrating { .. } if !self.spec.patient => Some(Outcome::Failed(Error::refused(refusal))),
+                    Refusal::Migrating { .. } if !self.spec.patient && !self.migratable => {
+                        Some(Outcome::Failed(Error::refused(refusal)))
+                    }
                     Refusal::TooManyRequests { after } | Refusal::Migrating { after }
                         if !sticky && core.now + after < self.deadline =>
                     {

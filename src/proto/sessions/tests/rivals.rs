@@ -7,7 +7,7 @@ use crate::types::{HostKey, Migration};
 use crate::wire::frame::made::{after, key, takeover};
 use crate::wire::frame::{Reign, Way};
 
-use super::super::host::Verdict;
+use super::super::host::{Ours, Verdict, rival};
 use crate::wire::frame::{Frame, frames, kind};
 
 /// Somebody's own connection to a session's port, under this key, and what is said on it.
@@ -79,6 +79,15 @@ fn a_rival_is_judged_by_its_proof_alone() {
     }
     // One that went on without a majority gives way to us.
     let host = &net.nodes[node].sessions.hosts[&session];
+    // Whoever was left out of our orders since they were made cannot vote us out.
+    let ours = |acked| Ours {
+        session,
+        incarnation: good.incarnation,
+        host_key: session.founder,
+        reign: Reign::FOUNDER,
+        acked,
+    };
+    assert_eq!((rival(&ours(1), &good), rival(&ours(2), &good)), (Verdict::GivesWay, Verdict::Nonsense));
     let fork = Reign { forks: 1, branch: 9, term: 70 };
     let step = takeover(session, good.incarnation, (host.identity(), Reign::FOUNDER), (&key(77), fork));
     assert_eq!(judge(&Way { lineage: vec![step], ..good }), Verdict::Stands);
