@@ -2,7 +2,7 @@ use super::*;
 use crate::proto::io::Closed;
 use crate::types::SessionId;
 use crate::wire::frame::made::{after, key, takeover};
-use crate::wire::frame::{Assembler, frames};
+use crate::wire::frame::{Assembler, Order, frames};
 
 fn session() -> SessionKey {
     SessionKey { id: SessionId::from_name("room"), founder: key(1).public().into() }
@@ -71,7 +71,12 @@ fn what_was_promised_is_proved_and_nothing_else() {
     let third = takeover(session(), 7, (&key(2), after(Reign::FOUNDER)), (&key(3), after(after(Reign::FOUNDER))));
     let longer = vec![lineage[0].clone(), third];
     let few = vec![Takeover { votes: lineage[0].votes[..2].to_vec(), ..lineage[0].clone() }];
+    // As true as the one that was promised, and another.
+    let order = Order { cfg: 2, ..lineage[0].order.clone() }.sign(&key(1));
+    let other = vec![Takeover { order, ..lineage[0].clone() }];
+    assert!(matches!(fetch(wanted(&other), other.clone()), Some(Outcome::Proved { .. })));
     for (wanted, lineage) in [
+        (wanted(&lineage), other),
         (wanted(&lineage), longer.clone()),
         (wanted(&longer), longer),
         (wanted(&few), few),
