@@ -63,14 +63,16 @@ enum Stage {
     },
 }
 
+/// An address that echoed, and the round trip where one was measured.
+type Echo = (SocketAddr, Via, Option<(Duration, bool)>);
+
 #[derive(Debug)]
 struct Claim {
     advert: Advert,
     digest: [u8; 8],
     source: IpAddr,
     hints: Vec<(SocketAddr, Via)>,
-    /// Where it echoed, and how fast.
-    proven: Option<(SocketAddr, Via, Option<(Duration, bool)>)>,
+    proven: Option<Echo>,
     direct: bool,
     stage: Stage,
     /// The next try for an echo, or to fetch.
@@ -146,6 +148,11 @@ impl Claims {
 type Rival = (SessionKey, HostKey);
 
 impl Directory {
+    #[cfg(test)]
+    pub(crate) fn claimants(&self) -> usize {
+        self.claims.open.len()
+    }
+
     /// Whether this advert comes from another host than the one we know, or from one that did not found its session.
     pub(super) fn is_claim(&self, key: SessionKey, advert: &Advert) -> bool {
         match self.entries.get(&key).filter(|entry| entry.major == WIRE_MAJOR) {

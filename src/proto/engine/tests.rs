@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
-use crate::proto::io::{Arrival, LinkId, LocalUser};
+use crate::proto::io::{Arrival, Closed, LinkId, LocalUser};
 use crate::types::{
     BrowserEvent, BrowserId, HostKey, HostRequest, Identity, Left, Migration, PathKind, PublicFacts, SessionEvent,
     SessionSettings,
 };
 use crate::wire::datagram::{Advert, Alive, Goodbye, GoodbyeReason, Kind, Lineage, Prefix, Probe};
 use crate::wire::frame::made::{after, key, takeover};
-use crate::wire::frame::{Frame, Reign, Takeover, frames, lineage_digest};
+use crate::wire::frame::{Frame, Reign, Takeover, Way, frames, lineage_digest};
 
 struct One {
     engine: Engine,
@@ -203,8 +203,8 @@ fn hosting(one: &mut One) -> (SessionKey, u64, PublicFacts, u64) {
     one.engine.handle_listening(one.now, session, Ok(5_000));
     one.drain();
     one.run(Duration::from_millis(200), &|_| None);
-    let adverts = one.sent.iter().filter_map(|transmit| Advert::decode(&transmit.bytes).ok());
-    let advert = adverts.last().expect("it announces itself");
+    let mut adverts = one.sent.iter().filter_map(|transmit| Advert::decode(&transmit.bytes).ok());
+    let advert = adverts.next_back().expect("it announces itself");
     assert!(advert.migratable);
     (session, advert.incarnation, advert.facts, advert.salt)
 }
@@ -291,4 +291,36 @@ fn a_host_stays_where_the_rival_proves_nothing() {
     }
     let said = |transmit: &Transmit| Prefix::peek(&transmit.bytes).unwrap().known_kind() == Some(Kind::Goodbye);
     assert!(!one.sent.iter().any(said));
+}
+
+/// Fails when a Claim is believed without a dial of our own.
+#[test]
+fn a_claim_by_tcp_makes_a_host_look_for_itself() {
+    let mut one = One::new();
+    let (session, incarnation, facts, salt) = hosting(&mut one);
+    let heir = Heir::new(&key(1), session, incarnation, salt, facts);
+    let host_key = HostKey::from(heir.host.public());
+    let way = Way {
+        session,
+        incarnation,
+        host_key,
+        addresses: vec!["10.0.0.77:6000".parse().unwrap()],
+        lineage: heir.lineage.clone(),
+    };
+    let (link, local, remote) = (LinkId(1), "10.0.0.1:5000".parse().unwrap(), "10.0.0.2:50000".parse().unwrap());
+    one.link(LinkEvent::Incoming { link, session, remote });
+    one.link(LinkEvent::HelloBegun { link });
+    one.link(LinkEvent::Open { link, peer: heir.host.public(), binding: [0; 32], local, remote, fallback: false });
+    for frame in frames(&Frame::Claim(Box::new(way))) {
+        let (kind, more, payload) = (frame[2], frame[3] & 1 != 0, frame[4..].to_vec());
+        one.link(LinkEvent::Frame { link, kind, more, payload });
+    }
+    assert!(one.engine.sessions.hosts(session), "said is not shown");
+    let (first, to) = one.dialled(host_key).expect("where the word came from");
+    assert_eq!(to, "10.0.0.2:6000".parse().unwrap());
+    let (second, to) = one.dialled(host_key).expect("and where it says that it is");
+    assert_eq!(to, "10.0.0.77:6000".parse().unwrap());
+    one.link(LinkEvent::Closed { link: second, why: Closed::Unreachable });
+    one.proves(first, &heir.host, heir.lineage.clone());
+    assert!(!one.engine.sessions.hosts(session));
 }

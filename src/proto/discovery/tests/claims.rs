@@ -254,6 +254,8 @@ fn a_thousand_claimants_cost_bounded_work_and_hide_nobody() {
     for round in 0..50 {
         flood(&mut lan, round);
         assert_eq!(run(&mut lan, 50 * MS, &[finder], &[]), 0);
+        let open = lan.nodes[finder].discovery.directory.claimants();
+        assert!(open <= limits::CLAIMS_PER_SESSION, "{open} claims of one session");
     }
     assert!(lan.sent - sent < 400, "{} datagrams for 500 strangers", lan.sent - sent);
     let heir = key(77);
