@@ -11,6 +11,7 @@ mod document;
 mod doorman;
 mod friends;
 mod host;
+mod hosts;
 mod join;
 mod matchmaking;
 mod member;
@@ -25,7 +26,7 @@ pub(crate) use self::join::Resolved;
 pub(crate) use self::publication::{Merging, Publication, SessionsEvent};
 
 use self::core::{Core, Derivation, Owner};
-use self::host::{HostAuthority, Verdict};
+use self::host::HostAuthority;
 use self::join::{JoinAttempt, JoinSpec};
 use self::member::MemberSeat;
 use self::party::Party;
@@ -34,10 +35,9 @@ use crate::proto::io::{Action, Answer, JoinCommand, LinkEvent, LinkId, LocalUser
 use crate::proto::limits;
 use crate::proto::tuning::Tuning;
 use crate::types::{
-    AccountId, AccountRow, Error, ErrorKind, HostKey, HostRequest, LanEvent, Left, MemberStatus, Refusal, SessionEvent,
+    AccountId, AccountRow, Error, ErrorKind, HostRequest, LanEvent, Left, MemberStatus, Refusal, SessionEvent,
     SessionKey, SessionSnapshot, UserEvent,
 };
-use crate::wire::frame::Way;
 
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -367,43 +367,6 @@ impl Sessions {
         self.core.now = now;
         for member in self.members.values_mut().filter(|member| member.key == key) {
             member.host_addresses(&mut self.core, addresses);
-        }
-    }
-
-    /// A session that is looked for has another host, which has proved it: those that wait for one go there.
-    pub(crate) fn handle_host_moved(
-        &mut self,
-        now: Moment,
-        key: SessionKey,
-        host_key: HostKey,
-        addresses: &[SocketAddr],
-    ) {
-        self.core.now = now;
-        for member in self.members.values_mut().filter(|member| member.key == key && member.is_seeking()) {
-            member.moved(&mut self.core, host_key, addresses);
-        }
-        for join in self.joins.values_mut().filter(|join| join.spec.key == Some(key)) {
-            join.moved(&mut self.core, host_key, addresses);
-        }
-    }
-
-    /// Whether this session is hosted here.
-    pub(crate) fn hosts(&self, key: SessionKey) -> bool {
-        self.hosts.contains_key(&key)
-    }
-
-    /// A rival host of a session that is hosted here was reached, and brought this proof.
-    pub(crate) fn rival_reached(&mut self, now: Moment, way: &Way) {
-        self.core.now = now;
-        let Some(host) = self.hosts.get_mut(&way.session) else { return };
-        match host.judge_rival(way) {
-            Verdict::GivesWay => {
-                if let Some(host) = self.hosts.remove(&way.session) {
-                    host.superseded(&mut self.core, way);
-                }
-            }
-            Verdict::Stands => host.tell_rival(&mut self.core, way.host_key, way.addresses.clone()),
-            Verdict::Nonsense => {}
         }
     }
 
