@@ -12,6 +12,7 @@ mod places;
 mod random;
 mod refusals;
 mod resume;
+mod rivals;
 mod roles;
 mod states;
 mod succession;
@@ -208,6 +209,7 @@ impl Net {
             host_key: Some(key.founder),
             incarnation: 0,
             version: None,
+            migratable: false,
             candidates: vec![self.address(key)],
             deadline: self.now + Duration::from_secs(5),
         }
@@ -562,7 +564,11 @@ impl Node {
             SessionsEvent::Withdraw { key, .. } => {
                 assert!(self.adverts.remove(key).is_some(), "withdrawn and not published");
             }
-            SessionsEvent::HostSuspect { .. }
+            SessionsEvent::HandedOver { key, .. } => {
+                assert!(self.adverts.remove(key).is_some(), "handed over and not published");
+            }
+            SessionsEvent::Superseded { .. }
+            | SessionsEvent::HostSuspect { .. }
             | SessionsEvent::HostDead { .. }
             | SessionsEvent::InviteMade(_)
             | SessionsEvent::InviteOver { .. }

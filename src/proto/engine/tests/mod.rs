@@ -1,0 +1,6 @@
+//! The composer alone.
+
+use super::*;
+
+mod closed;
+mod hosts;
