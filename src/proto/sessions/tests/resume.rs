@@ -183,7 +183,7 @@ fn the_half_open_link_ends_in_the_same_step_and_its_frames_count_no_more() {
 
 /// Fails when `admits` is not asked, and when the hash leaves out the account.
 #[test]
-fn a_stolen_token_brings_nothing_whoever_shows_it() {
+fn pain_07_a_stolen_token_brings_nothing_whoever_shows_it() {
     let mut net = Net::new(5);
     let (a, host, key, b, second, c, third) = three(&mut net);
     let stolen = resume(&net, b, second);
@@ -214,7 +214,7 @@ fn a_stolen_token_brings_nothing_whoever_shows_it() {
 
 /// Fails when `heard` forgets nothing.
 #[test]
-fn a_token_that_was_used_brings_nothing_again() {
+fn pain_07_a_token_that_was_used_brings_nothing_again() {
     let mut net = Net::new(6);
     let (a, host, key, b, second, ..) = three(&mut net);
     let (account, first) = (net.account(b), resume(&net, b, second));
