@@ -35,7 +35,7 @@ fn texts(who: &Proc) -> Vec<String> {
 fn set(who: &Proc, name: &str) -> Vec<String> {
     let changes = who.all("settings_changed");
     let changes = changes.iter().flat_map(|event| event.field("/changes").as_array().cloned().unwrap_or_default());
-    let named = changes.filter(|change| change["setting"].as_str().is_some_and(|setting| setting.ends_with(name)));
+    let named = changes.filter(|change| change["name"] == name);
     named.map(|change| change["new"].to_string()).collect()
 }
 

@@ -57,6 +57,19 @@ fn say(net: &mut Net, at: usize, link: LinkId, frame: &Frame) -> Vec<Frame> {
     heard
 }
 
+/// Lets time pass until it is so.
+fn until(net: &mut Net, what: impl Fn(&Net) -> bool) {
+    let end = net.now + 10 * SECOND;
+    while !what(net) {
+        assert!(net.now < end, "never so");
+        net.run(net.delay / 4);
+    }
+}
+
+fn is_answered(net: &Net) -> bool {
+    net.frames.contains_key(&kind::RESUMED)
+}
+
 fn resumed(heard: &[Frame]) -> &Resumed {
     match heard {
         [Frame::Resumed(resumed), ..] => resumed,
@@ -131,10 +144,9 @@ fn what_was_asked_takes_effect_once_though_the_link_was_lost_for_twenty_seconds(
     let (a, host, _, b, second, c, third) = three(&mut net);
     // One whose answer is lost, one that never leaves.
     let said = net.say(b, second, "once");
-    while net.seat(a, host).events.is_empty() {
-        net.run(net.delay / 4);
-    }
+    until(&mut net, |net| !net.seat(a, host).events.is_empty());
     net.dark.insert(b);
+    net.queue.retain(|_, (node, _)| *node != b);
     let update = net.update_me(b, second, MemberUpdate::new().ready(true));
     net.run(20 * SECOND);
     net.dark.remove(&b);
@@ -246,9 +258,7 @@ fn an_answer_that_is_lost_locks_nobody_out() {
     for _ in 0..3 {
         net.cut_links(b);
         net.frames.clear();
-        while !net.frames.contains_key(&kind::RESUMED) {
-            net.run(net.delay / 4);
-        }
+        until(&mut net, is_answered);
         assert_eq!(resume(&net, b, second).token, token, "not there yet");
     }
     net.cut_links(b);
@@ -257,9 +267,7 @@ fn an_answer_that_is_lost_locks_nobody_out() {
     // Neither does a first frame that is lost: the new token came.
     let token = resume(&net, b, second).token;
     net.cut_links(b);
-    while resume(&net, b, second).token == token {
-        net.run(net.delay / 4);
-    }
+    until(&mut net, |net| resume(net, b, second).token != token);
     net.cut_links(b);
     net.run(5 * SECOND);
     still_lives(&mut net, a, host, b, second);
@@ -424,9 +432,7 @@ fn a_link_on_which_the_hosts_account_is_not_proven_is_not_taken() {
     let link = |net: &Net| *net.peers.keys().find(|(node, _)| *node == b).unwrap();
     net.cut_links(b);
     net.frames.clear();
-    while !net.frames.contains_key(&kind::RESUMED) {
-        net.run(net.delay / 4);
-    }
+    until(&mut net, is_answered);
     // On its way the answer becomes that of another channel.
     let forged = Frame::Resumed(Box::new(Resumed {
         token: Secret::from([1; 32]),
@@ -458,9 +464,7 @@ fn a_seat_whose_first_word_was_lost_is_joined_anew() {
     let (a, b) = (net.node(), net.node());
     let (host, key) = net.host(a, room(2));
     let request = net.ask_join(b, key);
-    while !net.nodes[b].done.contains_key(&request) {
-        net.run(net.delay / 4);
-    }
+    until(&mut net, |net| net.nodes[b].done.contains_key(&request));
     // The Ack is on its way and never arrives: the host frees the seat at once.
     net.cut_links(b);
     net.queue.retain(|_, (node, event)| *node != a || !matches!(event, LinkEvent::Frame { .. }));
