@@ -71,8 +71,8 @@ fn cable(net: &VirtualLan, node: &str, address: Option<&str>) {
     net.set_interfaces(node, [Nic::loopback()].into_iter().chain(plugged)).unwrap();
 }
 
-/// Fails when the host's `link_lost` frees the seat, when a Resume is answered as a newcomer's Join, and when `take_up` says
-/// nothing of the return.
+/// Fails when the host's `link_lost` frees the seat, when a Resume finds none, when `take_up` says nothing of the return, and
+/// when a request's time runs on while the link is lost.
 #[test]
 fn pain_07_a_full_session_holds_the_seat_and_its_member_returns_from_another_address() {
     for dedicated in [false, true] {
@@ -126,7 +126,7 @@ fn pain_07_a_full_session_holds_the_seat_and_its_member_returns_from_another_add
     }
 }
 
-/// Fails when the seat's time is another than *grace*, and when it ends twice.
+/// Fails when the seat's time is another than *grace*.
 #[test]
 fn pain_07_expiry_frees_the_seat_once_and_at_its_moment() {
     let net = VirtualLan::new(8);
@@ -161,7 +161,7 @@ fn pain_07_expiry_frees_the_seat_once_and_at_its_moment() {
     assert_eq!(session.snapshot().members.len(), 2);
 }
 
-/// Pain 18: fails when `seek_refused` goes on after a refusal.
+/// Fails when `seek_refused` goes on after a ban.
 #[test]
 fn pain_18_who_was_kicked_while_away_is_told_and_dials_no_more() {
     let net = VirtualLan::new(9);
@@ -210,7 +210,7 @@ fn a_host_with_a_new_address_is_found_and_its_seats_are_taken_up_there() {
     }
 }
 
-/// Fails when a Resume has to pass the challenge, which takes a second, or when the older link is believed in.
+/// Fails when a Resume is put off or refused while the host believes in the older link.
 #[test]
 fn the_half_open_link_never_blocks_the_return() {
     let net = VirtualLan::new(11);

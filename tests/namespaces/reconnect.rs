@@ -48,8 +48,7 @@ fn undisturbed(host: &Proc, members: &[&Proc]) {
     }
 }
 
-/// Fails when the member gives up sooner than its seat's grace, when the host frees the seat with the link, and when requests
-/// fail while the link is lost.
+/// What it rests on is taken out, one after the other, in `tests/virtual_reconnect.rs`.
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_07_a_cable_pulled_for_20_seconds_loses_nothing() {

@@ -158,7 +158,7 @@ fn what_was_asked_takes_effect_once_though_the_link_was_lost_for_twenty_seconds(
     }
 }
 
-/// Fails when `take_up` leaves the older link in place, and when a Resume has to pass the challenge.
+/// Fails when `take_up` leaves the older link in place.
 #[test]
 fn the_half_open_link_ends_in_the_same_step_and_its_frames_count_no_more() {
     let mut net = Net::new(4);
@@ -193,7 +193,7 @@ fn the_half_open_link_ends_in_the_same_step_and_its_frames_count_no_more() {
     assert_eq!(names(&net.take_events(c, third)), ["message"]);
 }
 
-/// Fails when `admits` is not asked, and when the hash leaves out the account.
+/// Fails when `admits` is not asked.
 #[test]
 fn pain_07_a_stolen_token_brings_nothing_whoever_shows_it() {
     let mut net = Net::new(5);
@@ -275,7 +275,7 @@ fn an_answer_that_is_lost_locks_nobody_out() {
     assert_eq!(events.iter().filter(|name| **name == "left").count(), 0);
 }
 
-/// Fails when `judge_resume` looks for the seat before the ban and the ending, or for neither.
+/// Fails when `judge_resume` does not look at the bans, or at the seats that ended.
 #[test]
 fn no_token_comes_back_after_kick_ban_or_leave() {
     let mut net = Net::new(8);
@@ -300,6 +300,7 @@ fn no_token_comes_back_after_kick_ban_or_leave() {
     assert_eq!(net.view(a, host).members.len(), 1);
 }
 
+/// Fails when the hash is of the token alone.
 #[test]
 fn another_process_another_session_and_another_version_have_no_use_for_it() {
     let mut net = Net::new(9);
