@@ -77,8 +77,7 @@ fn cable(net: &VirtualLan, node: &str, address: Option<&str>) {
 fn pain_07_a_full_session_holds_the_seat_and_its_member_returns_from_another_address() {
     for dedicated in [false, true] {
         let net = VirtualLan::new(7);
-        let session =
-            user(&net, "host").host(HostRequest::new(room(3)).dedicated(dedicated)).wait(2 * SECOND).unwrap();
+        let session = user(&net, "host").host(HostRequest::new(room(3)).dedicated(dedicated)).wait(2 * SECOND).unwrap();
         let (bob, cid) = (join(&net, &session, "bob"), join(&net, &session, "cid"));
         let _dee = dedicated.then(|| join(&net, &session, "dee"));
         bob.update_me(MemberUpdate::new().set("team", "red").ready(true)).wait(SECOND).unwrap();
