@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use common::{Failure, args::Args, output::Output, social, social::Social};
 use lansession::{
-    AccountId, Error, HostRequest, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate, Visibility,
+    AccountId, Error, HostRequest, Migration, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate, Visibility,
 };
 use serde_json::json;
 
@@ -17,13 +17,14 @@ const USAGE: &str =
      [--policy public|friends_only|invite_only] [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns]
      [--no-beacon] [--json] [--listed | --hidden]
-     [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
+     [--migration quorum|any] [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
 values: 12 integer, 1.5 float, true and false, \"12\" string, anything else string; --members-attr is for members only
-exit: 0 the session was ended here, 1 it could not be hosted, 2 bad words";
+exit: 0 the session was ended or left here, 1 it could not be hosted, 2 bad words";
 
 const COMMANDS: &str =
     "commands: set K=V | unset K | max N | open | close | lock | unlock | start | end | lobby | jip on|off
-     kick MEMBER [REASON] | ban MEMBER [REASON] | say TEXT | members | quit
+     kick MEMBER [REASON] | ban MEMBER [REASON] | say TEXT | members | hand_over [MEMBER] | leave | quit
+     leave hands over where --migration lets it, quit ends the session
      policy public|friends_only|invite_only | friend ACCOUNT | invite ACCOUNT [SECONDS] | revoke INVITE | presence on|off
      a MEMBER is the start of an account, or a player's name";
 
@@ -76,6 +77,10 @@ async fn run(mut output: Output) -> Result<(), Failure> {
                 if line == "quit" {
                     break;
                 }
+                if line == "leave" {
+                    session.leave().await.or_else(ended_is_fine)?;
+                    break;
+                }
                 if let Err(error) = command(&session, &output, &line).await {
                     eprintln!("host: {error}");
                 }
@@ -92,7 +97,9 @@ async fn run(mut output: Output) -> Result<(), Failure> {
             },
         }
     }
-    session.destroy().await.or_else(ended_is_fine)?;
+    // Who has handed over is a member like any other.
+    let end = if session.is_host() { session.destroy() } else { session.leave() };
+    end.await.or_else(ended_is_fine)?;
     if !left {
         common::last_words(&session, &mut events, &output).await;
     }
@@ -133,6 +140,12 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
     if let Some(password) = common::password(args)? {
         request = request.password(password);
     }
+    match args.one("--migration")?.as_deref() {
+        None => {}
+        Some("quorum") => request = request.migration(Migration::Quorum),
+        Some("any") => request = request.migration(Migration::AnySurvivor),
+        Some(other) => return Err(format!("--migration {other:?}: quorum or any").into()),
+    }
     if let Some(port) = args.parsed("--control-port")? {
         request = request.control_port(port);
     }
@@ -171,6 +184,8 @@ async fn command(session: &Session, output: &Output, line: &str) -> Result<(), F
             }
         }
         "say" => session.say(rest.as_bytes()).await?,
+        "hand_over" if rest.is_empty() => session.hand_over(None).await?,
+        "hand_over" => session.hand_over(member(session, rest)?).await?,
         "members" => {
             for member in &session.snapshot().members {
                 let fields = json!({ "member": common::output::member_json(member) });

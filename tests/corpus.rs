@@ -49,7 +49,7 @@ const SAVED: Option<Body> = Some(saved::saved);
 #[cfg(not(all(feature = "net", feature = "serde")))]
 const SAVED: Option<Body> = None;
 /// The most inputs of one target.
-const MAX_FILES: usize = 96;
+const MAX_FILES: usize = 128;
 /// The most bytes of all inputs together.
 const MAX_BYTES: usize = 300 << 10;
 

@@ -134,6 +134,23 @@ impl Output {
                 let words = format!("settings {}", change_words(&change));
                 self.event("settings_changed", &words, with(json!({ "changes": [change] })));
             }
+            SessionEvent::HostChanged { old, new, discarded, .. } => {
+                let id = |account: &Option<AccountId>| account.map(|account| account.to_string());
+                let name = new.and_then(|account| session.snapshot().member(account).map(|m| m.name.clone()));
+                let lost = if *discarded == 0 { String::new() } else { format!("; {discarded} changes are lost") };
+                let words = format!("host     is {} now{lost}", name.as_deref().unwrap_or("another"));
+                let fields = json!({ "old": id(old), "new": id(new), "discarded": discarded });
+                self.event("host_changed", &words, with(fields));
+            }
+            SessionEvent::BecameHost { state, .. } => {
+                let version = state.as_ref().map(|state| state.version);
+                self.event("became_host", "host     is us now", with(json!({ "state_version": version })));
+            }
+            SessionEvent::QuorumLost => {
+                let words = "quorum   is lost: nobody could go on without this host";
+                self.event("quorum_lost", words, json!({}));
+            }
+            SessionEvent::QuorumRegained => self.event("quorum_regained", "quorum   is there again", json!({})),
             SessionEvent::Message { from, data, .. } => {
                 let text = String::from_utf8_lossy(data);
                 let name = from.and_then(|account| session.snapshot().member(account).map(|m| m.name.clone()));
@@ -141,6 +158,8 @@ impl Output {
                 let fields = json!({ "from": from.map(|account| account.to_string()), "text": text });
                 self.event("message", &words, with(fields));
             }
+            SessionEvent::Reconnecting => self.event("reconnecting", "link     lost, on the way back", with(json!({}))),
+            SessionEvent::Reconnected => self.event("reconnected", "link     stands again", with(json!({}))),
             SessionEvent::Left { why, .. } => self.left(session, why),
             _ => return false,
         }
@@ -337,7 +356,9 @@ pub(crate) fn snapshot_json(snapshot: &SessionSnapshot, addresses: &[String]) ->
         "id": snapshot.key.id.to_string(),
         "name": snapshot.name,
         "code": lansession::RoomCode::of(snapshot.key).to_string(),
+        "host": snapshot.host.map(|account| account.to_string()),
         "host_key": snapshot.host_key.to_string(),
+        "term": snapshot.revision.term,
         "addresses": addresses,
         "ports": ports_json(&snapshot.ports),
         "attributes": attributes_json(&snapshot.attributes),

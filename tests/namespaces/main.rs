@@ -45,6 +45,7 @@ mod matchmaking;
 mod migration;
 mod paths;
 mod quiet;
+mod reconnect;
 mod scaffold;
 mod seats;
 mod social;

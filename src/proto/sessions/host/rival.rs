@@ -100,7 +100,13 @@ impl HostAuthority {
 
     fn ours(&self) -> Ours {
         let host_key = self.host_key();
-        Ours { session: self.key, incarnation: self.incarnation, host_key, reign: self.reign(), acked: self.acked_order() }
+        Ours {
+            session: self.key,
+            incarnation: self.incarnation,
+            host_key,
+            reign: self.reign(),
+            acked: self.acked_order(),
+        }
     }
 
     /// Where this session is served, with the proof.
