@@ -247,6 +247,8 @@ pub fn filter() -> Result<Vec<Case>> {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: true,
         matched: None,
         started: 1,

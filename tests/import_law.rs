@@ -18,7 +18,7 @@ const SHARED: [&str; 7] = ["clock", "io", "lan", "limits", "links", "machine", "
 /// Rooms of `proto` that put others together, and which.
 const COMPOSERS: [(&str, &[&str]); 2] = [
     ("discovery", &["announcer", "directory", "finder"]),
-    ("engine", &["discovery", "matchmaking", "sessions", "social"]),
+    ("engine", &["discovery", "lineage", "matchmaking", "sessions", "social"]),
 ];
 
 fn rank(layer: &str) -> Option<usize> {

@@ -274,6 +274,8 @@ pub(crate) fn found(name: u64) -> Found {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: true,
         matched: None,
         started: 1,

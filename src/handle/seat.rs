@@ -131,6 +131,8 @@ impl Seat {
             sources,
             confirmed: true,
             silent: false,
+            migrating: false,
+            migratable: false,
             listed: state.listed,
             matched: None,
             started: 0,

@@ -146,3 +146,25 @@ pub(crate) const LINKS_PER_SECOND: usize = 4;
 pub(crate) const KEEPERS: usize = 5;
 /// Machines that vote beside the host, and accounts that it puts first.
 pub(crate) const SUCCESSORS: usize = crate::wire::frame::MAX_VOTERS - 1;
+/// Claims that a session goes on elsewhere, all sessions together; at most about 2 KiB each.
+pub(crate) const CLAIMS: usize = 64;
+/// Of them about one session.
+pub(crate) const CLAIMS_PER_SESSION: usize = 8;
+/// Claims that were refused; 80 bytes each.
+pub(crate) const CLAIMS_REFUSED: usize = 256;
+/// Proofs of takeovers being fetched, and waiting for that.
+pub(crate) const LINEAGE_FETCHES: usize = 8;
+/// See `LINEAGE_FETCHES`: those that wait.
+pub(crate) const LINEAGES_WAITING: usize = 64;
+/// See `LINEAGE_FETCHES`: of them for one session.
+pub(crate) const LINEAGES_PER_SESSION: usize = 3;
+/// Dials for them in a row.
+pub(crate) const LINEAGE_BURST: u32 = 16;
+/// Proofs that were verified; about 1 KiB each.
+pub(crate) const LINEAGES_KEPT: usize = 64;
+/// Times that one join or one lost member is sent on to another host.
+pub(crate) const SENT_ON: u32 = 4;
+/// Claims of rivals that a session judges in a row.
+pub(crate) const CLAIM_BURST: u32 = 8;
+/// How often a host that took over tells the former one at `superseded`, and then at `superseded_later`.
+pub(crate) const SUPERSEDED_NOTICES: (u32, u32) = (30, 20);

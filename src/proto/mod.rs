@@ -1,7 +1,7 @@
 //! The engines, sans I/O: time and randomness are arguments, nothing here blocks or sleeps.
 //!
 //! Not under semver until 1.0. [`engine`] composes [`discovery`] (who is there), the sessions (who is in) and [`social`] (who
-//! is where) and [`matchmaking`] (who goes together); none knows another.
+//! is where), [`matchmaking`] (who goes together) and [`lineage`] (who took over from whom); none knows another.
 //!
 //! # The way of a datagram, from socket to list
 //!
@@ -31,6 +31,7 @@ pub(crate) mod finder;
 pub(crate) mod io;
 pub(crate) mod lan;
 pub(crate) mod limits;
+pub(crate) mod lineage;
 pub(crate) mod links;
 pub(crate) mod machine;
 pub(crate) mod matchmaking;

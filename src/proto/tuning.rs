@@ -92,6 +92,12 @@ tuning! {
     give_up: Duration = ms(5_000),
     /// A handle_timeout that comes so late means that this process slept.
     stall: Duration = ms(1_000),
+    /// A host that took over tells the former one so at its last addresses: 30 times at this interval.
+    superseded: Duration = ms(2_000),
+    /// Then 20 times at this.
+    superseded_later: Duration = ms(30_000),
+    /// Claims of rival hosts that one session judges: one per this, and a burst of 8.
+    claim_interval: Duration = ms(500),
     /// The rounds of PBKDF2; fixed by the major version.
     password_rounds: NonZeroU32 = NonZeroU32::MIN.saturating_add(599_999),
 
@@ -263,6 +269,26 @@ tuning! {
     notice_interval: Duration = ms(5_000),
     /// A member's death notice waits up to this, and is dropped if another's is heard.
     notice_delay: Duration = ms(50),
+    /// An entry that can outlive its host is held so long after its host was last heard.
+    migrating_hold: Duration = ms(12_000),
+    /// Between two questions to all, and to its former host, about such an entry.
+    migrating_ask: Duration = ms(500),
+    /// Before a finder follows a takeover it asks the former host this often.
+    claim_probes: u32 = 4,
+    /// So far apart; the host has as long for the last answer.
+    claim_probe: Duration = ms(100),
+    /// A host that claims a session without right is ignored for so long.
+    claim_ignored: Duration = ms(60_000),
+    /// One whose proof could not be fetched is asked again after this, up to five times as long.
+    claim_again: Duration = ms(200),
+    /// A claim that nothing more is heard of is forgotten.
+    claim_life: Duration = ms(10_000),
+    /// A finder that has listed a session for less than this takes the better of two hosts that both live.
+    claim_fresh: Duration = ms(2_000),
+    /// A proof of takeover, from the dial to its last byte.
+    lineage_fetch: Duration = ms(2_000),
+    /// Such dials: one per this, and a burst of 16.
+    lineage_interval: Duration = ms(100),
     /// How long an ended session's recordings are refused.
     tombstone: Duration = ms(600_000),
     /// So many probes within `hot_window` make a host beacon instead of being probed.

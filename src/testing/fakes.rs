@@ -324,6 +324,8 @@ pub fn found(settings: SessionSettings) -> FakeFound {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: true,
         matched: None,
         started: 1,

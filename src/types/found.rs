@@ -98,6 +98,10 @@ pub(crate) struct FoundData {
     pub(crate) sources: Sources,
     pub(crate) confirmed: bool,
     pub(crate) silent: bool,
+    /// Its host is gone, and another one may go on.
+    pub(crate) migrating: bool,
+    /// It can outlive its host.
+    pub(crate) migratable: bool,
     /// Whether it is advertised: what came by an advert is.
     pub(crate) listed: bool,
     /// By whose seat it was found, where it was asked for by account.
@@ -137,6 +141,8 @@ impl Found {
             sources,
             confirmed: true,
             silent: false,
+            migrating: false,
+            migratable: false,
             listed,
             matched: Some(MatchedMember { account: row.member, status: row.status, my_turn: row.my_turn }),
             started: row.started,
@@ -316,6 +322,21 @@ impl Found {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.0.silent
+    }
+
+    /// Whether its host is gone and another machine may go on as host: the entry is held for twelve seconds, and then it is
+    /// [`Updated`](crate::BrowserEvent::Updated) or lost. A join waits for the next host.
+    ///
+    /// ```
+    /// # use lansession::Found;
+    /// fn label(found: &Found) -> &'static str {
+    ///     if found.is_migrating() { "changing hosts" } else { "open" }
+    /// }
+    /// # let _ = label;
+    /// ```
+    #[must_use]
+    pub fn is_migrating(&self) -> bool {
+        self.0.migrating
     }
 
     /// Whether a stranger could join now, as far as the advert tells; else the refusal to expect.

@@ -250,6 +250,7 @@ fn the_page_lists_every_limit_of_the_wire() {
         ("payload of a frame", frame::MAX_FRAME),
         ("message", MAX_MESSAGE),
         ("message of a peer without a seat", frame::MAX_PRE_SEAT),
+        ("proof of a takeover from a peer without a seat", frame::MAX_PROOF),
         ("message of a link between users", frame::MAX_SOCIAL),
         ("rows of an answer", frame::MAX_ROWS),
         ("ticket", frame::MAX_TICKET),

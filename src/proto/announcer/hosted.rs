@@ -8,8 +8,9 @@ use crate::proto::clock::Moment;
 use crate::proto::io::Via;
 use crate::proto::lan::{Bucket, Cx, Way};
 use crate::proto::limits;
-use crate::types::{Identity, PathKind, PublicFacts, SessionKey};
-use crate::wire::datagram::{Advert, Goodbye, GoodbyeReason};
+use crate::types::{HostKey, Identity, PathKind, PublicFacts, SessionKey};
+use crate::wire::datagram::{Advert, Goodbye, GoodbyeReason, Lineage};
+use crate::wire::frame::{Takeover, lineage_digest};
 
 /// A session to be found, as its host tells it.
 #[derive(Debug, Clone)]
@@ -26,6 +27,10 @@ pub(crate) struct Publication {
     /// A session that is not listed says nothing at all over UDP.
     pub(crate) listed: bool,
     pub(crate) facts: PublicFacts,
+    /// How this host came to be it; empty at the founder.
+    pub(crate) lineage: Vec<Takeover>,
+    /// The session can outlive this host.
+    pub(crate) migratable: bool,
 }
 
 /// An answer that waits in its window.
@@ -74,6 +79,7 @@ pub(super) struct Hosted {
     pub(super) changes: Bucket,
     pub(super) bucket: Bucket,
     pub(super) digest: [u8; 8],
+    pub(super) lineage: Option<Lineage>,
     askers: VecDeque<Asker>,
 }
 
@@ -89,7 +95,10 @@ pub(super) struct Saying {
 
 impl Hosted {
     pub(super) fn new(now: Moment, what: Publication) -> Self {
+        let digest = || lineage_digest(what.key, what.incarnation, &what.lineage);
+        let lineage = (!what.lineage.is_empty()).then(|| Lineage { founder: what.key.founder, digest: digest() });
         let mut hosted = Self {
+            lineage,
             what,
             since: now,
             sequence: 1,
@@ -134,7 +143,7 @@ impl Hosted {
             id: what.key.id,
             many: saying.many,
             old: now.since(self.since) > Duration::from_secs(60),
-            migratable: false,
+            migratable: what.migratable,
             id_derived: what.id_derived,
             account_shown: what.account_shown,
             salt: what.salt,
@@ -149,13 +158,13 @@ impl Hosted {
             udp_port: saying.udp_port,
             path: saying.path,
             facts: what.facts.clone(),
-            lineage: None,
+            lineage: self.lineage.clone(),
             incompatible: false,
         }
     }
 
     /// The signed goodbye; one sequence number above all that was said.
-    pub(super) fn goodbye(&self, cx: &Cx<'_>, reason: GoodbyeReason) -> Vec<u8> {
+    pub(super) fn goodbye(&self, cx: &Cx<'_>, reason: GoodbyeReason, next: Option<HostKey>) -> Vec<u8> {
         let what = &self.what;
         let goodbye = Goodbye {
             host_key: what.identity.public().into(),
@@ -164,7 +173,7 @@ impl Hosted {
             term: what.term,
             sequence: self.sequence.saturating_add(1),
             reason,
-            next: None,
+            next,
         };
         goodbye.encode(cx.game, &what.identity)
     }

@@ -121,10 +121,11 @@ impl Announcer {
             return;
         };
         let was_listed = hosted.what.listed;
-        let changed = hosted.what.facts != what.facts || hosted.what.tcp_port != what.tcp_port;
+        let reign = |what: &Publication| (what.term, what.tcp_port, what.migratable);
+        let changed = hosted.what.facts != what.facts || reign(&hosted.what) != reign(&what);
         let listed = what.listed;
         if was_listed && !listed {
-            let bytes = hosted.goodbye(cx, GoodbyeReason::Unlisted);
+            let bytes = hosted.goodbye(cx, GoodbyeReason::Unlisted, None);
             hosted.what = what;
             hosted.sequence = hosted.sequence.saturating_add(1);
             hosted.pending.clear();
@@ -137,6 +138,7 @@ impl Announcer {
         let mut renewed = Hosted::new(hosted.since, what);
         std::mem::swap(&mut renewed.what, &mut hosted.what);
         hosted.digest = renewed.digest;
+        hosted.lineage = renewed.lineage.take();
         // Listed again it must be above its own goodbye, or finders take it for what that ended.
         hosted.sequence = sequence.saturating_add(u32::from(changed || listed != was_listed));
         if listed && !was_listed {
@@ -147,10 +149,10 @@ impl Announcer {
     }
 
     /// The session is over, or goes on elsewhere or hidden.
-    pub(crate) fn withdraw(&mut self, cx: &mut Cx<'_>, key: SessionKey, reason: GoodbyeReason) {
+    pub(crate) fn withdraw(&mut self, cx: &mut Cx<'_>, key: SessionKey, reason: GoodbyeReason, next: Option<HostKey>) {
         let Some(hosted) = self.hosted.remove(&key) else { return };
         if hosted.what.listed {
-            let bytes = hosted.goodbye(cx, reason);
+            let bytes = hosted.goodbye(cx, reason, next);
             self.leave(cx, bytes);
         }
     }
@@ -160,7 +162,7 @@ impl Announcer {
         let mut out = VecDeque::new();
         let ways = cx.net.ways();
         for hosted in self.hosted.values().filter(|hosted| hosted.what.listed) {
-            let bytes = hosted.goodbye(cx, GoodbyeReason::Ended);
+            let bytes = hosted.goodbye(cx, GoodbyeReason::Ended, None);
             std::mem::swap(cx.out, &mut out);
             cx.cast(&ways, |_| Some(bytes.clone()));
             let shared: Arc<[u8]> = Arc::from(bytes.as_slice());

@@ -13,19 +13,22 @@ use crate::wire::hash;
 use crate::wire::sign::{Context, verify_datagram};
 
 impl Directory {
-    /// An advert; true where its signature was verified. Lineage is not followed yet, so a session that names another
-    /// founder stands under its own host's key and cannot be joined: a forgery makes a stranger, never a change.
+    /// An advert; true where its signature was verified.
     pub(crate) fn handle_advert(&mut self, cx: &mut Cx<'_>, advert: Advert, heard: &Heard<'_>) -> bool {
-        let key = SessionKey { id: advert.id, founder: advert.host_key };
-        if self.is_buried(cx.now, key, (advert.incarnation, advert.sequence), heard.asked.is_some()) {
+        let key = SessionKey { id: advert.id, founder: advert.founder() };
+        let (order, host_key) = ((advert.incarnation, advert.sequence), advert.host_key);
+        if self.is_buried(cx.now, key, host_key, order, heard.asked.is_some()) {
             return false;
+        }
+        if self.is_claim(key, &advert) {
+            return self.handle_claim(cx, key, advert, heard);
         }
         if self.verifier.is_repeat(heard.bytes) {
             self.note_address(cx, key, heard);
             return false;
         }
         // A derived id is its founder's alone; who merely chose the same one would make it ambiguous for all.
-        let derived = advert.id_derived && advert.lineage.is_none();
+        let derived = advert.id_derived;
         if !derived && self.entries.values().any(|entry| entry.key.id == key.id && entry.derived && entry.key != key) {
             return false;
         }
@@ -84,16 +87,13 @@ impl Directory {
     fn apply(&mut self, cx: &mut Cx<'_>, key: SessionKey, advert: Advert, heard: &Heard<'_>) {
         // A restart is the end of one entry and the start of another.
         self.lose_if(key, |entry| entry.incarnation != advert.incarnation);
-        let derived = advert.id_derived && advert.lineage.is_none();
+        let derived = advert.id_derived;
         if derived {
-            let borrows = |entry: &&Entry| entry.key.id == key.id && entry.key != key && !entry.derived;
-            for other in self.entries.values().filter(borrows).map(|entry| entry.key).collect::<Vec<_>>() {
-                self.lose(other);
-            }
+            self.drop_borrowers(key);
         }
         let new = !self.entries.contains_key(&key);
         let digest = facts_digest_of(heard.bytes).unwrap_or_default();
-        let mdns = self.instances.claim(key);
+        let mdns = self.instances.claim(key, advert.host_key);
         let mut entry = self.entries.remove(&key).unwrap_or_else(|| {
             let mut entry = blank(cx.now, key, advert.host_key, heard.from.ip(), advert.facts.clone());
             entry.incarnation = advert.incarnation;
@@ -103,15 +103,7 @@ impl Directory {
         });
         let newest = new || advert.order() >= entry.order();
         if newest {
-            entry.term = advert.term;
-            entry.sequence = advert.sequence;
-            entry.digest = digest;
-            entry.tcp_port = advert.tcp_port;
-            entry.incompatible = advert.incompatible || advert.lineage.is_some();
-            entry.hosts_heard = advert.hosts_heard;
-            entry.interval = Duration::from_millis(u64::from(advert.interval) * 100);
-            entry.many = advert.many;
-            entry.facts = advert.facts;
+            entry.adopt(&advert, digest);
         }
         let purpose = heard.asked.map(|asked| asked.purpose);
         match purpose {
@@ -132,16 +124,30 @@ impl Directory {
         }
     }
 
-    /// A valid packet of its host: proof where it echoes, life in any case.
-    fn alive(&mut self, cx: &mut Cx<'_>, entry: &mut Entry, heard: &Heard<'_>) {
+    /// Entries that merely chose an id which is derived from this one's founder.
+    pub(super) fn drop_borrowers(&mut self, key: SessionKey) {
+        let borrows = |entry: &&Entry| entry.key.id == key.id && entry.key != key && !entry.derived;
+        for other in self.entries.values().filter(borrows).map(|entry| entry.key).collect::<Vec<_>>() {
+            self.lose(other);
+        }
+    }
+
+    /// Its host was heard.
+    pub(super) fn refreshed(&mut self, cx: &mut Cx<'_>, entry: &mut Entry) {
         entry.heard = cx.now;
         entry.check = None;
         entry.silent = false;
+        (entry.migrating, entry.next_host) = (false, None);
         entry.quiet = if entry.shown {
             cx.now + cx.dice.between(cx.tuning.suspect, cx.tuning.suspect_late)
         } else {
             cx.now + unshown_patience(cx.tuning, entry.interval)
         };
+    }
+
+    /// A valid packet of its host: proof where it echoes, life in any case.
+    fn alive(&mut self, cx: &mut Cx<'_>, entry: &mut Entry, heard: &Heard<'_>) {
+        self.refreshed(cx, entry);
         if let Some(asked) = heard.asked {
             entry.echoed = Some(cx.now);
             entry.confirm = None;
@@ -162,12 +168,17 @@ impl Directory {
     /// The answer to a probe.
     pub(crate) fn handle_alive(&mut self, cx: &mut Cx<'_>, alive: &Alive, heard: &Heard<'_>) {
         let Some(asked) = heard.asked else { return };
-        let key = SessionKey { id: alive.id, founder: alive.host_key };
-        let by_mdns = self.instances.names(key);
+        let Some(key) = self.of_host(alive.id, alive.host_key) else {
+            if asked.purpose != Purpose::Probe || !self.claim_lives(cx, alive, heard) {
+                self.stranger_lives(cx, alive, heard, asked);
+            }
+            return;
+        };
+        let by_mdns = self.instances.names(key.id, alive.host_key);
         let known = self.entries.get(&key).is_some_and(|entry| !entry.own);
         if (!known && !by_mdns)
             || asked.purpose != Purpose::Probe
-            || self.is_buried(cx.now, key, (alive.incarnation, alive.sequence), true)
+            || self.is_buried(cx.now, key, alive.host_key, (alive.incarnation, alive.sequence), true)
             || !self.verifier.allows(cx.now, Class::Answer, heard.from.ip())
             || !verify_datagram(Context::Alive, alive.host_key.public_key(), heard.bytes)
         {
@@ -192,15 +203,35 @@ impl Directory {
         self.schedule(key);
     }
 
+    /// The entry of this id under this host.
+    pub(crate) fn of_host(&self, id: SessionId, host_key: HostKey) -> Option<SessionKey> {
+        self.entries.values().find(|entry| entry.key.id == id && entry.host_key == host_key).map(|entry| entry.key)
+    }
+
+    /// A host that DNS-SD named, and that is not listed: its advert makes the entry.
+    fn stranger_lives(&mut self, cx: &mut Cx<'_>, alive: &Alive, heard: &Heard<'_>, asked: Asked) {
+        let key = SessionKey { id: alive.id, founder: alive.host_key };
+        if asked.purpose == Purpose::Probe
+            && self.instances.names(alive.id, alive.host_key)
+            && !self.is_buried(cx.now, key, alive.host_key, (alive.incarnation, alive.sequence), true)
+            && self.verifier.allows(cx.now, Class::Answer, heard.from.ip())
+            && verify_datagram(Context::Alive, alive.host_key.public_key(), heard.bytes)
+        {
+            self.changes.push_back(Change::Fetch { id: alive.id, to: heard.from, via: heard.via });
+        }
+    }
+
     /// Its host says that it is over; true where that was believed.
     pub(crate) fn handle_goodbye(&mut self, cx: &mut Cx<'_>, goodbye: &Goodbye, heard: &Heard<'_>) -> bool {
-        let key = SessionKey { id: goodbye.id, founder: goodbye.host_key };
-        let Some(entry) = self.entries.get(&key) else { return self.is_signed(cx, goodbye, heard) };
+        let key = self.of_host(goodbye.id, goodbye.host_key);
+        let Some((key, entry)) = key.and_then(|key| self.entries.get(&key).map(|entry| (key, entry))) else {
+            return self.is_signed(cx, goodbye, heard);
+        };
         let counts = !entry.own
             && entry.host_key == goodbye.host_key
             && entry.incarnation == goodbye.incarnation
             && entry.term <= goodbye.term
-            && (goodbye.reason != GoodbyeReason::Unlisted || goodbye.sequence > entry.sequence);
+            && (goodbye.reason == GoodbyeReason::Ended || goodbye.sequence > entry.sequence);
         if !counts
             || !self.verifier.allows(cx.now, Class::Known, heard.from.ip())
             || !verify_datagram(Context::Goodbye, goodbye.host_key.public_key(), heard.bytes)
@@ -208,9 +239,16 @@ impl Directory {
             return false;
         }
         match goodbye.reason {
-            GoodbyeReason::Ended => self.bury(cx.now, key, goodbye.incarnation, None, cx.tuning),
-            GoodbyeReason::Handover | GoodbyeReason::Unlisted => {
-                self.bury(cx.now, key, goodbye.incarnation, Some(goodbye.sequence), cx.tuning);
+            GoodbyeReason::Ended => self.bury(cx.now, key, None, cx.tuning),
+            GoodbyeReason::Unlisted => self.bury(cx.now, key, Some(goodbye.sequence), cx.tuning),
+            GoodbyeReason::Handover => {
+                if let Some(entry) = self.entries.get_mut(&key) {
+                    // Its copies, and recordings of it, say nothing more.
+                    entry.sequence = goodbye.sequence;
+                    entry.heard = cx.now;
+                }
+                self.hold(cx, key, goodbye.next);
+                return true;
             }
         }
         self.lose(key);
@@ -227,7 +265,11 @@ impl Directory {
     /// Somebody says that a host died: the next look at a shown entry comes now. It ends nothing.
     pub(crate) fn handle_death(&mut self, cx: &mut Cx<'_>, death: &DeathNotice) {
         let named = |entry: &&Entry| {
-            entry.key.id == death.id && entry.shown && !entry.own && hash::host_tag(entry.host_key) == death.host_tag
+            entry.key.id == death.id
+                && entry.term == death.term
+                && (death.incarnation == 0 || death.incarnation == entry.incarnation)
+                && (entry.shown && !entry.own && !entry.migrating)
+                && hash::host_tag(entry.host_key) == death.host_tag
         };
         let Some(key) = self.entries.values().find(named).map(|entry| entry.key) else { return };
         let Some(entry) = self.entries.get_mut(&key) else { return };
@@ -299,26 +341,14 @@ impl Directory {
         self.insert(entry);
     }
 
-    /// Which sessions have this id.
-    pub(crate) fn by_id(&self, id: SessionId) -> impl Iterator<Item = SessionKey> {
-        self.entries.keys().filter(move |key| key.id == id).copied()
-    }
-
-    /// Whose host key this is, and what a death notice about it must name.
-    pub(crate) fn obituary(&self, key: &SessionKey) -> Option<DeathNotice> {
-        let entry = self.entries.get(key).filter(|entry| !entry.own)?;
-        Some(DeathNotice {
-            id: key.id,
-            host_tag: hash::host_tag(HostKey::from(entry.host_key.public_key())),
-            incarnation: entry.incarnation,
-            term: entry.term,
-            sequence: entry.sequence,
-        })
+    /// The last number that its host was heard to say.
+    pub(crate) fn sequence(&self, key: &SessionKey) -> u32 {
+        self.entries.get(key).map_or(0, |entry| entry.sequence)
     }
 }
 
 /// From question to answer, where nothing but the way delayed it; and whether a probe measured it.
-fn round_trip(cx: &Cx<'_>, asked: Asked, heard: &Heard<'_>) -> Option<(Duration, bool)> {
+pub(super) fn round_trip(cx: &Cx<'_>, asked: Asked, heard: &Heard<'_>) -> Option<(Duration, bool)> {
     let rtt = cx.now.since(asked.at);
     match asked.purpose {
         Purpose::Probe => Some((rtt, true)),

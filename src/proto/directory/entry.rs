@@ -7,6 +7,10 @@ use crate::proto::clock::Moment;
 use crate::proto::io::Via;
 use crate::proto::limits;
 use crate::types::{Found, FoundAddress, FoundData, HostKey, PublicFacts, SessionKey, Sources};
+use crate::wire::datagram::Advert;
+use crate::wire::frame::Reign;
+
+use super::claims::Trial;
 
 /// An address that has echoed a nonce of ours.
 #[derive(Debug, Clone)]
@@ -95,6 +99,18 @@ pub(super) struct Entry {
     pub(super) doubted: bool,
     pub(super) shown: bool,
     pub(super) silent: bool,
+    /// The reign of its host.
+    pub(super) reign: Reign,
+    /// The hosts before.
+    pub(super) former: Vec<(HostKey, Reign)>,
+    /// It can outlive its host.
+    pub(super) migratable: bool,
+    /// Its host is gone, another one may come.
+    pub(super) migrating: bool,
+    /// Who goes on, said its host.
+    pub(super) next_host: Option<HostKey>,
+    /// Somebody claims it: does its host live?
+    pub(super) trial: Option<Trial>,
     pub(super) deadline: Option<Moment>,
     /// One more with each change that a reader should be told of.
     pub(super) version: u64,
@@ -104,6 +120,27 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn order(&self) -> (u64, u32, u32) {
         (self.incarnation, self.term, self.sequence)
+    }
+
+    /// Whether this was its host once, and has no reign that would stand before the present one.
+    pub(super) fn is_past(&self, host_key: HostKey) -> bool {
+        let past = self.former.iter().find(|(host, _)| *host == host_key);
+        past.is_some_and(|(_, reign)| !reign.supersedes(self.reign))
+    }
+
+    /// What its host says now.
+    pub(super) fn adopt(&mut self, advert: &Advert, digest: [u8; 8]) {
+        self.term = advert.term;
+        self.reign.term = advert.term;
+        self.sequence = advert.sequence;
+        self.digest = digest;
+        self.tcp_port = advert.tcp_port;
+        self.incompatible = advert.incompatible;
+        self.migratable = advert.migratable;
+        self.hosts_heard = advert.hosts_heard;
+        self.interval = Duration::from_millis(u64::from(advert.interval) * 100);
+        self.many = advert.many;
+        self.facts = advert.facts.clone();
     }
 
     pub(super) fn confirmed(&self) -> bool {
@@ -138,6 +175,8 @@ impl Entry {
             sources: self.sources,
             confirmed: self.confirmed(),
             silent: self.silent,
+            migrating: self.migrating,
+            migratable: self.migratable,
             listed: true,
             matched: None,
             started: self.incarnation,
@@ -207,7 +246,8 @@ pub(super) fn differs(old: &FoundData, new: &FoundData) -> bool {
     };
     (old.host_key, old.incarnation, old.term, old.major, old.incompatible)
         != (new.host_key, new.incarnation, new.term, new.major, new.incompatible)
-        || (old.sources, old.confirmed, old.silent) != (new.sources, new.confirmed, new.silent)
+        || (old.sources, old.confirmed, old.silent, old.migrating)
+            != (new.sources, new.confirmed, new.silent, new.migrating)
         || old.facts != new.facts
         || addrs(old) != addrs(new)
 }

@@ -10,7 +10,7 @@ use crate::proto::clock::Moment;
 use crate::proto::io::Via;
 use crate::proto::lan::{Cx, Purpose};
 use crate::proto::tuning::Tuning;
-use crate::types::{SessionId, SessionKey, WIRE_MAJOR};
+use crate::types::{HostKey, SessionId, SessionKey, WIRE_MAJOR};
 use crate::wire::datagram::Probe;
 use crate::wire::hash;
 
@@ -22,7 +22,8 @@ impl Directory {
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         let entries = self.deadlines.first().map(|(at, _)| *at);
         let instances = if self.active { self.instances.next() } else { None };
-        entries.into_iter().chain(instances).min()
+        let claims = self.claims.next(self.tuning.claim_life);
+        entries.into_iter().chain(instances).chain(claims).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
@@ -37,6 +38,7 @@ impl Directory {
             self.look(cx, key);
             self.schedule(key);
         }
+        self.claims_due(cx);
         if self.active {
             self.probe_instances(cx);
         }
@@ -51,7 +53,8 @@ impl Directory {
     pub(super) fn schedule(&mut self, key: SessionKey) {
         let tuning = Arc::clone(&self.tuning);
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        let mut next = entry.check.map(|check| check.next);
+        let trial = entry.trial.and_then(|trial| trial.next);
+        let mut next = entry.check.map(|check| check.next).into_iter().chain(trial).min();
         let mut sooner = |at: Option<Moment>| next = next.into_iter().chain(at).min();
         if entry.own {
             sooner(None);
@@ -91,7 +94,8 @@ impl Directory {
             self.lose(key);
             return;
         }
-        if entry.check.is_some_and(|check| check.next <= now) {
+        self.try_former(cx, key);
+        if self.entries.get(&key).is_some_and(|entry| entry.check.is_some_and(|check| check.next <= now)) {
             self.check(cx, key);
         }
         if !self.active {
@@ -117,8 +121,7 @@ impl Directory {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let Some(check) = &mut entry.check else { return };
         if check.tries >= cx.tuning.probe_tries {
-            self.lose(key);
-            return;
+            return self.given_up(cx, key);
         }
         let tries = check.tries;
         check.tries += 1;
@@ -137,6 +140,41 @@ impl Directory {
             (None, Some((to, via))) if self.may_bother(cx.now, to) => self.probe(cx, key, to, via),
             _ => {}
         }
+    }
+
+    /// Nobody is there any more. A session that can outlive its host is held a while: the next one makes itself known.
+    fn given_up(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let until = entry.heard + cx.tuning.migrating_hold;
+        if !(entry.migratable || entry.next_host.is_some()) || until <= cx.now {
+            return self.lose(key);
+        }
+        let began = !entry.migrating;
+        (entry.migrating, entry.silent) = (true, true);
+        let tries = cx.tuning.probe_tries;
+        let gap = cx.tuning.migrating_ask;
+        entry.check = Some(Check { tries, next: (cx.now + gap).min(until), gap });
+        let aim = entry.aim(0).filter(|_| entry.next_host.is_none());
+        if self.ask_all.take(cx.now, 4, Duration::from_millis(500)) {
+            self.changes.push_back(Change::AskAll(key.id));
+        }
+        // It may have been away itself.
+        if let Some((to, via)) = aim {
+            self.probe(cx, key, to, via);
+        }
+        if began {
+            self.refresh(key);
+            self.judge_all(cx, key);
+        }
+    }
+
+    /// Its host is gone by its own word, or certainly: the entry waits for the next.
+    pub(super) fn hold(&mut self, cx: &mut Cx<'_>, key: SessionKey, next: Option<HostKey>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.next_host = next.or(entry.next_host);
+        entry.migratable = true;
+        self.given_up(cx, key);
+        self.schedule(key);
     }
 
     /// Tries to get an echo from an address that gave none yet.
@@ -187,7 +225,7 @@ impl Directory {
             && self.unproven.of(to).take(now, burst, every)
     }
 
-    fn probe(&mut self, cx: &mut Cx<'_>, key: SessionKey, to: SocketAddr, via: Via) {
+    pub(super) fn probe(&mut self, cx: &mut Cx<'_>, key: SessionKey, to: SocketAddr, via: Via) {
         let Some(entry) = self.entries.get(&key) else { return };
         send_probe(cx, key.id, hash::host_tag(entry.host_key), entry.digest, to, via);
     }
@@ -203,7 +241,10 @@ impl Directory {
             let all = entry.addresses.iter().all(|proven| proven.refused > 0);
             let count: u32 = entry.addresses.iter().map(|proven| proven.refused).sum();
             if all && count >= 2 {
-                self.lose(key);
+                if !entry.migrating {
+                    self.given_up(cx, key);
+                    self.schedule(key);
+                }
                 continue;
             }
             let soon = cx.now + cx.tuning.probe_gap_urgent;

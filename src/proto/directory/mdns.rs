@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::entry::Check;
+use super::entry::{Check, Entry};
 use super::life::send_probe;
 use super::{Change, Directory};
 use crate::proto::clock::Moment;
 use crate::proto::lan::Cx;
 use crate::proto::limits;
-use crate::types::{SessionId, SessionKey, Source};
+use crate::types::{HostKey, SessionId, SessionKey, Source};
 use crate::wire::hash;
 use crate::wire::txt;
 
@@ -42,8 +42,8 @@ struct Instance {
 }
 
 impl Instance {
-    fn is(&self, key: SessionKey) -> bool {
-        self.id == key.id && self.host_label == hash::host_label(key.founder)
+    fn is(&self, id: SessionId, host_key: HostKey) -> bool {
+        self.id == id && self.host_label == hash::host_label(host_key)
     }
 }
 
@@ -51,16 +51,16 @@ impl Instance {
 pub(super) struct Instances(BTreeMap<String, Instance>);
 
 impl Instances {
-    /// Whether an instance names this session.
-    pub(super) fn names(&self, key: SessionKey) -> bool {
-        self.0.values().any(|instance| instance.is(key))
+    /// Whether an instance names this session under this host.
+    pub(super) fn names(&self, id: SessionId, host_key: HostKey) -> bool {
+        self.0.values().any(|instance| instance.is(id, host_key))
     }
 
     /// As [`names`](Self::names); those that do belong to its entry now and are probed no more.
-    pub(super) fn claim(&mut self, key: SessionKey) -> bool {
+    pub(super) fn claim(&mut self, key: SessionKey, host_key: HostKey) -> bool {
         let mut any = false;
         for instance in self.0.values_mut().filter(|instance| instance.id == key.id) {
-            if instance.is(key) {
+            if instance.is(key.id, host_key) {
                 instance.entry = Some(key);
                 instance.proved = true;
                 instance.next = None;
@@ -117,7 +117,8 @@ impl Directory {
         udp.sort();
         udp.dedup();
         udp.truncate(limits::HINTED_ADDRESSES);
-        let entry = self.by_id(txt.id).find(|key| hash::host_label(key.founder) == txt.host_label);
+        let named = |entry: &&Entry| entry.key.id == txt.id && hash::host_label(entry.host_key) == txt.host_label;
+        let entry = self.entries.values().find(named).map(|entry| entry.key);
         let next = if entry.is_none() && !udp.is_empty() { Some(cx.now) } else { None };
         let known = self.instances.0.get(&instance);
         let same = known.is_some_and(|known| known.addresses == udp && known.id == txt.id && known.entry == entry);

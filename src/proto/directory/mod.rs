@@ -4,9 +4,11 @@
 //! shown is probed when it falls silent; nothing is dropped on silence alone.
 
 mod accept;
+mod claims;
 mod entry;
 mod life;
 mod mdns;
+mod own;
 mod verify;
 
 use std::cmp::Ordering;
@@ -20,10 +22,15 @@ use super::io::Via;
 use super::lan::{Asked, Bucket, BucketTable, Cx, Dice, Net};
 use super::limits;
 use super::tuning::Tuning;
-use crate::types::{Found, HostKey, PublicFacts, SessionId, SessionKey, Source, Sources, WIRE_MAJOR};
+use crate::types::{Found, HostKey, PublicFacts, SessionId, SessionKey, Sources, WIRE_MAJOR};
+use crate::wire::frame::Reign;
 
+use claims::Claims;
 use entry::{Check, Entry};
 use verify::Verifier;
+
+pub(crate) use claims::{Claimant, Proof};
+pub(crate) use own::Own;
 
 /// What a call brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +48,10 @@ pub(crate) enum Change {
     },
     /// Ask everybody for this session: its own address does not answer.
     AskAll(SessionId),
+    /// Fetch this host's proof that the session goes on with it.
+    Claim(Claimant),
+    /// Its entry has another host now.
+    Moved(SessionKey),
 }
 
 /// A datagram's surroundings.
@@ -55,20 +66,12 @@ pub(crate) struct Heard<'a> {
     pub(crate) asked: Option<Asked>,
 }
 
-/// A session of this process: it is listed like any other.
-#[derive(Debug, Clone)]
-pub(crate) struct Own {
-    pub(crate) key: SessionKey,
-    pub(crate) host_key: HostKey,
-    pub(crate) incarnation: u64,
-    pub(crate) term: u32,
-    pub(crate) tcp_port: u16,
-    pub(crate) facts: PublicFacts,
-}
-
 /// The end of a session's listing.
 #[derive(Debug, Clone, Copy)]
 struct Tombstone {
+    /// Who said so, and in which reign.
+    host_key: HostKey,
+    reign: Reign,
     incarnation: u64,
     /// It may be listed again by a higher number; `None`: this incarnation is over for ever.
     sequence: Option<u32>,
@@ -111,6 +114,7 @@ pub(crate) struct Directory {
     tombstones: BTreeMap<SessionKey, Tombstone>,
     buried: VecDeque<SessionKey>,
     doubts: Doubts,
+    claims: Claims,
     instances: mdns::Instances,
     verifier: Verifier,
     /// Requests to addresses that have proved nothing.
@@ -134,6 +138,7 @@ impl Directory {
             tombstones: BTreeMap::new(),
             buried: VecDeque::new(),
             doubts: Doubts::default(),
+            claims: Claims::default(),
             instances: mdns::Instances::default(),
             verifier: Verifier::new(dice),
             unproven: BucketTable::new(dice.number(), limits::LIMITER_SLOTS),
@@ -213,6 +218,9 @@ impl Directory {
             return;
         }
         self.active = active;
+        if !active {
+            self.claims.clear();
+        }
         let old = cx.now - cx.tuning.suspect_late;
         let stale = self.entries.values().filter(|e| active && !e.own && e.heard < old).map(|e| e.key);
         for key in stale.collect::<Vec<_>>() {
@@ -235,6 +243,7 @@ impl Directory {
             self.forget(key);
         }
         self.instances = mdns::Instances::default();
+        self.claims.clear();
     }
 
     /// Whether a reader sees it.
@@ -257,36 +266,6 @@ impl Directory {
             entry.measure = None;
         }
         self.schedule(key);
-    }
-
-    /// The sessions of this process.
-    pub(crate) fn set_own(&mut self, now: Moment, net: &Net, own: Own) {
-        let addresses = own_addresses(net);
-        let mut sources = Sources::default();
-        sources.insert(Source::Beacon);
-        self.lose_if(own.key, |entry| entry.incarnation != own.incarnation || !entry.own);
-        if let Some(entry) = self.entries.get_mut(&own.key) {
-            entry.facts = own.facts;
-            entry.tcp_port = own.tcp_port;
-            entry.term = own.term;
-            entry.own_addresses = addresses;
-            self.refresh(own.key);
-            return;
-        }
-        let mut entry = blank(now, own.key, own.host_key, IpAddr::from([0, 0, 0, 0]), own.facts);
-        entry.incarnation = own.incarnation;
-        entry.term = own.term;
-        entry.tcp_port = own.tcp_port;
-        entry.own = true;
-        // Ours it is, whoever else names that id.
-        entry.derived = true;
-        entry.own_addresses = addresses;
-        entry.sources = sources;
-        self.insert(entry);
-    }
-
-    pub(crate) fn drop_own(&mut self, key: SessionKey) {
-        self.lose_if(key, |entry| entry.own);
     }
 
     /// Addresses of interfaces that are gone prove nothing any more.
@@ -365,8 +344,9 @@ impl Directory {
         }
     }
 
-    fn bury(&mut self, now: Moment, key: SessionKey, incarnation: u64, sequence: Option<u32>, tuning: &Tuning) {
-        let stone = Tombstone { incarnation, sequence, until: now + tuning.tombstone };
+    fn bury(&mut self, now: Moment, key: SessionKey, sequence: Option<u32>, tuning: &Tuning) {
+        let Some(&Entry { host_key, reign, incarnation, .. }) = self.entries.get(&key) else { return };
+        let stone = Tombstone { host_key, reign, incarnation, sequence, until: now + tuning.tombstone };
         if self.tombstones.insert(key, stone).is_none() {
             self.buried.push_back(key);
         }
@@ -379,11 +359,23 @@ impl Directory {
 
     /// Whether this state of the session is known to be over.
     /// An echo of our own nonce tells a living earlier run (its clock went back) from a recording of one.
-    fn is_buried(&self, now: Moment, key: SessionKey, (incarnation, sequence): (u64, u32), echoes: bool) -> bool {
+    fn is_buried(
+        &self,
+        now: Moment,
+        key: SessionKey,
+        host_key: HostKey,
+        (incarnation, sequence): (u64, u32),
+        echoes: bool,
+    ) -> bool {
         self.tombstones.get(&key).filter(|stone| stone.until > now).is_some_and(|stone| {
             match incarnation.cmp(&stone.incarnation) {
                 Ordering::Less => !echoes,
-                Ordering::Equal => stone.sequence.is_none_or(|ended| sequence <= ended),
+                // Another host has numbers of its own; whether its reign may follow an ended one, its proof tells.
+                Ordering::Equal => {
+                    stone.sequence.map_or(host_key == stone.host_key || host_key == key.founder, |ended| {
+                        host_key == stone.host_key && sequence <= ended
+                    })
+                }
                 Ordering::Greater => false,
             }
         })
@@ -453,6 +445,8 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         sources: Sources::default(),
         confirmed: false,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: true,
         matched: None,
         started: 0,
@@ -491,6 +485,12 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
         doubted: false,
         shown: false,
         silent: false,
+        reign: Reign::FOUNDER,
+        former: Vec::new(),
+        migratable: false,
+        migrating: false,
+        next_host: None,
+        trial: None,
         deadline: None,
         version: 0,
         found: Found::new(data),

@@ -6,11 +6,10 @@ use crate::proto::clock::Moment;
 use crate::proto::directory::Heard;
 use crate::proto::io::{Arrival, Via};
 use crate::proto::lan::{Asked, Origin, Purpose};
-use crate::types::{PathKind, SessionKey, WIRE_MAJOR};
+use crate::types::{PathKind, WIRE_MAJOR};
 use crate::wire::datagram::{
     Advert, Alive, DeathNotice, ForeignAdvert, Goodbye, GoodbyeReason, Hint, Kind, PROBE_SIZE, Prefix, Probe, Query,
 };
-use crate::wire::hash;
 
 use std::time::Duration;
 
@@ -146,11 +145,10 @@ impl Discovery {
     fn goodbye(&mut self, now: Moment, arrival: &Arrival, via: Via) {
         let Ok(goodbye) = Goodbye::decode(&arrival.bytes) else { return };
         let heard = Heard { bytes: &arrival.bytes, from: arrival.from, via, shared: arrival.shared, asked: None };
-        let key = SessionKey { id: goodbye.id, founder: goodbye.host_key };
-        let listed = self.directory.found(&key).is_some();
+        let listed = self.directory.of_host(goodbye.id, goodbye.host_key);
         if self.directory.handle_goodbye(cx!(self, now), &goodbye, &heard) {
             // Of an unlisted one nobody here knows the incarnation: it may be the end of a former one.
-            if listed && goodbye.reason == GoodbyeReason::Ended {
+            if let (Some(key), GoodbyeReason::Ended) = (listed, goodbye.reason) {
                 self.events.push_back(DiscoveryEvent::Ended(key));
             }
             self.announcer.heard_goodbye(goodbye.host_key, goodbye.id);
@@ -162,8 +160,8 @@ impl Discovery {
         if via == Via::Routed {
             return;
         }
-        let said = |key: &SessionKey| key.id == death.id && hash::host_tag(key.founder) == death.host_tag;
-        self.notices.retain(|(_, key)| !said(key));
+        let said = |own: &DeathNotice| (own.id, own.host_tag) == (death.id, death.host_tag);
+        self.notices.retain(|(_, _, own)| !said(own));
         self.directory.handle_death(cx!(self, now), &death);
         self.directory.handle_timeout(cx!(self, now));
     }

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use super::announcer::Announcer;
 use super::clock::Moment;
 use super::directory::{Change, Directory, Own};
+pub(crate) use super::directory::{Claimant, Proof};
 use super::finder::{Finder, KnownSession, Sight, Wish};
 use super::io::{Interface, MdnsAction, SendFailure, Transmit, Via};
 use super::lan::{Cx, Dice, Net, Nonces, Purpose};
 use super::limits;
 use super::tuning::Tuning;
-use crate::types::{BrowserEvent, Diagnosis, Filter, Found, LanEvent, SessionKey, SessionQuery};
-use crate::wire::datagram::{GameTag, GoodbyeReason, Target};
+use crate::types::{BrowserEvent, Diagnosis, Filter, Found, HostKey, LanEvent, SessionKey, SessionQuery};
+use crate::wire::datagram::{DeathNotice, GameTag, GoodbyeReason, Target};
 use crate::wire::filter::filter_fits;
 use crate::wire::hash;
 
@@ -76,6 +77,10 @@ pub(crate) enum DiscoveryEvent {
     Lost(SessionKey),
     /// A listed session's host said, signed, that it is over.
     Ended(SessionKey),
+    /// Fetch this host's proof that a session goes on with it, and tell it by [`Discovery::handle_proof`].
+    Claim(Claimant),
+    /// A listed session goes on with another host.
+    Moved(SessionKey),
 }
 
 /// Discovery of one process.
@@ -98,7 +103,7 @@ pub(crate) struct Discovery {
     /// A session is being opened or hosted, listed or not: its link needs this machine's addresses.
     held: bool,
     /// Death notices that wait for their moment.
-    notices: Vec<(Moment, SessionKey)>,
+    notices: Vec<(Moment, SessionKey, DeathNotice)>,
     /// The last moment that was told.
     now: Moment,
 }
@@ -156,6 +161,8 @@ impl Discovery {
             term: what.term,
             tcp_port: what.tcp_port,
             facts: what.facts.clone(),
+            former: what.lineage.iter().map(|step| (step.order.host_key, step.order.reign)).collect(),
+            migratable: what.migratable,
         };
         if what.listed {
             self.directory.set_own(now, &self.net, own);
@@ -172,7 +179,16 @@ impl Discovery {
         self.now = now;
         self.directory.drop_own(key);
         self.rendezvous.withdraw(key);
-        self.announcer.withdraw(cx!(self, now), key, reason);
+        self.announcer.withdraw(cx!(self, now), key, reason, None);
+        self.settle(now);
+    }
+
+    /// A session that goes on with another host, whose key may be known: finders hold its entry for that one.
+    pub(crate) fn hand_over(&mut self, now: Moment, key: SessionKey, next: Option<HostKey>) {
+        self.now = now;
+        self.rendezvous.withdraw(key);
+        self.directory.hand_over_own(cx!(self, now), key, next);
+        self.announcer.withdraw(cx!(self, now), key, GoodbyeReason::Handover, next);
         self.settle(now);
     }
 
@@ -234,13 +250,25 @@ impl Discovery {
         self.settle(now);
     }
 
-    /// A member knows that its host died: others should look. Waits a moment, in case another member says it.
-    pub(crate) fn death_notice(&mut self, now: Moment, key: SessionKey) {
+    /// A member knows that its host died: others should look. Two speak at first, by their `rank` among the members; each
+    /// pair after them only if none of those before was heard.
+    pub(crate) fn death_notice(&mut self, now: Moment, key: SessionKey, death: DeathNotice, rank: u32) {
         self.now = now;
-        if self.notices.len() < limits::HOSTED && self.notices.iter().all(|(_, other)| *other != key) {
-            let at = now + self.dice.within(self.config.tuning.notice_delay);
-            self.notices.push((at, key));
+        if self.notices.len() < limits::HOSTED && self.notices.iter().all(|(_, other, _)| *other != key) {
+            let delay = self.config.tuning.notice_delay;
+            let at = now + delay * (rank / 2).min(64) + self.dice.within(delay);
+            self.notices.push((at, key, death));
+            // The seat that knew it may be the last that needed sockets.
+            self.settle(now);
         }
+    }
+
+    /// What came of fetching a claimant's proof.
+    pub(crate) fn handle_proof(&mut self, now: Moment, key: SessionKey, host_key: HostKey, proof: Proof) {
+        self.now = now;
+        self.directory.handle_proof(cx!(self, now), key, host_key, proof);
+        self.directory.handle_timeout(cx!(self, now));
+        self.settle(now);
     }
 
     /// Lends another room what it needs to send: the interfaces, the clock, this queue. What it sends counts in diagnoses.
@@ -295,13 +323,12 @@ impl Discovery {
             let sight = self.sight(now, QueryId(id));
             self.finder.ask(cx!(self, now), id, &sight);
         }
-        let (due, later): (Vec<_>, Vec<_>) = self.notices.drain(..).partition(|(at, _)| *at <= now);
+        let (due, later): (Vec<_>, Vec<_>) = self.notices.drain(..).partition(|(at, ..)| *at <= now);
         self.notices = later;
-        for (_, key) in due {
-            if let Some(death) = self.directory.obituary(&key) {
-                let ways = self.net.ways();
-                cx!(self, now).cast(&ways, |_| Some(death.encode(hash::game_tag(&self.config.game))));
-            }
+        for (_, key, death) in due {
+            let death = DeathNotice { sequence: self.directory.sequence(&key), ..death };
+            let (ways, bytes) = (self.net.ways(), death.encode(self.game));
+            cx!(self, now).cast(&ways, |_| Some(bytes.clone()));
         }
         self.settle(now);
     }
@@ -324,7 +351,7 @@ impl Discovery {
     #[must_use]
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         let views = self.views.values().filter_map(View::next).min();
-        let notices = self.notices.iter().map(|(at, _)| *at).min();
+        let notices = self.notices.iter().map(|(at, ..)| *at).min();
         let announcer = self.announcer.poll_timeout(self.config.beacons);
         let all = [announcer, self.finder.poll_timeout(), self.directory.poll_timeout()];
         all.into_iter().chain([views, notices]).flatten().min()
@@ -351,7 +378,8 @@ impl Discovery {
 
     /// Whether UDP sockets are needed: something is hosted, sought, checked or still says goodbye.
     pub(crate) fn wants_sockets(&self) -> bool {
-        self.held || self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
+        let saying = !self.notices.is_empty();
+        self.held || saying || self.announcer.is_active() || !self.views.is_empty() || self.directory.is_checking()
     }
 
     // ----------------------------------------------------------------------------------------------- plumbing
@@ -402,6 +430,8 @@ impl Discovery {
                     let purpose = if via == Via::Routed { Purpose::Target } else { Purpose::Fetch };
                     self.finder.fetch(cx!(self, now), id, None, to, via, purpose);
                 }
+                Change::Claim(claimant) => self.events.push_back(DiscoveryEvent::Claim(claimant)),
+                Change::Moved(key) => self.events.push_back(DiscoveryEvent::Moved(key)),
                 Change::AskAll(id) => self.finder.ask_all_for(cx!(self, now), id),
             }
         }

@@ -490,6 +490,7 @@ fn resolved(now: Moment, entry: &Found) -> Resolved {
         host_key: Some(entry.host_key()),
         incarnation: entry.data().incarnation,
         version: Some(entry.version()),
+        migratable: entry.data().migratable,
         candidates: entry.addresses().iter().map(|address| address.addr).collect(),
         deadline: now,
     }
@@ -513,6 +514,8 @@ fn as_found(snapshot: &SessionSnapshot) -> FoundData {
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: snapshot.listed,
         matched: None,
         started: 0,

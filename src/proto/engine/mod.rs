@@ -29,10 +29,13 @@
 
 mod accounts;
 mod close;
+mod hosts;
 mod matchmaking;
 mod queries;
 mod resolve;
 mod social;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -47,6 +50,7 @@ use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publica
 use super::io::{
     Action, Answer, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, RequestId, SendFailure, Transmit,
 };
+use super::lineage::Lineages;
 use super::machine::Machine;
 use super::sessions::{Publication as Listing, Sessions, SessionsEvent};
 use super::social::{AskId, Social};
@@ -83,6 +87,7 @@ pub(crate) struct Engine {
     matchmaking: Matchmaking,
     account_finds: BTreeMap<RequestId, AccountFind>,
     social: Social,
+    lineages: Lineages,
     /// For which find an account is asked for.
     account_asks: BTreeMap<AskId, RequestId>,
     addresses: Vec<IpAddr>,
@@ -116,6 +121,7 @@ impl Engine {
                 unix_ms,
                 config.targets.clone(),
             ),
+            lineages: Lineages::new(Arc::clone(&config.tuning), rng.random()),
             account_asks: BTreeMap::new(),
             config,
             askers: BTreeMap::new(),
@@ -227,6 +233,8 @@ impl Machine for Engine {
     fn handle_link(&mut self, now: Moment, event: LinkEvent) {
         if self.social.owns(&event) {
             self.social.handle_link(now, event);
+        } else if self.lineages.owns(&event) {
+            self.lineages.handle_link(now, event);
         } else {
             self.sessions.handle_link(now, event);
         }
@@ -260,6 +268,7 @@ impl Machine for Engine {
         self.discovery.handle_timeout(now);
         self.sessions.handle_timeout(now);
         self.discovery.with_cx(now, |cx| self.social.handle_timeout(cx));
+        self.lineages.handle_timeout(now);
         self.joins_due(now);
         self.matchmaking_timeout(now);
         self.account_finds_due(now);
@@ -295,7 +304,9 @@ impl Machine for Engine {
         let stop = self.closing.as_ref().filter(|closing| !closing.stopped).map(|closing| closing.stop_at);
         let accounts = self.account_finds.values().map(AccountFind::deadline).min();
         let social = self.social.poll_timeout();
-        let rooms = [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social, self.matchmaking_due()];
+        let lineages = self.lineages.poll_timeout();
+        let rooms =
+            [self.discovery.poll_timeout(), self.sessions.poll_timeout(), social, lineages, self.matchmaking_due()];
         rooms.into_iter().chain([joins, accounts, stop]).flatten().min()
     }
 
@@ -327,6 +338,10 @@ impl Engine {
                 moved = true;
                 self.route_social(now, event);
             }
+            while let Some((wanted, outcome)) = self.lineages.poll_event() {
+                moved = true;
+                self.proof_came(now, wanted, outcome);
+            }
             while let Some(output) = self.sessions.poll_output() {
                 if let Some(output) = self.withhold(now, output) {
                     self.seat_opened(&output);
@@ -347,12 +362,15 @@ impl Engine {
         while let Some(action) = self.social.poll_action() {
             self.actions.push_back(action);
         }
+        while let Some(action) = self.lineages.poll_action() {
+            self.actions.push_back(action);
+        }
         while let Some(action) = self.sessions.poll_action() {
             self.actions.push_back(action);
         }
     }
 
-    fn route_sessions(&mut self, now: Moment, event: SessionsEvent) {
+    pub(super) fn route_sessions(&mut self, now: Moment, event: SessionsEvent) {
         match event {
             SessionsEvent::Publish(listing) => self.discovery.publish(now, publication(*listing)),
             SessionsEvent::Withdraw { key, reason } => self.discovery.withdraw(now, key, reason),
@@ -375,10 +393,12 @@ impl Engine {
                 let inbox = self.social.take_out(invitee, invite, state);
                 self.outputs.extend(inbox);
             }
-            SessionsEvent::HostDead { key } => {
+            SessionsEvent::HostDead { key, rank, notice } => {
                 self.discovery.suspect(now, key);
-                self.discovery.death_notice(now, key);
+                self.discovery.death_notice(now, key, notice, rank);
             }
+            SessionsEvent::HandedOver { key, next } => self.discovery.hand_over(now, key, next),
+            SessionsEvent::Superseded { way, reached } => self.superseded(now, *way, reached),
             SessionsEvent::Merge { seat, outcome } => self.merging(now, seat, outcome),
             SessionsEvent::Move { seat, to } => self.asked_to_move(now, seat, to),
         }
@@ -396,6 +416,7 @@ impl Engine {
                     let of = |found: &&Found| found.key() == key;
                     let addresses: Vec<_> = list.iter().filter(of).flat_map(addresses_of).collect();
                     if !addresses.is_empty() {
+                        self.host_moved(now, key);
                         self.sessions.handle_host_addresses(now, key, &addresses);
                     }
                 }
@@ -410,6 +431,8 @@ impl Engine {
             DiscoveryEvent::Mdns(action) => self.actions.push_back(Action::Mdns(action)),
             DiscoveryEvent::Lan(event) => self.outputs.push_back(Output::Lan(event)),
             DiscoveryEvent::Ended(key) => self.sessions.handle_host_ended(now, key),
+            DiscoveryEvent::Claim(claimant) => self.claimed(now, claimant),
+            DiscoveryEvent::Moved(key) => self.host_moved(now, key),
             DiscoveryEvent::Lost(_) => {}
         }
     }
@@ -438,7 +461,8 @@ fn own_addresses(interfaces: &[Interface]) -> Vec<IpAddr> {
 }
 
 fn publication(listing: Listing) -> Publication {
-    let Listing { key, host, id_derived, account_shown, salt, incarnation, term, tcp_port, facts } = listing;
+    let Listing { key, host, id_derived, account_shown, salt, incarnation, term, tcp_port, facts, lineage, migratable } =
+        listing;
     Publication {
         key,
         identity: host,
@@ -450,5 +474,7 @@ fn publication(listing: Listing) -> Publication {
         tcp_port,
         listed: true,
         facts,
+        lineage,
+        migratable,
     }
 }

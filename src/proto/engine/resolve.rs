@@ -148,7 +148,10 @@ impl Engine {
             JoinTarget::Invite(invite) => {
                 let mut resolved = Resolved::of_invite(invite, join_by);
                 // The host may have moved since; what has proved its address goes first.
-                if let Some(entry) = self.discovery.entry(&invite.session) {
+                // The same, where another one took over: the entry's has proved it.
+                if let Some(entry) = self.discovery.entry(&invite.session).filter(Found::is_confirmed) {
+                    resolved.host_key = Some(entry.host_key());
+                    resolved.migratable = entry.data().migratable;
                     let proven = entry.addresses().iter().map(|address| address.addr);
                     resolved.candidates = proven.chain(resolved.candidates).collect();
                     resolved.version = Some(entry.version());
@@ -197,6 +200,7 @@ fn resolved(
         candidates,
         incarnation: entry.map_or(0, |found| found.data().incarnation),
         version: entry.map(Found::version),
+        migratable: entry.is_some_and(|found| found.data().migratable),
         deadline,
     }
 }

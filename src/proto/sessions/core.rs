@@ -1,7 +1,7 @@
 //! What every session of one process shares: the clock's last word, randomness, ids, the queues towards the driver.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub(super) struct Core {
     pub(super) doorman: Doorman,
     /// Of each local user.
     pub(super) friends: Friends,
+    /// This machine's own addresses, best first.
+    pub(super) addresses: Vec<IpAddr>,
     pub(super) owners: BTreeMap<LinkId, Owner>,
     pub(super) derivations: BTreeMap<u64, Derivation>,
     pub(super) actions: VecDeque<Action>,
@@ -64,6 +66,7 @@ impl Core {
             rng: ChaCha12Rng::from_seed(seed),
             doorman: Doorman::default(),
             friends: Friends::default(),
+            addresses: Vec::new(),
             owners: BTreeMap::new(),
             derivations: BTreeMap::new(),
             actions: VecDeque::new(),
@@ -115,6 +118,11 @@ impl Core {
         self.owners.insert(link, owner);
         self.actions.push_back(Action::Dial { link, to, expect, identity: identity.clone() });
         link
+    }
+
+    #[cfg(test)]
+    pub(super) fn dialled(&self) -> u64 {
+        self.next_link / 2 - 1
     }
 
     /// Closes a link and forgets it: whatever it still says finds no owner.

@@ -11,6 +11,7 @@ mod document;
 mod doorman;
 mod friends;
 mod host;
+mod hosts;
 mod join;
 mod matchmaking;
 mod member;
@@ -407,6 +408,7 @@ impl Sessions {
         for member in self.members.values_mut() {
             member.own_addresses(&mut self.core, addresses);
         }
+        self.core.addresses = addresses.to_vec();
         for host in self.hosts.values().filter(|host| host.opening().is_none()) {
             let addresses = self.addresses.clone();
             self.core.outputs.push_back(Output::SeatAddresses { seat: host.seat, addresses, port: None });
@@ -489,7 +491,8 @@ impl Sessions {
 
     /// Whether a member here has lost this session's host and dials it.
     pub(crate) fn is_seeking(&self, key: SessionKey) -> bool {
-        self.members.values().any(|member| member.key == key && member.is_seeking())
+        let joins = || self.joins.values().any(|join| join.spec.key == Some(key) && join.awaits_host());
+        self.members.values().any(|member| member.key == key && member.is_seeking()) || joins()
     }
 
     /// The sessions in which an account of this process has a seat, all of them; empty where it is not signed in here.
@@ -530,6 +533,12 @@ impl Sessions {
     /// Whether a session is hosted here, or about to be.
     pub(crate) fn is_hosting(&self) -> bool {
         !self.hosts.is_empty()
+    }
+
+    /// How many dials there were.
+    #[cfg(test)]
+    pub(crate) fn dialled(&self) -> u64 {
+        self.core.dialled()
     }
 
     /// Whether any session is hosted here, or any seat held or sought elsewhere.

@@ -34,6 +34,7 @@ impl Party {
             host_key: Some(snapshot.host_key),
             incarnation: join.spec.incarnation,
             version: None,
+            migratable: false,
             candidates: seated.addresses.clone(),
             deadline: seated.deadline,
         };

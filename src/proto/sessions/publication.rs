@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use crate::proto::io::SeatId;
 use crate::types::{
-    AccountId, AccountRow, Error, Identity, Invite, InviteId, InviteState, PublicFacts, SessionKey, SessionSnapshot,
+    AccountId, AccountRow, Error, HostKey, Identity, Invite, InviteId, InviteState, PublicFacts, SessionKey,
+    SessionSnapshot,
 };
-use crate::wire::datagram::{GoodbyeReason, budget_check};
-use crate::wire::frame::Move;
+use crate::wire::datagram::{DeathNotice, GoodbyeReason, budget_check};
+use crate::wire::frame::{Move, Takeover, Way};
 
 /// How a merge goes, at the session that asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +32,13 @@ pub(crate) enum SessionsEvent {
     Withdraw { key: SessionKey, reason: GoodbyeReason },
     /// A member of ours does not hear this host: look for it.
     HostSuspect { key: SessionKey },
-    /// A member of ours has proof that this host is gone.
-    HostDead { key: SessionKey },
+    /// A member of ours has proof that this host is gone; its place among the members, and what others are told.
+    HostDead { key: SessionKey, rank: u32, notice: DeathNotice },
+    /// This session goes on with another host, whose key may be known: say goodbye for it.
+    HandedOver { key: SessionKey, next: Option<HostKey> },
+    /// Another host says that a session hosted here is its own, and its proof stands before ours. Where it was not dialled
+    /// for that (`reached`), see whether it can be.
+    Superseded { way: Box<Way>, reached: bool },
     /// A local user invites somebody and the host has its row: find the invitee's game and deliver it.
     InviteMade(Box<Invite>),
     /// The host's last word on an invite of a local user.
@@ -58,6 +64,10 @@ pub(crate) struct Publication {
     pub(crate) term: u32,
     pub(crate) tcp_port: u16,
     pub(crate) facts: PublicFacts,
+    /// How this host came to be it; empty at the founder.
+    pub(crate) lineage: Vec<Takeover>,
+    /// The session can outlive this host.
+    pub(crate) migratable: bool,
 }
 
 /// A state as the seat of this member shows it: no more than an advert would say of the session itself.

@@ -100,13 +100,13 @@ impl Sessions {
     /// Where a hidden session is served that a local user hosts or is a member of. Nobody on the LAN can be asked for it.
     pub(crate) fn hidden(&self, fits: impl Fn(SessionKey) -> bool, deadline: Moment) -> Option<Resolved> {
         let hosted = self.hosts.values().filter(|host| fits(host.key)).find_map(|host| host.hidden(&self.addresses));
-        let (key, incarnation, candidates) = hosted.or_else(|| {
+        let (key, host_key, incarnation, candidates) = hosted.or_else(|| {
             let member = self.members.values().filter(|member| fits(member.key));
             member.filter_map(super::member::MemberSeat::hidden).next()
         })?;
-        let host_key = Some(key.founder);
+        let host_key = Some(host_key);
         let version = Some(self.core.version);
-        Some(Resolved { key: Some(key), host_key, incarnation, version, candidates, deadline })
+        Some(Resolved { key: Some(key), host_key, incarnation, version, migratable: false, candidates, deadline })
     }
 }
 
@@ -118,6 +118,7 @@ impl Resolved {
             host_key: Some(invite.host_key),
             incarnation: invite.incarnation,
             version: None,
+            migratable: false,
             candidates: invite.addresses.clone(),
             deadline,
         }

@@ -30,7 +30,7 @@ impl Sessions {
         let Some(member) = self.members.remove(&seat) else { return };
         let key = member.key;
         let Some(risen) = member.rise(&mut self.core) else { return };
-        let Risen { from, before, guests, open, was_lost } = risen;
+        let Risen { from, before, guests, open, was_lost, former } = risen;
         let (user, state) = (from.user.identity.account(), from.state.clone());
         let kept = from.keeper.iter().flat_map(|keeper| &keeper.seats).find(|seat| seat.account == user);
         let applied = kept.map(|seat| Applied::from(seat.applied)).unwrap_or_default();
@@ -50,6 +50,8 @@ impl Sessions {
         self.core.outputs.push_back(Output::SeatAddresses { seat, addresses, port });
         self.core.tell(seat, events, Some(Arc::new(now)));
         host.begin_reign(&mut self.core);
+        // If it lives, it is to know.
+        host.tell_rival(&mut self.core, former.0, former.1);
         for (link, waits) in guests {
             host.adopt_guest(&mut self.core, link, waits);
         }
@@ -160,13 +162,20 @@ impl Sessions {
 
     /// Another host of this session has shown a proof that stands over this one's. Before anything else its seat there is
     /// asked for: a host that is heard of and cannot be reached deposes nobody.
-    pub(super) fn claimed(&mut self, key: SessionKey, way: &Way) {
-        let Some(host) = self.hosts.get(&key) else { return };
-        if self.yielding.contains_key(&host.seat) || host.is_dedicated() {
+    pub(super) fn give_way(&mut self, way: &Way) {
+        let Some(host) = self.hosts.get(&way.session) else { return };
+        let seat = host.seat;
+        if self.yielding.contains_key(&seat) {
             return;
         }
-        let seat = host.seat;
-        let Some(mut fallen) = host.fall(&self.core, self.addresses.clone()) else { return };
+        // One that holds no seat has none to come back to.
+        let fallen = host.fall(&self.core, self.addresses.clone()).filter(|_| !host.is_dedicated());
+        let Some(mut fallen) = fallen else {
+            if let Some(host) = self.hosts.remove(&way.session) {
+                host.superseded(&mut self.core, way);
+            }
+            return;
+        };
         // Only there: no member of its own is asked.
         fallen.succession = None;
         let mut member = MemberSeat::of_host(&mut self.core, fallen);

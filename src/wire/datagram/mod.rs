@@ -21,9 +21,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use advert::Lineage;
-pub(crate) use advert::{Advert, ForeignAdvert};
+pub(crate) use advert::{Advert, ForeignAdvert, Lineage};
 pub(crate) use alive::Alive;
 pub(crate) use death::DeathNotice;
 #[cfg(test)]

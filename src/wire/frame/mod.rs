@@ -6,6 +6,8 @@
 mod changes;
 mod encoding;
 mod keeper;
+#[cfg(test)]
+pub(crate) mod made;
 mod message;
 mod parts;
 mod proof;
@@ -17,7 +19,6 @@ mod succession;
 mod tests;
 mod users;
 
-#[cfg(test)]
 pub(crate) use encoding::kind;
 pub(crate) use keeper::{Keeper, KeptInvite, KeptReservation, KeptSeat};
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub(crate) const MAX_FRAME: usize = 65_535;
 pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 /// The longest message of a peer that holds no seat.
 pub(crate) const MAX_PRE_SEAT: usize = 8 << 10;
+/// The longest [`Frame::Claim`] or [`Frame::Lineage`]: the longest proof of a takeover that a peer without a seat may bring: sixteen of fifteen votes each.
+pub(crate) const MAX_PROOF: usize = 48 << 10;
 /// The longest message of a link between users.
 pub(crate) const MAX_SOCIAL: usize = 32 << 10;
 /// The most sessions of one answer to a Locate.

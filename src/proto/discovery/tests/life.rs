@@ -89,7 +89,7 @@ fn a_members_word_pulls_the_check_forward() {
     lan.run(3_000 * MS);
     lan.kill(host);
     let (now, key) = (lan.now(), lan.key(host));
-    lan.nodes[member].discovery.death_notice(now, key);
+    lan.nodes[member].discovery.death_notice(now, key, obituary(key, 1_000), 0);
     lan.drain(member);
     lan.run_until(1_200 * MS, |lan| lan.list(finder, 1).is_empty()).expect("twenty probes 50 ms apart");
 }

@@ -1,6 +1,7 @@
 //! A few instances on one virtual segment: what is found, how fast, and what a stranger cannot do.
 
 mod attacks;
+mod claims;
 mod floods;
 mod life;
 mod segment;
@@ -12,6 +13,11 @@ use crate::types::{PathKind, attr};
 use segment::Segment;
 
 const MS: Duration = Duration::from_millis(1);
+
+/// What a member says of its founder's death.
+fn obituary(key: SessionKey, incarnation: u64) -> DeathNotice {
+    DeathNotice { id: key.id, host_tag: hash::host_tag(key.founder), incarnation, term: 1, sequence: 0 }
+}
 
 #[test]
 fn ten_hosts_are_found_in_one_round_trip_by_one_question() {

@@ -26,6 +26,8 @@ pub(super) struct Node {
     pub(super) lost: Vec<SessionKey>,
     pub(super) ended: Vec<SessionKey>,
     pub(super) mdns: Vec<MdnsAction>,
+    pub(super) claims: Vec<Claimant>,
+    pub(super) moved: Vec<SessionKey>,
     lists: BTreeMap<u64, Arc<[Found]>>,
     events: BTreeMap<u64, Vec<BrowserEvent>>,
     done: BTreeMap<u64, Vec<Found>>,
@@ -100,6 +102,8 @@ pub(super) fn publication(number: u8) -> Publication {
         tcp_port: 5_000 + u16::from(number),
         listed: true,
         facts: facts(&format!("host {number}")),
+        lineage: Vec::new(),
+        migratable: false,
     }
 }
 
@@ -163,6 +167,8 @@ impl Segment {
             lost: Vec::new(),
             ended: Vec::new(),
             mdns: Vec::new(),
+            claims: Vec::new(),
+            moved: Vec::new(),
             lists: BTreeMap::new(),
             events: BTreeMap::new(),
             done: BTreeMap::new(),
@@ -340,6 +346,8 @@ impl Segment {
                 DiscoveryEvent::Lan(event) => node.lan_events.push(event),
                 DiscoveryEvent::Lost(key) => node.lost.push(key),
                 DiscoveryEvent::Ended(key) => node.ended.push(key),
+                DiscoveryEvent::Claim(claimant) => node.claims.push(claimant),
+                DiscoveryEvent::Moved(key) => node.moved.push(key),
                 DiscoveryEvent::Mdns(action) => node.mdns.push(action),
                 DiscoveryEvent::Sockets(_) => {}
             }

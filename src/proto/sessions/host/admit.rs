@@ -20,7 +20,7 @@ use crate::types::{
     AccountId, JoinAsk, Left, LinkState, Phase, PublicKey, Reason, Refusal, Secret, SessionEvent, SessionId, Verdict,
     Visibility, WIRE_MAJOR,
 };
-use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, Proof};
+use crate::wire::frame::{Accept, Change, Frame, Grant, Join, MAX_PRE_SEAT, MAX_PROOF, Proof, kind::CLAIM};
 use crate::wire::hash;
 
 /// The id that stands for "the session that is served here": what a joiner with nothing but an address asks for.
@@ -119,7 +119,9 @@ impl HostAuthority {
 
     pub(super) fn guest_frame(&mut self, core: &mut Core, id: LinkId, kind: u8, more: bool, payload: Vec<u8>) {
         let Some(guest) = self.guests.get_mut(&id) else { return };
-        match guest.link.receive(core.now, kind, more, payload, MAX_PRE_SEAT) {
+        // A proof is longer than what else a stranger may say.
+        let limit = if kind == CLAIM { MAX_PROOF } else { MAX_PRE_SEAT };
+        match guest.link.receive(core.now, kind, more, payload, limit) {
             Ok(None | Some(Frame::Heartbeat)) => {}
             Ok(Some(Frame::Join(join))) if guest.waiting.is_none() => {
                 core.doorman.reached(core.now, &core.tuning, id, Stage::Joining);
@@ -134,6 +136,13 @@ impl HostAuthority {
                 let account = guest.account();
                 self.reject_invite(core, id, account, invite);
             }
+            Ok(Some(Frame::LineageAsk { session })) if guest.waiting.is_none() => {
+                let known = session == self.key && self.opening.is_none() && self.doc.state().listed;
+                let answer = Frame::Lineage { lineage: self.lineage().to_vec() };
+                let refusal = Frame::Refuse { refusal: Refusal::NotFound, sticky: true };
+                self.dismiss(core, id, if known { &answer } else { &refusal });
+            }
+            Ok(Some(Frame::Claim(way))) if guest.waiting.is_none() => self.claimed(core, id, *way),
             Ok(Some(Frame::MergeAsk(ask))) if guest.waiting.is_none() => self.answer_merge(core, id, &ask),
             // It lost a host of this session: this is the next one.
             Ok(Some(Frame::Follow(_))) if guest.waiting.is_none() => self.say_won(core, id),

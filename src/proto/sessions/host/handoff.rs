@@ -10,7 +10,6 @@ use crate::proto::clock::Moment;
 use crate::proto::io::{Action, LinkId, Output, RequestId};
 use crate::proto::links::Link;
 use crate::types::{AccountId, Error, ErrorKind, Left, Refusal, Revision, Visibility};
-use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Abdicate, Ballot, Change, Frame, MAX_ABDICATION, Reign, Vote, Way};
 
 use super::super::publication::SessionsEvent;
@@ -152,6 +151,8 @@ impl HostAuthority {
 
     fn pass(&mut self, core: &mut Core, first: Option<AccountId>, request: Option<RequestId>, leaves: Option<Left>) {
         self.end_merge(core);
+        self.end_dials(core);
+        self.end_telling(core);
         if let (Some(_), Some(own)) = (&leaves, self.doc.state().host) {
             self.commit(core, &[Change::MemberLeft { account: own, why: Left::Left }], None, Reply::Nobody);
         }
@@ -176,7 +177,8 @@ impl HostAuthority {
             self.refuse(core, id, Refusal::Migrating { after });
         }
         if self.published.take().is_some() {
-            core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Handover });
+            let next = votes.first().map(|vote| vote.ballot.host);
+            core.events.push_back(SessionsEvent::HandedOver { key: self.key, next });
         }
         self.passing.passed = Some(Passed { request, leaves, votes });
     }
@@ -212,7 +214,7 @@ impl HostAuthority {
 
     /// Somebody looks for the next host: it is here.
     pub(super) fn say_won(&mut self, core: &mut Core, id: LinkId) {
-        let lineage = self.succession.as_ref().map(|rule| rule.lineage.clone()).unwrap_or_default();
+        let lineage = self.lineage().to_vec();
         let frame = Frame::Won { lineage, began: self.passing.began };
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.link.send(core.now, &mut core.actions, &frame);
@@ -265,6 +267,8 @@ impl HostAuthority {
     /// The session goes on there: all who are here or come are told.
     pub(in super::super) fn give_way(&mut self, core: &mut Core, way: &Way) {
         self.end_merge(core);
+        self.end_dials(core);
+        self.end_telling(core);
         let frame = Frame::NotHost(Box::new(way.clone()));
         for id in self.guests.keys().copied().collect::<Vec<_>>() {
             self.dismiss(core, id, &frame);
@@ -277,7 +281,7 @@ impl HostAuthority {
         }
         self.seat_of.clear();
         if self.published.take().is_some() {
-            core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Handover });
+            core.events.push_back(SessionsEvent::HandedOver { key: self.key, next: Some(way.host_key) });
         }
     }
 

@@ -167,6 +167,7 @@ impl HostAuthority {
             silence,
             grace,
             passing: super::handoff::Passing::default(),
+            rivals: super::rival::Rivals::new(core.now),
             wake: None,
         };
         this.restore_deadlines(core.now, keeper.map(|keeper| &*keeper.deadlines).unwrap_or_default());

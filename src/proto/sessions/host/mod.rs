@@ -14,6 +14,7 @@ mod reaffirm;
 mod requests;
 mod reservations;
 mod resume;
+mod rival;
 mod roles;
 mod seat;
 mod seated;
@@ -35,6 +36,10 @@ pub(super) use self::keep::RestoreFrom;
 use self::merge::Merge;
 pub(super) use self::reservations::Amendment;
 use self::reservations::Reservations;
+use self::rival::Rivals;
+pub(super) use self::rival::Verdict;
+#[cfg(test)]
+pub(super) use self::rival::{Ours, rival};
 pub(super) use self::seat::Applied;
 use self::seat::Seat;
 use self::states::Deadlines;
@@ -49,8 +54,8 @@ use crate::proto::limits;
 use crate::proto::links::{Bucket, Encoded, encode};
 use crate::types::{
     AccountId, AccountRow, Error, ErrorKind, HostKey, HostRequest, Identity, Left, LinkState, Member, MemberStatus,
-    Password, Phase, PublicFacts, ReservationId, Revision, Secret, SessionEvent, SessionKey, SessionSettings,
-    SessionSnapshot, Visibility,
+    Migration, Password, Phase, PublicFacts, ReservationId, Revision, Secret, SessionEvent, SessionKey,
+    SessionSettings, SessionSnapshot, Visibility,
 };
 use crate::wire::datagram::GoodbyeReason;
 use crate::wire::frame::{Cause, Change, Delta, Frame, view_digest};
@@ -114,6 +119,7 @@ pub(super) struct HostAuthority {
     /// What goes on after this host; `None` where the session ends with it.
     pub(super) succession: Option<Rule>,
     passing: Passing,
+    rivals: Rivals,
     /// A lower bound of the next deadline; `None` where it must be computed.
     wake: Option<Option<Moment>>,
 }
@@ -176,6 +182,7 @@ impl HostAuthority {
             merge: Merge::default(),
             succession: Rule::of_founder(core, what.migration)?,
             passing: Passing::default(),
+            rivals: Rivals::new(core.now),
             wake: None,
         };
         match what.password {
@@ -245,7 +252,7 @@ impl HostAuthority {
 
     pub(super) fn handle_link(&mut self, core: &mut Core, event: LinkEvent) {
         self.expire(core);
-        if self.merge_link(core, &event) || self.succession_link(core, &event) {
+        if self.merge_link(core, &event) || self.succession_link(core, &event) || self.rival_link(core, &event) {
             return;
         }
         let heartbeat_only = matches!(&event, LinkEvent::Written { .. })
@@ -336,6 +343,8 @@ impl HostAuthority {
             term: self.doc.revision().term,
             tcp_port: self.port,
             facts,
+            lineage: self.lineage().to_vec(),
+            migratable: self.doc.state().migration != Migration::Disabled,
         })));
     }
 
@@ -357,6 +366,7 @@ impl HostAuthority {
         }
         self.end_merge(core);
         self.end_dials(core);
+        self.end_telling(core);
         self.dismiss_guests(core);
         for seat in self.seats.values_mut() {
             if let Some(mut link) = seat.link.take() {
@@ -387,6 +397,7 @@ impl HostAuthority {
         self.time_out_handoff(core);
         self.review(core);
         self.reaffirm(core);
+        self.time_out_telling(core);
         !self.is_abandoned(core.now)
     }
 
@@ -395,10 +406,9 @@ impl HostAuthority {
             let guests = self.guests.values().filter_map(Guest::deadline);
             let seats = self.seats.values().filter_map(|seat| seat.deadline(&core.tuning, self.silence));
             let promises =
-                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline()]
-                    .into_iter()
-                    .chain([self.handoff_deadline(), self.reaffirm_deadline()])
-                    .flatten();
+                [self.deadlines.next(), self.invites.deadline(), self.merge.deadline(), self.succession_deadline()];
+            let hosts = [self.handoff_deadline(), self.reaffirm_deadline(), self.rivals.deadline()];
+            let promises = promises.into_iter().chain(hosts).flatten();
             self.wake = Some(guests.chain(seats).chain(promises).min());
         }
         self.wake.flatten()
@@ -430,10 +440,10 @@ impl HostAuthority {
     }
 
     /// Where it is served, if it is hidden and open.
-    pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, u64, Vec<SocketAddr>)> {
+    pub(super) fn hidden(&self, addresses: &[IpAddr]) -> Option<(SessionKey, HostKey, u64, Vec<SocketAddr>)> {
         let hidden = self.opening.is_none() && !self.doc.state().listed;
         let at = addresses.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect();
-        hidden.then_some((self.key, self.incarnation, at))
+        hidden.then_some((self.key, self.host_key(), self.incarnation, at))
     }
 
     pub(super) fn owns(&self, account: AccountId) -> bool {

@@ -14,7 +14,7 @@ use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{Error, HostKey, InviteId, InviteState, Password, Reason, Refusal, WIRE_MAJOR};
-use crate::wire::frame::{Accept, Frame, MAX_MESSAGE};
+use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Reign, Way, follow};
 
 /// Where and whom to join, as far as discovery knows.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct Resolved {
     pub(crate) incarnation: u64,
     /// The game's version at the host, where it is known: another one is refused without a packet.
     pub(crate) version: Option<u32>,
+    /// The session can outlive this host: where it is gone, the next one is waited for.
+    pub(crate) migratable: bool,
     /// Control addresses, best first.
     pub(crate) candidates: Vec<SocketAddr>,
     /// When the whole join, finding included, has taken too long.
@@ -70,6 +72,10 @@ pub(super) struct JoinAttempt {
     winner: Option<Link>,
     /// The peer speaks another major version: only its Incompatible is waited for.
     foreign: bool,
+    migratable: bool,
+    /// How often a host has sent it on, and the reign it was sent to last.
+    sent_on: u32,
+    reign: Option<Reign>,
     retry_at: Option<Moment>,
     retries: u32,
     deadline: Moment,
@@ -122,6 +128,9 @@ impl JoinAttempt {
             dials: BTreeMap::new(),
             winner: None,
             foreign: false,
+            migratable: to.migratable,
+            sent_on: 0,
+            reign: None,
             retry_at: None,
             retries: 0,
             deadline: to.deadline,
@@ -244,7 +253,9 @@ impl JoinAttempt {
                 self.hang_up(core);
                 self.invite_refused(core, &refusal);
                 match refusal {
-                    Refusal::Migrating { .. } if !self.spec.patient => Some(Outcome::Failed(Error::refused(refusal))),
+                    Refusal::Migrating { .. } if !self.spec.patient && !self.migratable => {
+                        Some(Outcome::Failed(Error::refused(refusal)))
+                    }
                     Refusal::TooManyRequests { after } | Refusal::Migrating { after }
                         if !sticky && core.now + after < self.deadline =>
                     {
@@ -267,6 +278,7 @@ impl JoinAttempt {
                 self.hang_up(core);
                 Some(Outcome::Said)
             }
+            Frame::NotHost(way) => self.not_host(core, &way),
             // The seat of this very attempt has ended already.
             Frame::End { why } => {
                 self.hang_up(core);
@@ -309,9 +321,14 @@ impl JoinAttempt {
             self.next_dial = Some(core.now);
             self.dial_next(core);
         }
-        let hopeless = self.dials.is_empty() && self.winner.is_none() && self.next_dial.is_none();
-        let refusal = Refusal::HostUnreachable { tried: self.tried.clone() };
-        (hopeless && self.retry_at.is_none()).then(|| Outcome::Failed(Error::refused(refusal)))
+        let idle = self.dials.is_empty() && self.winner.is_none() && self.next_dial.is_none();
+        if idle && self.retry_at.is_none() && self.migratable {
+            // Another host may go on within the time of this join: it is looked for, and the old one tried now and then.
+            self.retry_at = Some(core.now + core.tuning.redial);
+            core.events.extend(self.spec.key.map(|key| SessionsEvent::HostSuspect { key }));
+        }
+        let hopeless = idle && self.retry_at.is_none();
+        hopeless.then(|| Outcome::Failed(Error::refused(Refusal::HostUnreachable { tried: self.tried.clone() })))
     }
 
     /// What this says of the invite that it came with: the host has proved its key, so it knows.
@@ -325,6 +342,49 @@ impl JoinAttempt {
             let invitee = self.spec.account();
             core.events.push_back(SessionsEvent::InviteRefused { invitee, invite, state });
         }
+    }
+
+    /// Who was host says where the session goes on: the proof is checked, the word alone leads nowhere.
+    fn not_host(&mut self, core: &mut Core, way: &Way) -> Option<Outcome> {
+        self.hang_up(core);
+        let named = self.spec.key.is_none_or(|key| key == way.session)
+            && (self.spec.incarnation == 0 || self.spec.incarnation == way.incarnation);
+        let led = follow(way.session, way.incarnation, &way.lineage).filter(|(host, _)| *host == way.host_key);
+        let on = |(_, reign): &(_, Reign)| self.reign.is_none_or(|former| reign.supersedes(former));
+        match led.filter(on) {
+            Some((_, reign)) if named && self.sent_on < limits::SENT_ON && !way.addresses.is_empty() => {
+                self.sent_on += 1;
+                self.reign = Some(reign);
+                self.spec.key = Some(way.session);
+                self.moved(core, way.host_key, &way.addresses);
+                None
+            }
+            _ => {
+                let refusal = Refusal::HostUnreachable { tried: self.tried.clone() };
+                Some(Outcome::Failed(Error::refused(refusal)))
+            }
+        }
+    }
+
+    /// The session has another host, which has proved it.
+    pub(super) fn moved(&mut self, core: &mut Core, host_key: HostKey, addresses: &[SocketAddr]) {
+        let same = self.spec.host_key == Some(host_key);
+        if self.winner.is_some() || addresses.is_empty() || (same && self.retry_at.is_none()) {
+            return;
+        }
+        for (link, _) in std::mem::take(&mut self.dials) {
+            core.close(link, false);
+        }
+        self.spec.host_key = Some(host_key);
+        self.candidates = addresses.iter().copied().take(limits::ADDRESSES).collect();
+        self.next = 0;
+        self.retry_at = None;
+        self.next_dial = Some(core.now);
+    }
+
+    /// Its host is gone and another one may come.
+    pub(super) fn awaits_host(&self) -> bool {
+        self.migratable && self.winner.is_none() && self.retry_at.is_some()
     }
 
     fn hang_up(&mut self, core: &mut Core) {

@@ -26,7 +26,7 @@ impl MemberSeat {
             }
             Frame::Succession(succession) if self.heir.parked.contains_key(&id) => self.adopt_order(*succession),
             Frame::Pulled(pulled) if self.heir.parked.contains_key(&id) => self.adopt_pulled(core, id, *pulled),
-            Frame::Join(_) | Frame::Resume(_) => self.send_on(core, id),
+            Frame::Join(_) | Frame::Resume(_) | Frame::Claim(_) => self.send_on(core, id),
             Frame::LineageAsk { session } if session == self.key => {
                 let lineage = self.heir.lineage.clone();
                 self.dismiss_guest(core, id, &Frame::Lineage { lineage });

@@ -1,6 +1,7 @@
 //! One member's seat at its own end: the view, kept up to date by deltas; requests; the link (protocol.md, "Members").
 
 mod door;
+mod moved;
 mod rise;
 mod seek;
 mod social;

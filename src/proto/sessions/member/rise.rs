@@ -2,7 +2,7 @@
 //! "Two hosts").
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::super::core::Core;
@@ -16,7 +16,7 @@ use super::walk::Heir;
 use super::{MemberSeat, Side};
 use crate::proto::io::{LinkId, LocalUser, RequestId, SeatId};
 use crate::proto::links::Link;
-use crate::types::{GameState, Identity, Secret, SessionEvent, SessionSnapshot};
+use crate::types::{GameState, HostKey, Identity, Secret, SessionEvent, SessionSnapshot};
 use crate::wire::frame::{Frame, Keeper, Reign, Request, Succession, Takeover, Vote, Way};
 
 /// What a member leaves behind that has become the host.
@@ -29,6 +29,8 @@ pub(in super::super) struct Risen {
     pub(in super::super) guests: Vec<(Link, bool)>,
     /// What its user asked of the former host and has no answer to.
     pub(in super::super) open: BTreeMap<u32, (RequestId, Request)>,
+    /// The host before it, and where that was.
+    pub(in super::super) former: (HostKey, Vec<SocketAddr>),
     /// Its user was told that the link is lost.
     pub(in super::super) was_lost: bool,
 }
@@ -93,7 +95,8 @@ impl MemberSeat {
             seat_key: standing.seat_key,
             succession: standing.succession,
         };
-        Some(Risen { from, before, guests, open, was_lost: self.told })
+        let former = (before.host_key, self.addresses);
+        Some(Risen { from, before, guests, open, was_lost: self.told, former })
     }
 
     /// The seat of a host that handed over, or gave way. It looks for the next one where its votes went, or where that one

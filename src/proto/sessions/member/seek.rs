@@ -12,13 +12,16 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::super::core::{Core, Owner};
+use super::super::publication::SessionsEvent;
 use super::{MemberSeat, Side, ips};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Closed, LinkEvent, LinkId, Output};
 use crate::proto::limits;
 use crate::proto::links::Link;
-use crate::types::{HostKey, Left, Reason, Refusal, Revision, SessionEvent, SessionSettings};
+use crate::types::{HostKey, Left, LinkState, Reason, Refusal, Revision, SessionEvent, SessionSettings};
+use crate::wire::datagram::DeathNotice;
 use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Resume, Resumed};
+use crate::wire::hash;
 
 /// A dial without an answer is replaced by the next round once it is so old: the host may have come back meanwhile.
 const OLD_DIAL: Duration = Duration::from_secs(1);
@@ -51,6 +54,19 @@ impl Seek {
         if let Some((_, until)) = &mut self.joined {
             *until = *until + by;
         }
+    }
+
+    /// Whoever was asked has nothing to give.
+    pub(super) fn hang_up(&mut self, core: &mut Core) {
+        if let Some((link, _)) = self.joined.take() {
+            core.close(link.id, false);
+        }
+    }
+
+    /// Looks elsewhere, from the first round on.
+    pub(super) fn restart(&mut self, core: &mut Core) {
+        self.stop(core);
+        self.rounds = 0;
     }
 
     pub(super) fn joined(&mut self) -> Option<&mut Link> {
@@ -168,6 +184,10 @@ impl MemberSeat {
 
     /// A refusal is the host's last word: nothing dials again after it, except where the host asks for that.
     fn seek_refused(&mut self, core: &mut Core, refusal: Refusal) -> Option<Left> {
+        #[cfg(test)]
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("refused {refusal:?}");
+        }
         match refusal {
             Refusal::NotFound => self.seat_gone(core),
             Refusal::Banned => Some(Left::Banned(Reason::default())),
@@ -272,6 +292,23 @@ impl MemberSeat {
             _ => false,
         };
         whole && hosted && state.key == self.key && state.host_key == host_key
+    }
+
+    /// What others should know of the host's death; those that have been here longest say it first.
+    pub(super) fn obituary(&self) -> SessionsEvent {
+        let state = self.view.state();
+        let number = |account| state.member(account).map_or(u16::MAX, |member| member.number);
+        let own = number(self.account());
+        let earlier =
+            state.members.iter().filter(|m| !m.is_host && m.link == LinkState::Connected && m.number < own).count();
+        let notice = DeathNotice {
+            id: self.key.id,
+            host_tag: hash::host_tag(state.host_key),
+            incarnation: self.spec.incarnation,
+            term: state.revision.term,
+            sequence: 0,
+        };
+        SessionsEvent::HostDead { key: self.key, rank: u32::try_from(earlier).unwrap_or(u32::MAX), notice }
     }
 
     fn back(&mut self, core: &mut Core, accept: Accept) -> Option<Left> {

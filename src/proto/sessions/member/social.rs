@@ -12,8 +12,8 @@ use crate::proto::io::{Answer, RequestId};
 use crate::proto::limits;
 use crate::proto::links::Bucket;
 use crate::types::{
-    AccountId, Error, ErrorKind, Invite, InviteId, InviteRequest, InviteState, JoinLink, JoinPolicy, SessionEvent,
-    SessionKey,
+    AccountId, Error, ErrorKind, HostKey, Invite, InviteId, InviteRequest, InviteState, JoinLink, JoinPolicy,
+    SessionEvent, SessionKey,
 };
 use crate::wire::frame::{Frame, Request, VouchAsk};
 
@@ -72,9 +72,9 @@ impl MemberSeat {
     }
 
     /// Where its session is served, if that is hidden.
-    pub(in super::super) fn hidden(&self) -> Option<(SessionKey, u64, Vec<SocketAddr>)> {
+    pub(in super::super) fn hidden(&self) -> Option<(SessionKey, HostKey, u64, Vec<SocketAddr>)> {
         let hidden = !self.view.state().listed;
-        hidden.then(|| (self.key, self.spec.incarnation, self.addresses.clone()))
+        hidden.then(|| (self.key, self.view.state().host_key, self.spec.incarnation, self.addresses.clone()))
     }
 
     /// The user has other friends now: a no that was said of one of them is not the last word.

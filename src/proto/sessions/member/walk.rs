@@ -11,7 +11,6 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::super::core::{Core, Owner};
-use super::super::publication::SessionsEvent;
 use super::vote::{Tally, age};
 use super::{MemberSeat, Side};
 use crate::proto::clock::Moment;
@@ -232,7 +231,7 @@ impl MemberSeat {
     /// Nobody answers where the host was, or another does.
     pub(super) fn host_gone(&mut self, core: &mut Core) -> Option<Left> {
         if !self.heir.walk.as_ref().is_some_and(|walk| walk.proof) {
-            core.events.push_back(SessionsEvent::HostDead { key: self.key });
+            core.events.push_back(self.obituary());
         }
         if self.migrates() { self.start_walk(core, true, Vec::new()) } else { Some(Left::HostLost) }
     }
@@ -576,17 +575,20 @@ impl MemberSeat {
     pub(super) fn pointed(&mut self, core: &mut Core, way: &Way) {
         let made = follow(self.key, self.incarnation(), &way.lineage);
         let later = made.is_some_and(|(host, reign)| host == way.host_key && self.is_later(reign));
-        if way.session != self.key || !later {
-            return;
+        if way.session == self.key && later {
+            self.ask_at(core, way.host_key, &way.addresses);
         }
+    }
+
+    pub(super) fn ask_at(&mut self, core: &mut Core, host_key: HostKey, addresses: &[SocketAddr]) {
         if self.heir.walk.is_none() {
             let route = self.route(&[]);
             let mut walk = Walk::new(core.now, false, route, Vec::new());
             walk.until = core.now + core.tuning.ballot;
             self.heir.walk = Some(walk);
         }
-        for &address in &way.addresses {
-            self.dial_hint(core, address, Some(way.host_key));
+        for &address in addresses {
+            self.dial_hint(core, address, Some(host_key));
         }
     }
 

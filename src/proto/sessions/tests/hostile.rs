@@ -75,6 +75,7 @@ fn a_join_that_has_asked_dials_nobody_else() {
         host_key: None,
         incarnation: 0,
         version: None,
+        migratable: false,
         candidates: vec!["10.0.0.1:1".parse().unwrap(), "10.0.0.1:2".parse().unwrap()],
         deadline: now + 5 * SECOND,
     };

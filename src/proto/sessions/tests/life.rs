@@ -155,7 +155,7 @@ fn a_killed_host_process_is_lost_in_milliseconds() {
     for (node, seat) in [(b, second), (c, third)] {
         assert_eq!(net.seat(node, seat).left, Some(Left::HostLost));
         assert_eq!(names(&net.take_events(node, seat)), ["reconnecting", "left"]);
-        let dead = |event: &SessionsEvent| matches!(event, SessionsEvent::HostDead { key: k } if *k == key);
+        let dead = |event: &SessionsEvent| matches!(event, SessionsEvent::HostDead { key: k, .. } if *k == key);
         assert!(net.nodes[node].events.iter().any(dead));
     }
 }

@@ -12,6 +12,7 @@ mod places;
 mod random;
 mod refusals;
 mod resume;
+mod rivals;
 mod roles;
 mod states;
 mod succession;
@@ -199,15 +200,19 @@ impl Net {
 
     fn address(&self, key: SessionKey) -> SocketAddr {
         let hosted = |at: usize, k: SessionKey| k == key && self.nodes[at].sessions.hosts.contains_key(&key);
-        *self.listeners.iter().find(|(_, (at, k, _))| hosted(*at, *k)).expect("nobody listens").0
+        let hosted = self.listeners.iter().find(|(_, (at, k, _))| hosted(*at, *k));
+        // One that is crowned in place of another is kept under the key of its own session.
+        let any = || self.listeners.iter().find(|(_, (_, k, _))| *k == key);
+        *hosted.or_else(any).expect("nobody listens").0
     }
 
     fn resolved(&self, key: SessionKey) -> Resolved {
         Resolved {
             key: Some(key),
-            host_key: Some(key.founder),
+            host_key: Some(self.listeners[&self.address(key)].2.into()),
             incarnation: 0,
             version: None,
+            migratable: false,
             candidates: vec![self.address(key)],
             deadline: self.now + Duration::from_secs(5),
         }
@@ -562,7 +567,11 @@ impl Node {
             SessionsEvent::Withdraw { key, .. } => {
                 assert!(self.adverts.remove(key).is_some(), "withdrawn and not published");
             }
-            SessionsEvent::HostSuspect { .. }
+            SessionsEvent::HandedOver { key, .. } => {
+                assert!(self.adverts.remove(key).is_some(), "handed over and not published");
+            }
+            SessionsEvent::Superseded { .. }
+            | SessionsEvent::HostSuspect { .. }
             | SessionsEvent::HostDead { .. }
             | SessionsEvent::InviteMade(_)
             | SessionsEvent::InviteOver { .. }

@@ -61,6 +61,8 @@ pub(in crate::types) fn found(id: &str, facts: PublicFacts, ping: Option<std::ti
         sources: Sources::default(),
         confirmed: true,
         silent: false,
+        migrating: false,
+        migratable: false,
         listed: true,
         matched: None,
         started: 1,

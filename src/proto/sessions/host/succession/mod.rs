@@ -451,6 +451,12 @@ impl HostAuthority {
         }
     }
 
+    /// The last order that most have.
+    pub(super) fn acked_order(&self) -> u32 {
+        let acked = |rule: &Rule| rule.electorate.cfg() - u32::from(!rule.electorate.is_acked());
+        self.succession.as_ref().map_or(0, acked)
+    }
+
     pub(super) fn succession_deadline(&self) -> Option<Moment> {
         self.succession.as_ref().and_then(Rule::deadline)
     }

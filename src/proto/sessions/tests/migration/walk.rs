@@ -179,6 +179,7 @@ fn a_password_bans_and_who_comes_later_are_carried_over() {
         version: None,
         candidates: vec![address],
         deadline: net.now + 5 * SECOND,
+        migratable: false,
     };
     let resolved = to(&game.net);
     let again = game.net.ask_join_with(banned.node, Net::join_command(Some("melon")), resolved);
