@@ -38,9 +38,7 @@ impl Sessions {
         let Some(host) = self.hosts.get_mut(&way.session) else { return };
         match host.judge_rival(way) {
             Verdict::GivesWay => {
-                if let Some(host) = self.hosts.remove(&way.session) {
-                    host.superseded(&mut self.core, way);
-                }
+                self.give_way(way);
             }
             Verdict::Stands => host.tell_rival(&mut self.core, way.host_key, way.addresses.clone()),
             Verdict::Nonsense => {}

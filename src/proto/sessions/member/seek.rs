@@ -184,10 +184,6 @@ impl MemberSeat {
 
     /// A refusal is the host's last word: nothing dials again after it, except where the host asks for that.
     fn seek_refused(&mut self, core: &mut Core, refusal: Refusal) -> Option<Left> {
-        #[cfg(test)]
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!("refused {refusal:?}");
-        }
         match refusal {
             Refusal::NotFound => self.seat_gone(core),
             Refusal::Banned => Some(Left::Banned(Reason::default())),

@@ -1,8 +1,7 @@
 //! What goes on while the host lives: who stands, the orders, what the first successors keep.
 
 use super::*;
-use crate::types::LinkState;
-use crate::types::{GameState, Migration};
+use crate::types::{GameState, LinkState, Migration};
 use crate::wire::frame::{Frame, kind};
 
 fn outliving(max: u16) -> HostRequest {
@@ -324,7 +323,8 @@ fn a_host_made_of_its_part_does_what_the_former_did() {
     let nodes: Vec<_> = (0..7).map(|_| net.node()).collect();
     let [heir, member, banned, expected, invited, guesser, leaver] = nodes[..] else { panic!() };
     let join = |net: &mut Net, node: usize, password: Option<&str>, invite: Option<crate::types::InviteId>| {
-        let authority = net.nodes.iter().find_map(|node| node.sessions.hosts.get(&key)).unwrap();
+        let authority = net.nodes.iter().filter(|node| node.alive);
+        let authority = authority.into_iter().find_map(|node| node.sessions.hosts.get(&key)).unwrap();
         let (host_key, incarnation) = (authority.state().host_key, 0);
         let mut to = net.resolved(key);
         (to.host_key, to.incarnation) = (Some(host_key), incarnation);
