@@ -40,8 +40,8 @@ fn members_are_successors_in_the_order_of_their_coming() {
     net.run_until(SECOND, || bob.successors() == [wanted[1], wanted[0]]).unwrap();
     eve.set_can_host(false).wait(SECOND).unwrap();
     net.run_until(3 * SECOND, || bob.successors() == wanted[..1]).unwrap();
-    let dump = room.dump();
-    assert!(dump.contains("migration Quorum, term 1") && dump.contains("3 of 3 have it"), "{dump}");
+    net.run_until(SECOND, || room.dump().contains("3 of 3 have it")).unwrap();
+    assert!(room.dump().contains("migration Quorum, term 1"), "{}", room.dump());
     assert_eq!(bob.set_state("x").wait(SECOND).unwrap_err().kind(), ErrorKind::NotOwner);
     assert_eq!(room.set_state("wave 7").wait(SECOND).unwrap(), 1);
     assert_eq!(room.state().unwrap().data.as_ref(), b"wave 7");

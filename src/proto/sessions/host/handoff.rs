@@ -214,7 +214,7 @@ impl HostAuthority {
 
     /// Somebody looks for the next host: it is here.
     pub(super) fn say_won(&mut self, core: &mut Core, id: LinkId) {
-        let lineage = self.succession.as_ref().map(|rule| rule.lineage.clone()).unwrap_or_default();
+        let lineage = self.lineage().to_vec();
         let frame = Frame::Won { lineage, began: self.passing.began };
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.link.send(core.now, &mut core.actions, &frame);

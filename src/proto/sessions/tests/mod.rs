@@ -200,13 +200,16 @@ impl Net {
 
     fn address(&self, key: SessionKey) -> SocketAddr {
         let hosted = |at: usize, k: SessionKey| k == key && self.nodes[at].sessions.hosts.contains_key(&key);
-        *self.listeners.iter().find(|(_, (at, k, _))| hosted(*at, *k)).expect("nobody listens").0
+        let hosted = self.listeners.iter().find(|(_, (at, k, _))| hosted(*at, *k));
+        // One that is crowned in place of another is kept under the key of its own session.
+        let any = || self.listeners.iter().find(|(_, (_, k, _))| *k == key);
+        *hosted.or_else(any).expect("nobody listens").0
     }
 
     fn resolved(&self, key: SessionKey) -> Resolved {
         Resolved {
             key: Some(key),
-            host_key: Some(key.founder),
+            host_key: Some(self.listeners[&self.address(key)].2.into()),
             incarnation: 0,
             version: None,
             migratable: false,

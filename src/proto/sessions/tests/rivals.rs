@@ -41,7 +41,10 @@ fn migrating_room(net: &mut Net, node: usize) -> (SeatId, SessionKey) {
 
 /// Makes a second host of the session on another machine: what a takeover leaves behind.
 fn crown(net: &mut Net, old: usize, session: SessionKey, new: usize, heir: u8) -> Way {
-    let proof = way(net, old, session, heir);
+    let mut proof = way(net, old, session, heir);
+    // By an order that is later than any that its members have acked.
+    let order = crate::wire::frame::Order { cfg: 99, ..proof.lineage[0].order.clone() };
+    proof.lineage[0].order = order.sign(net.nodes[old].sessions.hosts[&session].identity());
     let (_, own) = migrating_room(net, new);
     let mut host = net.nodes[new].sessions.hosts.remove(&own).unwrap();
     host.crown(session, proof.incarnation, key(heir), after(Reign::FOUNDER), proof.lineage.clone());
@@ -125,7 +128,11 @@ fn a_host_that_was_replaced_gives_way_and_its_members_go_on() {
     net.nodes[old].sessions.rival_reached(now, &theirs);
     net.settle();
     assert!(!net.nodes[old].sessions.hosts(session));
-    assert_eq!(net.nodes[old].seats[&seat].left, Some(Left::Superseded));
+    // It has gone there first, and is a member now.
+    assert_eq!(net.nodes[old].seats[&seat].left, None);
+    assert!(net.nodes[old].sessions.members[&seat].is_linked());
+    assert_eq!(net.view(old, seat).host_key, way.host_key);
+    assert!(names(&net.seat(old, seat).events).contains(&"host changed"));
     assert!(
         net.nodes[old]
             .events
@@ -134,6 +141,7 @@ fn a_host_that_was_replaced_gives_way_and_its_members_go_on() {
     );
     // The member has verified the proof and dials the next host, under its key.
     assert!(net.nodes[member].seats[&joined].events.iter().any(|event| matches!(event, SessionEvent::Reconnecting)));
+    net.run(SECOND);
     let spec = net.nodes[member].sessions.members[&joined].host_key();
     assert_eq!(spec, Some(way.host_key));
 }

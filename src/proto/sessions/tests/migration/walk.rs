@@ -176,10 +176,10 @@ fn a_password_bans_and_who_comes_later_are_carried_over() {
         key: Some(key),
         host_key: Some(host_key),
         incarnation: 0,
-        migratable: true,
         version: None,
         candidates: vec![address],
         deadline: net.now + 5 * SECOND,
+        migratable: false,
     };
     let resolved = to(&game.net);
     let again = game.net.ask_join_with(banned.node, Net::join_command(Some("melon")), resolved);
