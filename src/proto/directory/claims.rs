@@ -334,7 +334,9 @@ impl Directory {
             return self.claims.refuse(cx.now, key, host_key, cx.tuning.claim_ignored);
         }
         let Some(entry) = self.entries.get(&key) else { return self.follow(cx, key, host_key) };
-        let better = incarnation != entry.incarnation || reign.supersedes(entry.reign);
+        let stands = incarnation != entry.incarnation || reign.supersedes(entry.reign);
+        // A survivor that goes on alone stands over nobody: it is followed where there is nobody else, and only then.
+        let better = stands || reign.forks > entry.reign.forks;
         if entry.own {
             // The session's own host judges for itself.
             return self.claims.refuse(cx.now, key, host_key, cx.tuning.claim_life);
@@ -343,7 +345,7 @@ impl Directory {
             return self.claims.refuse(cx.now, key, host_key, cx.tuning.claim_ignored);
         }
         // Who has just come has no host to be faithful to: of two that live, the better one.
-        let fresh = incarnation == entry.incarnation && cx.now.since(entry.first) < cx.tuning.claim_fresh;
+        let fresh = stands && incarnation == entry.incarnation && cx.now.since(entry.first) < cx.tuning.claim_fresh;
         if entry.migrating || entry.next_host == Some(host_key) || fresh {
             return self.follow(cx, key, host_key);
         }

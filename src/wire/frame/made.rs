@@ -23,7 +23,7 @@ pub(crate) fn takeover(
         incarnation,
         reign: former,
         cfg: 1,
-        policy: Migration::Quorum,
+        policy: if reign.forks > former.forks { Migration::AnySurvivor } else { Migration::Quorum },
         host_silence: 2_500,
         voters: (0..4).map(voter).collect(),
         signature: [0; 64],

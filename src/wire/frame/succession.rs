@@ -201,7 +201,9 @@ impl Takeover {
         }
         let own = self.votes.iter().any(|(at, _)| *at == self.candidate);
         let elected = self.reign.same_branch(former) && self.votes.len() >= order.quorum();
-        let forked = former.forks.checked_add(1) == Some(self.reign.forks) && self.reign.branch != former.branch;
+        let forked = order.policy == Migration::AnySurvivor
+            && former.forks.checked_add(1) == Some(self.reign.forks)
+            && self.reign.branch != former.branch;
         (own && (elected || forked)).then_some(ballot.host)
     }
 }
@@ -401,7 +403,7 @@ mod tests {
             incarnation: 7,
             reign,
             cfg: 3,
-            policy: Migration::Quorum,
+            policy: Migration::AnySurvivor,
             host_silence: 2_500,
             voters: (0..=others).map(voter).collect(),
             signature: [0; 64],
@@ -469,6 +471,9 @@ mod tests {
         assert_eq!(made(SECOND), None);
         assert_eq!(made(Reign { forks: 2, branch: 9, term: 2 }), None);
         assert_eq!(made(Reign { forks: 1, branch: 0, term: 2 }), None);
+        let majority = Order { policy: Migration::Quorum, ..order(1, Reign::FOUNDER, 1) }.sign(&key(1));
+        let against = takeover(majority, Reign { forks: 1, branch: 9, term: 70 }, 1, &[1]);
+        assert_eq!(against.verify(session(), 7, founder, Reign::FOUNDER), None, "not where the host wants a majority");
     }
 
     #[test]

@@ -519,7 +519,7 @@ fn a_false_word_that_a_host_died_ends_nothing_and_costs_few_probes() {
     lan.run(2_000 * MS);
     let key = lan.key(host);
     let death =
-        DeathNotice { id: key.id, host_tag: hash::host_tag(key.founder), incarnation: 1, term: 1, sequence: 900 };
+        DeathNotice { id: key.id, host_tag: hash::host_tag(key.founder), incarnation: 1_000, term: 1, sequence: 900 };
     let probes = |lan: &Segment| {
         lan.nodes[host].heard.iter().filter(|arrival| kind(&arrival.bytes) == Some(Kind::Probe)).count()
     };

@@ -178,7 +178,7 @@ mod tests {
             incarnation: 7,
             reign,
             cfg,
-            policy: Migration::Quorum,
+            policy: Migration::AnySurvivor,
             host_silence: 2_500,
             voters: voters.iter().map(voter).collect(),
             signature: [0; 64],
