@@ -105,7 +105,7 @@ impl HostAuthority {
         self.succession.as_ref().map_or(Reign { term, ..Reign::FOUNDER }, |rule| rule.reign)
     }
 
-    pub(super) fn lineage(&self) -> &[Takeover] {
+    pub(in super::super) fn lineage(&self) -> &[Takeover] {
         #[cfg(test)]
         if let Some((_, lineage)) = &self.rivals.crowned {
             return lineage;
