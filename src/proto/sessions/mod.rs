@@ -583,4 +583,7 @@ pub(crate) fn first_events(snapshot: &std::sync::Arc<SessionSnapshot>, own: Acco
 }
 
 #[cfg(test)]
+use self::succeed::Reigning;
+
+#[cfg(test)]
 mod tests;

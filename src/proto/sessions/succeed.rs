@@ -219,3 +219,29 @@ impl Sessions {
         }
     }
 }
+
+/// What a test asks of a host.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reigning {
+    pub(super) reign: crate::wire::frame::Reign,
+    pub(super) host_key: crate::types::HostKey,
+    /// Its chain leads to it.
+    pub(super) proved: bool,
+}
+
+#[cfg(test)]
+impl Sessions {
+    pub(super) fn reigning(&self, key: SessionKey) -> Option<Reigning> {
+        let host = self.hosts.get(&key)?;
+        let (reign, host_key) = (host.reign(), host.host_key());
+        let made = crate::wire::frame::follow(key, host.incarnation(), host.lineage());
+        Some(Reigning { reign, host_key, proved: made == Some((host_key, reign)) })
+    }
+
+    pub(super) fn promised(&self, seat: SeatId) -> Option<(u16, u64, u32)> {
+        let member = self.members.get(&seat)?;
+        let reign = member.heir.reign;
+        member.standing.as_ref().map(|standing| (reign.forks, reign.branch, standing.floor()))
+    }
+}

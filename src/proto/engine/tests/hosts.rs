@@ -110,10 +110,23 @@ impl One {
         let (local, remote) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:6000".parse().unwrap());
         let peer = host.public();
         self.link(LinkEvent::Open { link, peer, binding: [0; 32], local, remote, fallback: false });
-        for frame in frames(&Frame::Lineage { lineage }) {
+        self.says(link, &Frame::Lineage { lineage });
+    }
+
+    fn says(&mut self, link: LinkId, frame: &Frame) {
+        for frame in frames(frame) {
             let (kind, more, payload) = (frame[2], frame[3] & 1 != 0, frame[4..].to_vec());
             self.link(LinkEvent::Frame { link, kind, more, payload });
         }
+    }
+
+    /// The host that it gives way to is asked for a seat, and has none.
+    fn has_no_seat(&mut self, host: &Identity, lineage: Vec<Takeover>) {
+        let (link, _) = self.dialled(host.public().into()).expect("asked for a seat before anything else");
+        let (local, remote) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:6000".parse().unwrap());
+        self.link(LinkEvent::Open { link, peer: host.public(), binding: [0; 32], local, remote, fallback: false });
+        self.says(link, &Frame::Won { lineage, began: 9 });
+        self.says(link, &Frame::Refuse { refusal: crate::types::Refusal::NotFound, sticky: true });
     }
 }
 
@@ -261,6 +274,8 @@ fn a_host_gives_way_to_a_later_one_that_it_has_reached() {
     let (link, _) = one.dialled(host_key).expect("a dial for the proof");
     one.sent.clear();
     one.proves(link, &heir.host, heir.lineage.clone());
+    assert!(!left(&one), "not before it has been there");
+    one.has_no_seat(&heir.host, heir.lineage.clone());
     one.run(Duration::from_millis(300), &|probe| heir.alive(probe));
     assert!(left(&one));
     let goodbye = one.sent.iter().find_map(|transmit| Goodbye::decode(&transmit.bytes).ok()).expect("finders are told");
@@ -324,5 +339,6 @@ fn a_claim_by_tcp_makes_a_host_look_for_itself() {
     assert_eq!(to, "10.0.0.77:6000".parse().unwrap());
     one.link(LinkEvent::Closed { link: second, why: Closed::Unreachable });
     one.proves(first, &heir.host, heir.lineage.clone());
+    one.has_no_seat(&heir.host, heir.lineage.clone());
     assert!(!one.engine.sessions.hosts(session));
 }

@@ -94,7 +94,7 @@ impl HostAuthority {
         self.succession.as_ref().map_or(Reign { term, ..Reign::FOUNDER }, |rule| rule.reign)
     }
 
-    pub(super) fn lineage(&self) -> &[Takeover] {
+    pub(in super::super) fn lineage(&self) -> &[Takeover] {
         self.succession.as_ref().map_or(&[], |rule| &rule.lineage)
     }
 

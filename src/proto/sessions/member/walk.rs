@@ -159,7 +159,7 @@ impl MemberSeat {
         Way {
             session: self.key,
             incarnation: self.incarnation(),
-            host_key: self.view.state().host_key,
+            host_key: self.spec.host_key.unwrap_or(self.view.state().host_key),
             addresses: self.addresses.iter().take(MAX_WAYS).copied().collect(),
             lineage: self.heir.lineage.clone(),
         }
@@ -395,7 +395,7 @@ impl MemberSeat {
     }
 
     fn say_follow(&mut self, core: &mut Core, id: LinkId) {
-        let follow = self.follow_frame(core);
+        let follow = self.follow_frame();
         let dial = self.heir.walk.as_mut().and_then(|walk| walk.dials.get_mut(&id));
         let Some(Dial { link: Some(link), said, .. }) = dial else { return };
         if !std::mem::replace(said, true) {
@@ -403,10 +403,9 @@ impl MemberSeat {
         }
     }
 
-    fn follow_frame(&self, core: &Core) -> Follow {
+    fn follow_frame(&self) -> Follow {
         let standing = self.standing.as_ref();
         let order = self.order();
-        let _ = core;
         Follow {
             session: self.key,
             incarnation: self.incarnation(),
