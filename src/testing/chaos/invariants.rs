@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::app::Seat;
 use super::brain::Brain;
 use super::run::Run;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, RequestId};
+use crate::proto::machine::Machine;
 use crate::proto::sessions::Sessions;
 use crate::types::{AccountId, Error, JoinPolicy, MemberStatus, Revision, SessionKey};
 use crate::wire::frame::view_digest;
@@ -87,7 +89,10 @@ impl Lore {
             }
         }
         // The costly ones where something changed, and now and then.
-        if changed || self.looks % 16 == 0 {
+        // A process that was stopped has deadlines behind it until its wake comes.
+        let behind = brain.engine.poll_timeout().is_some_and(|at| at < now);
+        let sessions = brain.engine.sessions();
+        if !behind && (changed || self.looks % 16 == 0) {
             // S6, S10, S24 and more, inside the host.
             sessions.check(now);
         }
@@ -148,7 +153,8 @@ impl Run {
     /// S12: no stranger under any policy. S13: a party comes whole.
     pub(super) fn check_seated(&self, node: usize, key: SessionKey, accounts: &[AccountId]) -> Result<(), String> {
         let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
-        let Some(seat) = live.app.seats.values().find(|seat| seat.opened.is_host && seat.key() == key) else {
+        let own = |seat: &&Seat| seat.opened.is_host && seat.left.is_none() && seat.key() == key;
+        let Some(seat) = live.app.seats.values().find(own) else {
             return Ok(());
         };
         let state = &seat.snapshot;
@@ -157,7 +163,7 @@ impl Run {
         for &account in accounts.iter().filter(|&&account| Some(account) != creator) {
             // Whom an admitted leader brings along is not asked again.
             let brought = |(leader, others): &(AccountId, Vec<AccountId>)| {
-                accounts.contains(leader) && others.contains(&account) && *leader != account
+                state.member(*leader).is_some() && others.contains(&account)
             };
             let brought = self.lore.parties.iter().any(brought);
             let welcome = self.lore.welcome.contains(&(key, account)) || state.matchmaking || brought;
@@ -201,12 +207,22 @@ impl Run {
                 seat.opened.snapshot.member(seat.opened.user).map(|member| member.joined_revision)
             })
             .collect();
-        check(joined.len() == 1 && !joined.contains(&None), || format!("S13: a party came in pieces: {joined:?}"))
+        // Whoever had a reserved seat has been a member for longer.
+        let reserved = seats
+            .iter()
+            .filter_map(|seat| live.app.seats.get(seat))
+            .any(|seat| self.lore.welcome.contains(&(seat.key(), seat.opened.user)));
+        check(reserved || joined.len() == 1 && !joined.contains(&None), || {
+            format!("S13: a party came in pieces: {joined:?}")
+        })
     }
 
     /// Whether a session is hosted and advertised now.
     fn is_listed(&self, key: SessionKey, origin: &Origin) -> bool {
-        let listed = |sessions: &Sessions| sessions.hosted().any(|host| host.key == key && host.state.listed);
+        // More than 32 sessions of one address are listed by nobody.
+        let few = |sessions: &Sessions| sessions.hosted().count() <= 16;
+        let listed =
+            |sessions: &Sessions| few(sessions) && sessions.hosted().any(|host| host.key == key && host.state.listed);
         let live = self.nodes[origin.node].live.as_ref().filter(|live| live.id == origin.process);
         live.is_some_and(|live| listed(live.process.brain().engine.sessions()))
     }

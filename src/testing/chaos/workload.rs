@@ -170,6 +170,8 @@ impl Run {
                 let open: Vec<_> =
                     live.app.requests.iter().filter(|(_, (_, what))| can(what)).map(|(&r, _)| r).collect();
                 let Some(&request) = dice.pick(&open) else { return };
+                live.app.requests.remove(&request);
+                live.app.cancelled.insert(request);
                 self.tell(node, Command::Cancel { request });
             }
             Op::Leave => {
