@@ -44,8 +44,10 @@ pub(super) struct Lore {
     reigns: BTreeMap<(SessionKey, u64, u32), usize>,
     /// Invited there, or a seat was asked for them.
     pub(super) welcome: BTreeSet<(SessionKey, AccountId)>,
-    /// Said the password there.
-    pub(super) initiated: BTreeSet<(SessionKey, AccountId)>,
+    /// Said the password there, or wherever an address led.
+    pub(super) initiated: BTreeSet<(Option<SessionKey>, AccountId)>,
+    /// A joiner wanted a seat for them there, or wherever an address led.
+    pub(super) brought: BTreeSet<(Option<SessionKey>, AccountId)>,
     /// Somebody's friends.
     pub(super) friends: BTreeSet<AccountId>,
     pub(super) foes: BTreeSet<AccountId>,
@@ -165,7 +167,8 @@ impl Run {
             let brought = |(leader, others): &(AccountId, Vec<AccountId>)| {
                 state.member(*leader).is_some() && others.contains(&account)
             };
-            let brought = self.lore.parties.iter().any(brought);
+            let brought = self.lore.parties.iter().any(brought)
+                || [Some(key), None].iter().any(|&to| self.lore.brought.contains(&(to, account)));
             let welcome = self.lore.welcome.contains(&(key, account)) || state.matchmaking || brought;
             let fits = match state.policy {
                 JoinPolicy::Public => true,
@@ -173,7 +176,7 @@ impl Run {
                 JoinPolicy::InviteOnly => welcome,
             };
             check(fits, || format!("S12: {account:?} is seated against {:?}", state.policy))?;
-            let knows = welcome || self.lore.initiated.contains(&(key, account));
+            let knows = welcome || [Some(key), None].iter().any(|&to| self.lore.initiated.contains(&(to, account)));
             check(!state.password || knows, || format!("S12: {account:?} is seated without the password"))?;
         }
         let joined = |account: &AccountId| state.member(*account).is_some_and(|m| m.status != MemberStatus::Reserved);
@@ -219,10 +222,7 @@ impl Run {
 
     /// Whether a session is hosted and advertised now.
     fn is_listed(&self, key: SessionKey, origin: &Origin) -> bool {
-        // More than 32 sessions of one address are listed by nobody.
-        let few = |sessions: &Sessions| sessions.hosted().count() <= 16;
-        let listed =
-            |sessions: &Sessions| few(sessions) && sessions.hosted().any(|host| host.key == key && host.state.listed);
+        let listed = |sessions: &Sessions| sessions.hosted().any(|host| host.key == key && host.state.listed);
         let live = self.nodes[origin.node].live.as_ref().filter(|live| live.id == origin.process);
         live.is_some_and(|live| listed(live.process.brain().engine.sessions()))
     }
