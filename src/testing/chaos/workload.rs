@@ -170,6 +170,8 @@ impl Run {
                 let open: Vec<_> =
                     live.app.requests.iter().filter(|(_, (_, what))| can(what)).map(|(&r, _)| r).collect();
                 let Some(&request) = dice.pick(&open) else { return };
+                live.app.requests.remove(&request);
+                live.app.cancelled.insert(request);
                 self.tell(node, Command::Cancel { request });
             }
             Op::Leave => {
@@ -423,14 +425,12 @@ impl Run {
         if knows {
             what.password = Some(PASSWORD.into());
         }
-        let keys: Vec<_> = if anywhere { self.lore.sessions.keys().copied().collect() } else { vec![key] };
-        for key in keys {
+        let key = Some(key).filter(|_| !anywhere);
+        if knows {
             let comes = what.party.iter().chain(&what.reserve_for).copied().chain([account]);
-            if knows {
-                self.lore.initiated.extend(comes.map(|account| (key, account)));
-            }
-            self.lore.welcome.extend(what.reserve_for.iter().map(|&account| (key, account)));
+            self.lore.initiated.extend(comes.map(|account| (key, account)));
         }
+        self.lore.brought.extend(what.reserve_for.iter().map(|&account| (key, account)));
         self.queue(node, "join", |request| Command::Join { request, account, what: Box::new(what) });
     }
 

@@ -1,5 +1,6 @@
 //! What the host's own user asks for: settings, phase, kicks and bans, lobby messages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::bounds::{attribute_bytes, check_member_update, check_message, member_budget, members_own_update};
@@ -9,6 +10,7 @@ use super::super::publication::check_budget;
 use super::roles::check_caps;
 use super::seated::take_token;
 use super::{HostAuthority, Reply};
+use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, Output, RequestId};
 use crate::proto::limits;
 use crate::types::{
@@ -25,7 +27,7 @@ impl HostAuthority {
         update: &SettingsUpdate,
         expected: Option<Revision>,
     ) {
-        match self.next_settings(update, expected) {
+        match self.next_settings(core.now, update, expected) {
             Err(error) => core.done(request, Err(error)),
             Ok((settings, state)) => {
                 let changes = setting_changes(self.doc.state(), &state).into_iter().map(Change::Setting);
@@ -38,6 +40,7 @@ impl HostAuthority {
 
     fn next_settings(
         &self,
+        at: Moment,
         update: &SettingsUpdate,
         expected: Option<Revision>,
     ) -> Result<(SessionSettings, SessionSnapshot), Error> {
@@ -51,7 +54,10 @@ impl HostAuthority {
         settings.check()?;
         let mut state = self.doc.state().clone();
         put(&mut state, &settings);
-        let taken = state.members.len();
+        // A seat that is held is promised: its invitee must not come to find it gone.
+        let members = state.members.iter().map(|member| member.account);
+        let promised = members.chain(self.merge.granted(at)).chain(self.invites.held_for(at));
+        let taken = promised.collect::<BTreeSet<_>>().len();
         if usize::from(settings.max_members) < taken && settings.max_members < self.settings.max_members {
             let max = settings.max_members;
             return Err(Error::invalid(format!("max_members is {max}, but {taken} seats are taken")));

@@ -95,7 +95,6 @@ impl Invites {
         self.rows.extend(unused);
     }
 
-    #[cfg(any(test, feature = "testing"))]
     pub(super) fn held_for(&self, now: Moment) -> impl Iterator<Item = AccountId> + '_ {
         self.rows.iter().filter(move |row| row.holds(now)).map(|row| row.invitee)
     }

@@ -73,7 +73,6 @@ impl Merge {
         self.grants.iter().filter(|(other, until)| !accounts.contains(other) && **until > now).count()
     }
 
-    #[cfg(any(test, feature = "testing"))]
     pub(super) fn granted(&self, now: Moment) -> impl Iterator<Item = AccountId> + '_ {
         self.grants.iter().filter(move |(_, until)| **until > now).map(|(account, _)| *account)
     }

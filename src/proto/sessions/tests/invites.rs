@@ -238,6 +238,19 @@ fn an_invitee_takes_the_seat_that_is_held_for_it_when_all_others_are_gone() {
     assert_eq!(net.view(a, seat).members.len(), 3);
 }
 
+/// Found by the simulator (hostile, seed 0x494ad). Fails when only members count as taken.
+#[test]
+fn a_session_does_not_become_too_small_for_the_seats_it_holds() {
+    let mut net = Net::new(8);
+    let a = net.node();
+    let (seat, _) = net.host(a, room(4));
+    invite(&mut net, a, seat, InviteRequest::from(accounts(1)[0]).hold(true)).unwrap();
+    let small = net.update(a, seat, SettingsUpdate::new().max_members(1), None);
+    assert!(net.answer(a, small).unwrap_err().to_string().contains("2 seats are taken"));
+    let fits = net.update(a, seat, SettingsUpdate::new().max_members(2), None);
+    net.answer(a, fits).unwrap();
+}
+
 #[test]
 fn a_held_seat_is_free_again_when_its_invite_is_rejected_revoked_or_undeliverable() {
     let mut net = Net::new(7);
