@@ -175,5 +175,5 @@ pub(crate) const CLAIM_BURST: u32 = 8;
 pub(crate) const SUPERSEDED_NOTICES: (u32, u32) = (30, 20);
 
 /// What somebody holds of each thing that an outsider can grow, and the cap of it: for tests of whole runs.
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 pub(crate) type Census = Vec<(&'static str, usize, usize)>;

@@ -1,4 +1,4 @@
-//! Rows of `pains.md` that fit the virtual LAN: each test bears the number of its row.
+//! Pains of LAN games that fit the virtual LAN, each test with the number of its row (`tests/pains.rs`).
 //!
 //! A test that says "Fails when …" was seen to fail with that protection taken out.
 

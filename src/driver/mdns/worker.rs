@@ -30,8 +30,6 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// A goodbye takes a second.
 const GOODBYE: Duration = Duration::from_millis(1_500);
 const TICK: Duration = Duration::from_secs(1);
-/// The daemon's health is looked at so often, in ticks: a flood fills megabytes a second.
-const HEALTH_EVERY: u32 = 1;
 /// Without our own announcement by then, the daemon has no socket.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(8);
 /// Records in the daemon's cache: about 700 spoofed instances, and 2 MB.
@@ -103,7 +101,6 @@ struct Worker {
     /// No daemon before this.
     restart: Instant,
     pause: Duration,
-    ticks: u32,
 }
 
 enum Input {
@@ -124,7 +121,6 @@ pub(super) async fn run(setup: Setup, mut orders: mpsc::UnboundedReceiver<Order>
         known: BTreeMap::new(),
         restart: Instant::now(),
         pause: FIRST_PAUSE,
-        ticks: 0,
     };
     let mut tick: Pin<Box<Sleep>> = Box::pin(sleep(TICK));
     loop {
@@ -390,16 +386,12 @@ impl Worker {
 
     async fn tick(&mut self) {
         self.goodbyes.retain(|(.., since)| since.elapsed() < ANSWER);
-        self.ticks = self.ticks.wrapping_add(1);
         self.apply();
         let late = |r: &Registration| !r.seen && !r.waiting && r.since.elapsed() > ANNOUNCED_WITHIN;
         // Others' announcements prove the socket.
         let unheard = self.registrations.iter().any(late) && !self.registrations.iter().any(|r| r.seen);
         if self.daemon.is_some() && unheard {
             return self.failed("no announcement left this machine");
-        }
-        if self.ticks % HEALTH_EVERY != 0 {
-            return;
         }
         let Some(daemon) = &self.daemon else { return };
         let Ok(receiver) = daemon.daemon.get_metrics() else { return };

@@ -102,7 +102,7 @@ impl Sense {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Census {
     pub(crate) fn len(&self) -> usize {
         self.heard.len().max(self.expiry.len())

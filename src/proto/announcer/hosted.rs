@@ -192,7 +192,7 @@ impl Hosted {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Hosted {
     pub(super) fn sizes(&self, census: &mut limits::Census) {
         census.push(("pending answers", self.pending.len(), limits::PENDING_ANSWERS));

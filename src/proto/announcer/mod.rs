@@ -340,7 +340,7 @@ fn via_lives(net: &Net, via: Via) -> bool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Announcer {
     pub(crate) fn sizes(&self, census: &mut limits::Census) {
         for hosted in self.hosted.values() {

@@ -182,7 +182,7 @@ fn port(mut addr: SocketAddr, port: u16) -> SocketAddr {
     addr
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Instances {
     pub(super) fn len(&self) -> usize {
         self.0.len()

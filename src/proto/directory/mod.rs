@@ -497,7 +497,7 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Directory {
     pub(crate) fn sizes(&self, census: &mut limits::Census) {
         let (mut keys, mut sources) = (BTreeMap::<HostKey, usize>::new(), BTreeMap::<IpAddr, usize>::new());

@@ -524,7 +524,7 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Discovery {
     pub(crate) fn sizes(&self, census: &mut limits::Census) {
         self.announcer.sizes(census);

@@ -30,7 +30,7 @@
 mod accounts;
 mod close;
 mod hosts;
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod inspect;
 mod matchmaking;
 mod queries;

@@ -66,7 +66,7 @@ impl Nonces {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Nonces {
     pub(crate) fn len(&self) -> usize {
         self.asked.len().max(self.order.len())

@@ -12,7 +12,7 @@ mod doorman;
 mod friends;
 mod host;
 mod hosts;
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod inspect;
 mod join;
 mod matchmaking;

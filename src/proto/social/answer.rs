@@ -346,7 +346,7 @@ fn on_link(cx: &Cx<'_>, to: SocketAddr, index: u32) -> Option<SocketAddr> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Answers {
     pub(super) fn sizes(&self, census: &mut limits::Census) {
         census.push(("dials to askers", self.dials.len(), limits::LOCATE_DIALS));

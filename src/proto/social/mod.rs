@@ -410,7 +410,7 @@ impl Social {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Social {
     pub(crate) fn questions(&self) -> usize {
         self.asks.len()

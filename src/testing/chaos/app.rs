@@ -1,5 +1,5 @@
 //! The game in one process, as far as a run needs one: what it asked for, what it was told, and the promises to an app
-//! (session.md 1.6) checked as it is told.
+//! checked as it is told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -214,11 +214,11 @@ impl Seat {
             }
             SessionEvent::MemberAway { account, .. } => self.link(account, LinkState::Away)?,
             SessionEvent::MemberBack { account, .. } => self.link(account, LinkState::Connected)?,
-            SessionEvent::Message { data, .. } => {
-                // S9: the texts of a run are all different, but those of hostile members.
-                if data.starts_with(b"message") && !self.messages.insert(data.to_vec()) {
-                    return Err(format!("S9: {seat:?} got the message {data:?} twice"));
-                }
+            // S9: the texts of a run are all different, but those of hostile members.
+            SessionEvent::Message { data, .. }
+                if data.starts_with(b"message") && !self.messages.insert(data.to_vec()) =>
+            {
+                return Err(format!("S9: {seat:?} got the message {data:?} twice"));
             }
             SessionEvent::JoinAsked(ask) => news.push(News::Asked(seat, ask)),
             SessionEvent::Left { why } => self.left = Some(why),

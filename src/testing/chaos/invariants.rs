@@ -1,5 +1,5 @@
-//! What must hold (session.md, section 8), each with its number: between any two steps, when users are told something, and
-//! once the network has been whole for a while.
+//! What must hold (S: always, L: once it is calm), each with the number by which a failure names it: between any two
+//! steps, when users are told something, and once the network has been whole for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

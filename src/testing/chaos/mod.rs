@@ -1,5 +1,5 @@
 //! Seeded fault schedules over the virtual LAN: real engines, random players, a network and processes that fail, hostile
-//! nodes; after every step the invariants of session.md, section 8.
+//! nodes; after every step the invariants.
 //!
 //! A run is a pure function of (seed, profile). [`schedule`] draws what will happen, as a list; [`run`] lets it happen, and
 //! [`workload`] and [`hostile`] choose what is possible at that moment; [`air`] is the network and fires the faults that are

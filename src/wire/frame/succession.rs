@@ -218,7 +218,7 @@ pub(crate) fn follow(session: SessionKey, incarnation: u64, lineage: &[Takeover]
     Some(at)
 }
 
-/// What an advert says of a chain (security.md's L): it names one, it does not prove it.
+/// What an advert says of a chain: it names one, it does not prove it.
 #[must_use]
 pub(crate) fn lineage_digest(session: SessionKey, incarnation: u64, lineage: &[Takeover]) -> [u8; 16] {
     let first: [u8; 32] = hash::hash(
@@ -484,7 +484,7 @@ mod tests {
         let chain = [first.clone(), second.clone()];
         assert_eq!(follow(session(), 7, &[]), Some((session().founder, Reign::FOUNDER)));
         assert_eq!(follow(session(), 7, &chain), Some((key(53).public().into(), third)));
-        assert_eq!(follow(session(), 7, &[second.clone()]), None);
+        assert_eq!(follow(session(), 7, std::slice::from_ref(&second)), None);
         assert_eq!(follow(session(), 7, &[second, first.clone()]), None);
         let digest = |lineage: &[Takeover]| lineage_digest(session(), 7, lineage);
         assert_ne!(digest(&chain), digest(&[first]));

@@ -509,7 +509,7 @@ pub(super) fn millis(duration: std::time::Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Guest {
     pub(super) fn is_asked(&self) -> bool {
         matches!(&self.waiting, Some(Waiting::Admission { .. }))

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::HostAuthority;
 use crate::proto::clock::Moment;
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 use crate::proto::limits;
 use crate::types::MemberStatus;
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 use crate::types::{AccountId, SessionKey, SessionSnapshot};
 
 impl HostAuthority {
@@ -56,8 +56,8 @@ impl HostAuthority {
     }
 }
 
-#[cfg(test)]
 /// What a test of a whole run looks at.
+#[cfg(all(test, feature = "testing"))]
 pub(crate) struct HostView<'a> {
     pub(crate) key: SessionKey,
     pub(crate) incarnation: u64,
@@ -67,7 +67,7 @@ pub(crate) struct HostView<'a> {
     pub(crate) bans: &'a BTreeSet<AccountId>,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl HostAuthority {
     pub(in super::super) fn inspect(&self) -> HostView<'_> {
         HostView {

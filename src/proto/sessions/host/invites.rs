@@ -440,7 +440,7 @@ impl HostAuthority {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Invites {
     pub(super) fn sizes(&self, census: &mut limits::Census) {
         census.push(("invites", self.rows.len(), limits::INVITES));

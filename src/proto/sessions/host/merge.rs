@@ -360,7 +360,7 @@ impl HostAuthority {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Merge {
     pub(super) fn sizes(&self, census: &mut limits::Census) {
         census.push(("grants", self.grants.len(), limits::GRANTS));

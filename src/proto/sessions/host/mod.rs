@@ -31,7 +31,7 @@ use std::time::Duration;
 pub(super) use self::admit::ANY_SESSION;
 use self::admit::Guest;
 use self::handoff::Passing;
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 pub(crate) use self::invariants::HostView;
 use self::invites::Invites;
 pub(super) use self::keep::RestoreFrom;

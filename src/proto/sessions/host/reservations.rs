@@ -300,7 +300,7 @@ impl HostAuthority {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Reservations {
     pub(super) fn sizes(&self, census: &mut limits::Census) {
         census.push(("reservations", self.rows.len(), limits::RESERVATIONS));

@@ -171,7 +171,7 @@ pub(super) fn presented(invite: Option<[u8; 16]>) -> Option<InviteId> {
     invite.map(InviteId::from_bytes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl Vouching {
     pub(super) fn sizes(&self, census: &mut limits::Census) {
         census.push(("strangers remembered", self.no.len(), limits::VOUCH_NOS));

@@ -524,7 +524,7 @@ fn error_of(code: u16, text: String, retry_after_ms: u32) -> Error {
     Error::new(kind, text)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 impl MemberSeat {
     pub(super) fn open_requests(&self) -> usize {
         self.open.len()

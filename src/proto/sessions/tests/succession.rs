@@ -180,7 +180,7 @@ fn a_lost_machine_votes_no_more_after_three_seconds_and_again_once_it_is_back() 
     assert!(!names(&net.seat(0, seat).events).contains(&"quorum lost"));
 }
 
-/// A host that is cut off from most cannot make itself their majority (session.md 3.2). Fails when an order is replaced
+/// A host that is cut off from most cannot make itself their majority. Fails when an order is replaced
 /// before most have it.
 #[test]
 fn without_most_of_its_machines_a_host_changes_nothing_and_says_so() {
@@ -371,7 +371,7 @@ fn a_host_made_of_its_part_does_what_the_former_did() {
     assert_eq!(game_state(&net, heir).map(|state| state.version), Some(1));
     let reign = crate::wire::frame::Reign { term: 2, ..crate::wire::frame::Reign::FOUNDER };
     let (own, port) = (standing.host.clone().unwrap(), standing.port);
-    let from = crate::proto::sessions::host::RestoreFrom {
+    let from = host::RestoreFrom {
         user: net.nodes[heir].sessions.users[&net.account(heir)].clone(),
         local_name: "game".into(),
         seat: seat_at(&net, heir),

@@ -1,4 +1,4 @@
-//! A session that outlives its host (session.md, 8: the scripted scenarios by name).
+//! A session that outlives its host (protocol.md, "Host migration"): scripted, and at random.
 
 mod handoff;
 mod random;
@@ -7,6 +7,7 @@ mod walk;
 
 use super::*;
 use crate::types::Migration;
+use crate::wire::frame::kind;
 
 /// One machine in the session.
 #[derive(Debug, Clone, Copy)]
