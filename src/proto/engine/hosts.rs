@@ -49,7 +49,19 @@ impl Engine {
             Outcome::Forged => Proof::Forged,
             Outcome::Unreachable => Proof::Unreachable,
         };
-        self.discovery.handle_proof(now, session, host_key, proof);
+        // It is asked for a seat first: to finders, and to our own list, the session is ours until that is there.
+        if self.sessions.gives_way(session) {
+            self.proofs.insert(session, (host_key, proof));
+        } else {
+            self.discovery.handle_proof(now, session, host_key, proof);
+        }
+    }
+
+    /// A session that was hosted here has gone to another host.
+    pub(super) fn handed_over(&mut self, now: Moment, key: SessionKey) {
+        if let Some((host_key, proof)) = self.proofs.remove(&key) {
+            self.discovery.handle_proof(now, key, host_key, proof);
+        }
     }
 
     /// The entry of a session has a proven host: whoever waits for it goes there.

@@ -45,10 +45,10 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
-use crate::types::{Error, Found, LanEvent, SessionKey, SessionQuery};
+use crate::types::{Error, Found, HostKey, LanEvent, SessionKey, SessionQuery};
 
 use super::clock::Moment;
-use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Publication, QueryId};
+use super::discovery::{Discovery, DiscoveryConfig, DiscoveryEvent, Mode, Proof, Publication, QueryId};
 use super::io::{
     Action, Answer, Arrival, Command, Interface, LinkEvent, MdnsEvent, Output, RequestId, SendFailure, Transmit,
 };
@@ -90,6 +90,8 @@ pub(crate) struct Engine {
     account_finds: BTreeMap<RequestId, AccountFind>,
     social: Social,
     lineages: Lineages,
+    /// Proofs of hosts to which a session of ours is on its way.
+    proofs: BTreeMap<SessionKey, (HostKey, Proof)>,
     /// For which find an account is asked for.
     account_asks: BTreeMap<AskId, RequestId>,
     addresses: Vec<IpAddr>,
@@ -124,6 +126,7 @@ impl Engine {
                 config.targets.clone(),
             ),
             lineages: Lineages::new(Arc::clone(&config.tuning), rng.random()),
+            proofs: BTreeMap::new(),
             account_asks: BTreeMap::new(),
             config,
             askers: BTreeMap::new(),
@@ -399,7 +402,10 @@ impl Engine {
                 self.discovery.suspect(now, key);
                 self.discovery.death_notice(now, key, notice, rank);
             }
-            SessionsEvent::HandedOver { key, next } => self.discovery.hand_over(now, key, next),
+            SessionsEvent::HandedOver { key, next } => {
+                self.discovery.hand_over(now, key, next);
+                self.handed_over(now, key);
+            }
             SessionsEvent::Superseded { way, reached } => self.superseded(now, *way, reached),
             SessionsEvent::Merge { seat, outcome } => self.merging(now, seat, outcome),
             SessionsEvent::Move { seat, to } => self.asked_to_move(now, seat, to),

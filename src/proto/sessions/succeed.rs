@@ -30,7 +30,7 @@ impl Sessions {
         let Some(member) = self.members.remove(&seat) else { return };
         let key = member.key;
         let Some(risen) = member.rise(&mut self.core) else { return };
-        let Risen { from, before, guests, open, was_lost, former } = risen;
+        let Risen { promises, from, before, guests, open, was_lost, former } = risen;
         let (user, state) = (from.user.identity.account(), from.state.clone());
         let kept = from.keeper.iter().flat_map(|keeper| &keeper.seats).find(|seat| seat.account == user);
         let applied = kept.map(|seat| Applied::from(seat.applied)).unwrap_or_default();
@@ -49,7 +49,7 @@ impl Sessions {
         let (addresses, port) = (self.addresses.clone(), Some(host.port()));
         self.core.outputs.push_back(Output::SeatAddresses { seat, addresses, port });
         self.core.tell(seat, events, Some(Arc::new(now)));
-        host.begin_reign(&mut self.core);
+        host.begin_reign(&mut self.core, promises);
         // If it lives, it is to know.
         host.tell_rival(&mut self.core, former.0, former.1);
         for (link, waits) in guests {
@@ -181,6 +181,11 @@ impl Sessions {
         let mut member = MemberSeat::of_host(&mut self.core, fallen);
         member.follow_claim(&mut self.core, way);
         self.yielding.insert(seat, member);
+    }
+
+    /// Whether the host of this session asks for its seat at another one.
+    pub(crate) fn gives_way(&self, key: SessionKey) -> bool {
+        self.hosts.get(&key).is_some_and(|host| self.yielding.contains_key(&host.seat))
     }
 
     /// It has its seat there: this host is none any more.

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::super::core::Core;
-use super::super::member::Fallen;
+use super::super::member::{Fallen, Promise};
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Action, LinkId, Output, RequestId};
@@ -21,6 +21,8 @@ use super::reaffirm::Reaffirm;
 pub(super) struct Passing {
     /// The number of its first revision.
     pub(super) began: u64,
+    /// What its machine has promised before.
+    promises: Vec<Promise>,
     handoff: Option<Handoff>,
     pub(super) reaffirm: Option<Reaffirm>,
     /// It is host no more.
@@ -224,7 +226,8 @@ impl HostAuthority {
     // ------------------------------------------------------------------------------------------- as another host sees it
 
     /// Its first revision is out: finders hear of it, and its user whom it keeps out.
-    pub(in super::super) fn begin_reign(&mut self, core: &mut Core) {
+    pub(in super::super) fn begin_reign(&mut self, core: &mut Core, promises: Vec<Promise>) {
+        self.passing.promises = promises;
         self.passing.began = self.doc.revision().number;
         let bans = self.bans.iter().copied().collect();
         core.outputs.push_back(Output::SeatBans { seat: self.seat, bans });
@@ -261,6 +264,7 @@ impl HostAuthority {
             succession: rule.succession.clone(),
             keeper: self.keeper(core.now),
             state: rule.state.clone(),
+            promises: self.passing.promises.clone(),
         })
     }
 

@@ -18,7 +18,7 @@ pub(super) use self::rise::{Fallen, Risen};
 use self::seek::Seek;
 use self::social::Social;
 pub(super) use self::standing::{Standing, keepers, successors};
-pub(super) use self::vote::Tally;
+pub(super) use self::vote::{Promise, Tally};
 use self::walk::Heir;
 use super::bounds::{check_member_update, check_message, check_role, check_status};
 use super::core::Core;

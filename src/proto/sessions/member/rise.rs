@@ -12,6 +12,7 @@ use super::super::join::JoinSpec;
 use super::seek::Seek;
 use super::social::Social;
 use super::standing::Standing;
+use super::vote::Promise;
 use super::walk::Heir;
 use super::{MemberSeat, Side};
 use crate::proto::io::{LinkId, LocalUser, RequestId, SeatId};
@@ -31,6 +32,8 @@ pub(in super::super) struct Risen {
     pub(in super::super) open: BTreeMap<u32, (RequestId, Request)>,
     /// The host before it, and where that was.
     pub(in super::super) former: (HostKey, Vec<SocketAddr>),
+    /// What its machine has promised, in each branch.
+    pub(in super::super) promises: Vec<Promise>,
     /// Its user was told that the link is lost.
     pub(in super::super) was_lost: bool,
 }
@@ -57,6 +60,8 @@ pub(in super::super) struct Fallen {
     pub(in super::super) succession: Option<Succession>,
     pub(in super::super) keeper: Keeper,
     pub(in super::super) state: Option<GameState>,
+    /// Of its machine, before it was host.
+    pub(in super::super) promises: Vec<Promise>,
 }
 
 impl MemberSeat {
@@ -65,6 +70,7 @@ impl MemberSeat {
         let takeover = self.heir.won.take()?;
         let standing = self.standing.take()?;
         let incarnation = takeover.order.incarnation;
+        let promises = standing.promises();
         let before = self.view.state().clone();
         let waits: Vec<LinkId> = self.heir.parked.keys().copied().collect();
         // They are told as guests of the host.
@@ -96,7 +102,7 @@ impl MemberSeat {
             succession: standing.succession,
         };
         let former = (before.host_key, self.addresses);
-        Some(Risen { from, before, guests, open, was_lost: self.told, former })
+        Some(Risen { promises, from, before, guests, open, was_lost: self.told, former })
     }
 
     /// The seat of a host that handed over, or gave way. It looks for the next one where its votes went, or where that one
@@ -153,8 +159,11 @@ impl MemberSeat {
                 former: None,
                 keeper: Some(fallen.keeper),
                 state: fallen.state,
-                promised: 0,
+                // As host of this reign it votes for no other in it.
+                promised: fallen.reign.term,
                 voted: None,
+                branch: fallen.reign,
+                past: fallen.promises,
                 guests: BTreeMap::new(),
             }),
             heir,

@@ -8,12 +8,13 @@ use super::super::core::{Core, Owner};
 use super::super::doorman::Stage;
 use super::super::host::Applied;
 use super::super::join::JoinSpec;
+use super::vote::Promise;
 use super::{MemberSeat, Side};
 use crate::proto::io::{Action, LinkEvent, LinkId, Output, SuccessionView};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{AccountId, GameState, HostKey, Identity, LanEvent, Migration, PublicKey, WIRE_MAJOR};
-use crate::wire::frame::{Change, Delta, Frame, Keeper, Order, OrderAck, Stand, Succession, Vote, follow};
+use crate::wire::frame::{Change, Delta, Frame, Keeper, Order, OrderAck, Reign, Stand, Succession, Vote, follow};
 
 /// The most addresses of its own that a member tells.
 const OWN_ADDRESSES: usize = 3;
@@ -43,6 +44,9 @@ pub(in crate::proto::sessions) struct Standing {
     pub(in crate::proto::sessions) promised: u32,
     /// For the same term and candidate the same vote again.
     pub(in crate::proto::sessions) voted: Option<Vote>,
+    /// The branch in which that was promised, and what was in others.
+    pub(in crate::proto::sessions) branch: Reign,
+    pub(in crate::proto::sessions) past: Vec<Promise>,
     /// Who has come to the listener and proved its key.
     pub(in crate::proto::sessions) guests: BTreeMap<LinkId, Link>,
 }
@@ -89,6 +93,8 @@ impl MemberSeat {
             state: None,
             promised: 0,
             voted: None,
+            branch: Reign::FOUNDER,
+            past: Vec::new(),
             guests: BTreeMap::new(),
         });
     }
@@ -274,9 +280,7 @@ impl MemberSeat {
             if !follows || !proved(&new, last) {
                 return;
             }
-            if last.is_some_and(|last| !last.order.reign.same_branch(reign)) {
-                (standing.promised, standing.voted) = (0, None);
-            }
+            standing.enter_branch(reign);
             if self.heir.reign != reign {
                 (self.heir.reign, self.heir.lineage) = (reign, new.lineage.clone());
             }

@@ -16,7 +16,42 @@ pub(in super::super) fn age(order: &Order) -> (u32, u32) {
     (order.reign.term, order.cfg)
 }
 
+/// What one machine has promised in one branch of its session's history.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Promise {
+    pub(in super::super) branch: Reign,
+    promised: u32,
+    voted: Option<Vote>,
+}
+
+/// Branches of one session that are remembered.
+const BRANCHES: usize = 16;
+
 impl Standing {
+    /// From now on votes are for this branch. What was promised in the former one still counts, should that one go on: who
+    /// forgets it votes twice.
+    pub(in super::super) fn enter_branch(&mut self, reign: Reign) {
+        if reign.same_branch(self.branch) {
+            return;
+        }
+        let former = Promise { branch: self.branch, promised: self.promised, voted: self.voted.take() };
+        self.past.retain(|past| !past.branch.same_branch(former.branch));
+        self.past.push(former);
+        if self.past.len() > BRANCHES {
+            self.past.remove(0);
+        }
+        let known = self.past.iter().find(|past| past.branch.same_branch(reign)).cloned();
+        self.branch = reign;
+        (self.promised, self.voted) = known.map_or((0, None), |known| (known.promised, known.voted));
+    }
+
+    /// All that it has promised, for the host that it becomes.
+    pub(in super::super) fn promises(&self) -> Vec<Promise> {
+        let own = Promise { branch: self.branch, promised: self.promised, voted: self.voted.clone() };
+        let others = self.past.iter().filter(|past| !past.branch.same_branch(self.branch));
+        others.cloned().chain([own]).collect()
+    }
+
     /// The lowest term that this machine has not promised nor seen begun, less one.
     pub(in super::super) fn floor(&self) -> u32 {
         let ordered = self.succession.as_ref().map_or(0, |succession| succession.order.reign.term);
@@ -39,7 +74,8 @@ impl Standing {
         let (floor, term) = (self.floor(), ballot.reign.term);
         let here = ballot.session == order.session
             && ballot.incarnation == order.incarnation
-            && ballot.reign.same_branch(order.reign);
+            && ballot.reign.same_branch(order.reign)
+            && ballot.reign.same_branch(self.branch);
         if !here || term <= floor || term > floor.saturating_add(MAX_LEAP) || theirs < have {
             return None;
         }
@@ -199,6 +235,8 @@ mod tests {
             state: None,
             promised: 0,
             voted: None,
+            branch: Reign::FOUNDER,
+            past: Vec::new(),
             guests: std::collections::BTreeMap::new(),
         }
     }
@@ -294,6 +332,20 @@ mod tests {
         assert_eq!(tally.takeover(&new), None);
         votes(&mut tally, &new, &[3]);
         assert!(tally.takeover(&new).is_some());
+    }
+
+    /// Fails when a branch that is entered again begins with nothing promised.
+    #[test]
+    fn what_was_promised_in_a_branch_counts_when_it_is_entered_again() {
+        let mut voter = standing(3, order_of(FIRST, 1, &[0, 1, 2, 3]));
+        let given = voter.cast(ballot(1, 4), HAVE, HAVE);
+        assert!(given.is_some());
+        voter.enter_branch(Reign { forks: 1, branch: 9, term: 70 });
+        assert_eq!((voter.promised, &voter.voted), (0, &None));
+        assert!(voter.cast(ballot(2, 5), HAVE, HAVE).is_none(), "no vote for the branch that was left");
+        voter.enter_branch(Reign { term: 2, ..FIRST });
+        assert_eq!(voter.cast(ballot(2, 4), HAVE, HAVE), None);
+        assert_eq!(voter.cast(ballot(1, 4), HAVE, HAVE), given);
     }
 
     #[test]

@@ -618,11 +618,10 @@ impl MemberSeat {
         if reign != self.heir.reign {
             self.heir.moved = true;
             if let Some(standing) = &mut self.standing {
-                if reign.same_branch(self.heir.reign) {
-                    standing.promise(reign.term);
-                } else {
-                    // Votes and orders of another branch mean nothing in this one.
-                    (standing.promised, standing.voted) = (reign.term, None);
+                standing.enter_branch(reign);
+                standing.promise(reign.term);
+                if !reign.same_branch(self.heir.reign) {
+                    // Orders of another branch mean nothing in this one.
                     (standing.succession, standing.former) = (None, None);
                 }
             }

@@ -114,6 +114,28 @@ impl Game {
         self.net.now.since(start)
     }
 
+    /// What discovery does: two hosts of one session hear each other's adverts, and fetch each other's proof.
+    fn hear_rivals(&mut self) {
+        let hosts = self.hosts();
+        for &from in &hosts {
+            for &to in &hosts {
+                if to == from || self.net.cut_off(from, to) {
+                    continue;
+                }
+                let address = self.net.listeners.iter().find(|(_, (at, key, _))| *at == from && *key == self.key);
+                let Some(address) = address.map(|(address, _)| *address) else { continue };
+                let sessions = &self.net.nodes[from].sessions;
+                let way = crate::wire::frame::Way {
+                    addresses: vec![address],
+                    ..sessions.hosts[&self.key].way(&sessions.core)
+                };
+                let now = self.net.now;
+                self.net.nodes[to].sessions.rival_reached(now, &way);
+                self.net.drain();
+            }
+        }
+    }
+
     /// At whom the state is the same, members' and hosts' views alike.
     fn check_agreed(&self) {
         let alive = self.alive();

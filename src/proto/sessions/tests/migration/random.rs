@@ -107,6 +107,7 @@ fn schedule(seed: u64) {
     // The network is whole: whoever is left is under one host, or the session is over for lack of a majority.
     game.net.walls.clear();
     for _ in 0..100 {
+        game.hear_rivals();
         game.net.run(SECOND);
         won.check(&game, seed);
         let alive = game.alive();
