@@ -177,6 +177,26 @@ fn altered_and_old_datagrams_change_nothing() {
     assert_eq!(browser.list().len(), 1);
 }
 
+/// Found by the simulator (hostile, seed 0x620dc). Fails when the announcer forgets the number of what is hidden: whoever
+/// heard the goodbye took the session for over, for ten minutes.
+#[test]
+fn a_session_that_was_hidden_and_is_listed_again_is_found_again() {
+    let net = VirtualLan::new(6);
+    let room = host(&net, "host");
+    let browser = browse(&net, "finder");
+    net.run_until(SECOND, || browser.list().len() == 1).unwrap();
+    for _ in 0..3 {
+        room.update(crate::types::SettingsUpdate::new().listed(false)).wait(SECOND).unwrap();
+        net.run_until(SECOND, || browser.list().is_empty()).unwrap();
+        room.update(crate::types::SettingsUpdate::new().listed(true)).wait(SECOND).unwrap();
+        net.run_until(SECOND, || browser.list().len() == 1).unwrap();
+    }
+    // Ended while it is hidden, it leaves nothing behind.
+    room.update(crate::types::SettingsUpdate::new().listed(false)).wait(SECOND).unwrap();
+    room.destroy().wait(SECOND).unwrap();
+    net.run_until(SECOND, || browser.list().is_empty()).unwrap();
+}
+
 // ------------------------------------------------------------------------------------------------------- connections
 
 #[test]

@@ -172,6 +172,14 @@ impl Announcer {
 
     /// The session is over, or goes on elsewhere or hidden.
     pub(crate) fn withdraw(&mut self, cx: &mut Cx<'_>, key: SessionKey, reason: GoodbyeReason, next: Option<HostKey>) {
+        if reason == GoodbyeReason::Unlisted {
+            // Its number is kept: listed again it must be above its own goodbye.
+            if let Some(hosted) = self.hosted.get(&key) {
+                let what = Publication { listed: false, ..hosted.what.clone() };
+                self.publish(cx, what);
+            }
+            return;
+        }
         let Some(hosted) = self.hosted.remove(&key) else { return };
         if hosted.what.listed {
             let bytes = hosted.goodbye(cx, reason, next);

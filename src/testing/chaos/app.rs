@@ -286,7 +286,8 @@ impl Listing {
             return Err(format!("S18: {} entries for {} sessions, {by_events} by events", list.len(), new.len()));
         }
         for (key, found) in &new {
-            let was = self.list.get(key).map(|old| old.data().incarnation);
+            let lost = events.iter().any(|event| matches!(event, BrowserEvent::Lost(lost) if lost == key));
+            let was = self.list.get(key).filter(|_| !lost).map(|old| old.data().incarnation);
             if was > Some(found.data().incarnation) {
                 return Err(format!("S18: the entry of {key:?} goes back to an older run"));
             }

@@ -8,7 +8,7 @@ use super::app::Seat;
 use super::brain::Brain;
 use super::run::Run;
 use crate::proto::clock::Moment;
-use crate::proto::io::{Answer, RequestId};
+use crate::proto::io::{Answer, RequestId, SeatId};
 use crate::proto::machine::Machine;
 use crate::proto::sessions::Sessions;
 use crate::types::{AccountId, Error, JoinPolicy, MemberStatus, Revision, SessionKey};
@@ -210,11 +210,14 @@ impl Run {
                 seat.opened.snapshot.member(seat.opened.user).map(|member| member.joined_revision)
             })
             .collect();
-        // Whoever had a reserved seat has been a member for longer.
-        let reserved = seats
-            .iter()
-            .filter_map(|seat| live.app.seats.get(seat))
-            .any(|seat| self.lore.welcome.contains(&(seat.key(), seat.opened.user)));
+        // Whoever had a seat there before, reserved or its own, has been a member for longer.
+        let before = |seat: &SeatId| {
+            let Some(own) = live.app.seats.get(seat) else { return false };
+            let (key, user) = (own.key(), own.opened.user);
+            let same = |(other, of): (&SeatId, &Seat)| other != seat && of.key() == key && of.opened.user == user;
+            self.lore.welcome.contains(&(key, user)) || live.app.seats.iter().any(same)
+        };
+        let reserved = seats.iter().any(before);
         check(reserved || joined.len() == 1 && !joined.contains(&None), || {
             format!("S13: a party came in pieces: {joined:?}")
         })

@@ -42,6 +42,7 @@ impl HostAuthority {
             assert!(deadline.is_none_or(|at| at >= now), "{member:?} is late");
             let held = self.is_held(member.account);
             assert_eq!(held, self.reservations.has(member.account), "{member:?}: seats that are held have a row");
+            assert!(!held || member.status == MemberStatus::Reserved, "{member:?} has not taken its seat");
             let forever = held
                 && deadline.is_none()
                 && !self.reservations.leader_of(member.account).is_some_and(|leader| members.contains(&leader));

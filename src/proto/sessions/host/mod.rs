@@ -101,6 +101,8 @@ pub(super) struct HostAuthority {
     /// The revision of the last commit of settings: what `update_if` compares with.
     settings_revision: Revision,
     published: Option<PublicFacts>,
+    /// It was listed and is hidden now: discovery still knows it.
+    unlisted: bool,
     seats: BTreeMap<AccountId, Seat>,
     seat_of: BTreeMap<LinkId, AccountId>,
     guests: BTreeMap<LinkId, Guest>,
@@ -167,6 +169,7 @@ impl HostAuthority {
             settings: SessionSettings { problem: None, ..what.settings },
             settings_revision: first,
             published: None,
+            unlisted: false,
             seats: BTreeMap::new(),
             seat_of: BTreeMap::new(),
             guests: BTreeMap::new(),
@@ -325,6 +328,7 @@ impl HostAuthority {
     fn publish(&mut self, core: &mut Core) {
         if !self.doc.state().listed {
             if self.published.take().is_some() {
+                self.unlisted = true;
                 core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Unlisted });
             }
             return;
@@ -377,7 +381,7 @@ impl HostAuthority {
             }
         }
         core.actions.push_back(Action::Unlisten { session: self.key });
-        if self.published.take().is_some() {
+        if self.published.take().is_some() || self.unlisted {
             core.events.push_back(SessionsEvent::Withdraw { key: self.key, reason: GoodbyeReason::Ended });
         }
         core.tell(self.seat, vec![SessionEvent::Left { why: own }], None);

@@ -13,7 +13,7 @@ use super::admit::millis;
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, RequestId};
-use crate::types::{AccountId, Error, Left, MemberStatus, MemberUpdate, Revision};
+use crate::types::{AccountId, Error, ErrorKind, Left, MemberStatus, MemberUpdate, Revision};
 use crate::wire::frame::{Cause, Change, SettingChange};
 
 /// When members' states end by themselves.
@@ -213,6 +213,11 @@ impl HostAuthority {
 
     pub(in super::super) fn set_status(&mut self, core: &mut Core, request: RequestId, status: MemberStatus) {
         let account = self.user.identity.account();
+        // A dedicated host holds none; one that is reserved for its user is taken by a join, or nothing would ever free it.
+        if self.is_held(account) {
+            core.done(request, Err(Error::new(ErrorKind::InvalidState, "the seat is reserved and was not taken yet")));
+            return;
+        }
         if let Err(error) = self.change_status(core, account, status, None, Reply::Revision(request)) {
             core.done(request, Err(error));
         }

@@ -254,3 +254,21 @@ fn a_session_that_waits_for_its_first_member_may_be_changed_meanwhile() {
     net.settle();
     assert_eq!(net.seat(a, seat).left, Some(Left::Destroyed));
 }
+
+/// Found by the simulator (mixed, seed 0x61c2c). Fails when a dedicated host's user may set the state of a seat that is
+/// reserved for it: an active seat of nobody, that no time ends.
+#[test]
+fn a_reserved_seat_becomes_active_by_a_join_alone_even_that_of_a_dedicated_hosts_user() {
+    let mut net = Net::new(31);
+    let a = net.node();
+    let (seat, _) = net.host(a, HostRequest::new(room(4)).dedicated(true));
+    let own = net.account(a);
+    let what = Box::new(crate::types::ReserveRequest::from([own]));
+    let reserved = net.command(a, |request| Command::Reserve { request, seat, what });
+    net.settle();
+    net.answer(a, reserved).unwrap();
+    let active = net.command(a, |request| Command::SetStatus { request, seat, status: MemberStatus::Active });
+    net.settle();
+    assert_eq!(net.answer(a, active).unwrap_err().kind(), ErrorKind::InvalidState);
+    assert_eq!(net.view(a, seat).members[0].status, MemberStatus::Reserved);
+}
