@@ -178,7 +178,7 @@ impl HostAuthority {
         for id in self.guests.keys().copied().collect::<Vec<_>>() {
             self.refuse(core, id, Refusal::Migrating { after });
         }
-        if self.published.take().is_some() {
+        if self.published.take().is_some() || self.unlisted {
             let next = votes.first().map(|vote| vote.ballot.host);
             core.events.push_back(SessionsEvent::HandedOver { key: self.key, next });
         }
@@ -284,7 +284,7 @@ impl HostAuthority {
             }
         }
         self.seat_of.clear();
-        if self.published.take().is_some() {
+        if self.published.take().is_some() || self.unlisted {
             core.events.push_back(SessionsEvent::HandedOver { key: self.key, next: Some(way.host_key) });
         }
     }

@@ -168,6 +168,7 @@ impl HostAuthority {
             grace,
             passing: super::handoff::Passing::default(),
             rivals: super::rival::Rivals::new(core.now),
+            unlisted: false,
             wake: None,
         };
         this.restore_deadlines(core.now, keeper.map(|keeper| &*keeper.deadlines).unwrap_or_default());

@@ -268,7 +268,7 @@ impl HostAuthority {
             }
         }
         core.actions.push_back(Action::Unlisten { session: self.key });
-        if self.published.take().is_some() {
+        if self.published.take().is_some() || self.unlisted {
             core.events.push_back(SessionsEvent::HandedOver { key: self.key, next: Some(way.host_key) });
         }
         core.tell(self.seat, vec![SessionEvent::Left { why: Left::Superseded }], None);
