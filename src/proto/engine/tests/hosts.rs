@@ -206,9 +206,7 @@ fn hosting(one: &mut One) -> (SessionKey, u64, PublicFacts, u64) {
     let identity = key(1);
     let account = identity.account();
     one.command(Command::SignIn { user: LocalUser { identity, name: "ada".into(), external: None } });
-    // It holds no seat, so it has none to come back to elsewhere: it gives way at once.
-    let what =
-        HostRequest::new(SessionSettings::new("room")).migration(Migration::Quorum).show_account(true).dedicated(true);
+    let what = HostRequest::new(SessionSettings::new("room")).migration(Migration::Quorum).show_account(true);
     one.command(Command::Host { request: RequestId(1), account, what: Box::new(what) });
     let listen = |action: &Action| match action {
         Action::Listen { session, .. } => Some(*session),
