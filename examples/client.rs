@@ -5,6 +5,7 @@
 mod common;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -460,26 +461,43 @@ fn invite(args: &mut Args) -> Result<Option<Invite>, Failure> {
     serde_json::from_str(&text).map(Some).map_err(|error| format!("{file}: {error}").into())
 }
 
+/// What was asked of the host and is not answered yet.
+type Asked = Pin<Box<dyn Future<Output = lansession::Result<()>>>>;
+
+/// Of what was asked; none comes where nothing was.
+async fn answer(asked: &mut Option<Asked>) -> lansession::Result<()> {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn stay(session: Session, lines: &mut Lines, output: &Output, stop: &mut Stop) -> Result<u8, Failure> {
     let mut events = session.events();
+    // One at a time and in their order. While the link is lost it waits, and events are shown all the same.
+    let mut asked: Option<Asked> = None;
     loop {
         tokio::select! {
             () = stop.wait() => break,
-            line = common::next_line(lines) => {
-                let done = match line.split_once(' ').unwrap_or((&line, "")) {
-                    ("leave" | "quit", _) => break,
-                    ("say", text) => session.say(text.as_bytes()).await,
-                    ("ready", state) => session.update_me(MemberUpdate::new().ready(state != "off")).await.map(drop),
-                    (verb, rest) => match social::line(&session, output, verb, rest).await {
-                        Some(Err(error)) => {
-                            eprintln!("client: {error}");
-                            Ok(())
-                        }
-                        _ => Ok(()),
-                    },
-                };
+            done = answer(&mut asked) => {
+                asked = None;
                 if let Err(error) = done {
                     eprintln!("client: {error}");
+                }
+            }
+            line = common::next_line(lines), if asked.is_none() => {
+                match line.split_once(' ').unwrap_or((&line, "")) {
+                    ("leave" | "quit", _) => break,
+                    ("say", text) => asked = Some(Box::pin(session.say(text.as_bytes()))),
+                    ("ready", state) => {
+                        let update = session.update_me(MemberUpdate::new().ready(state != "off"));
+                        asked = Some(Box::pin(async { update.await.map(drop) }));
+                    }
+                    (verb, rest) => {
+                        if let Some(Err(error)) = social::line(&session, output, verb, rest).await {
+                            eprintln!("client: {error}");
+                        }
+                    }
                 }
             }
             event = events.next() => {

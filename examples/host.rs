@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use common::{Failure, args::Args, output::Output, social, social::Social};
 use lansession::{
-    AccountId, Error, HostRequest, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate, Visibility,
+    AccountId, Error, HostRequest, Migration, Phase, Session, SessionEvent, SessionSettings, SettingsUpdate, Visibility,
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ const USAGE: &str =
     "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--members-attr KEY=VALUE]... [--keyword W]...
      [--policy public|friends_only|invite_only] [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns]
-     [--no-beacon] [--json] [--listed | --hidden]
+     [--no-beacon] [--json] [--listed | --hidden] [--migration quorum|any]
      [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
 values: 12 integer, 1.5 float, true and false, \"12\" string, anything else string; --members-attr is for members only
 exit: 0 the session was ended here, 1 it could not be hosted, 2 bad words";
@@ -135,6 +135,12 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
     }
     if let Some(port) = args.parsed("--control-port")? {
         request = request.control_port(port);
+    }
+    match args.one("--migration")?.as_deref() {
+        None => {}
+        Some("quorum") => request = request.migration(Migration::Quorum),
+        Some("any") => request = request.migration(Migration::AnySurvivor),
+        Some(other) => return Err(Failure::words(format!("--migration is quorum or any, not {other:?}"))),
     }
     Ok(request)
 }

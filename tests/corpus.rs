@@ -24,7 +24,7 @@ const TARGETS: [(&str, Body); 7] = [
     ("all", fuzz::all),
 ];
 /// The most inputs of one target.
-const MAX_FILES: usize = 64;
+const MAX_FILES: usize = 128;
 /// The most bytes of all inputs together.
 const MAX_BYTES: usize = 200 << 10;
 

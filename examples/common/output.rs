@@ -141,6 +141,8 @@ impl Output {
                 let fields = json!({ "from": from.map(|account| account.to_string()), "text": text });
                 self.event("message", &words, with(fields));
             }
+            SessionEvent::Reconnecting => self.event("reconnecting", "link     lost, on the way back", with(json!({}))),
+            SessionEvent::Reconnected => self.event("reconnected", "link     stands again", with(json!({}))),
             SessionEvent::Left { why, .. } => self.left(session, why),
             _ => return false,
         }

@@ -40,9 +40,9 @@ tuning! {
     // ---- control channel (protocol.md, "Members")
     /// A sign of life each way on an idle link.
     heartbeat: Duration = ms(500),
-    /// Silence after which a link counts as lost.
+    /// Silence after which a link counts as lost, unless the session says otherwise.
     host_silence: Duration = ms(2_500),
-    /// How long a lost link's seat is held.
+    /// How long a lost link's seat is held, unless the session says otherwise.
     grace: Duration = ms(30_000),
     /// One TCP connect.
     connect: Duration = ms(3_000),
@@ -82,7 +82,7 @@ tuning! {
     vouch_answer: Duration = ms(10_000),
     /// An invite holds a seat for so long at most.
     invite_hold: Duration = ms(60_000),
-    /// A request of a member without an answer has failed after this.
+    /// A request of a member without an answer has failed after this; the time stands still while the link is lost.
     request: Duration = ms(10_000),
     /// A join whose connection ended without a word is tried again after this.
     rejoin: Duration = ms(100),

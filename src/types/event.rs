@@ -164,7 +164,7 @@ pub enum SessionEvent {
         /// What became of it.
         state: InviteState,
     },
-    /// The link to the host is lost; coming back by itself.
+    /// The link to the host is lost; coming back by itself. What is asked of the host meanwhile waits.
     Reconnecting,
     /// The session goes on under another host.
     #[non_exhaustive]
@@ -191,7 +191,8 @@ pub enum SessionEvent {
     QuorumLost,
     /// At the host: most are there again.
     QuorumRegained,
-    /// The link stands again.
+    /// The link stands again. Each change that was missed follows in its order, this member's own `MemberAway` and
+    /// `MemberBack` among them; where the host has no record of them any more, only what has changed in all.
     Reconnected,
     /// The reader was slow and this many events were dropped; `Joined` with the present state follows.
     #[non_exhaustive]

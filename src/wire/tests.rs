@@ -40,6 +40,7 @@ fn golden_derived_values() {
     golden::check("derived-password-key", &password);
     let proof = hash::password_proof(&password, "joiner", &[4; 32], account, host_key());
     golden::check("derived-password-proof", &proof);
+    golden::check("derived-seat-token", &hash::seat_token(key(), account, 5, &[7; 32]));
     let mut bloom = [0; 16];
     hash::bloom_insert(&mut bloom, 4, [1, 2, 3, 4, 5, 6]);
     golden::check("derived-bloom", &bloom);

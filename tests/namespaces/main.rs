@@ -34,6 +34,7 @@ mod loss;
 mod machine;
 mod matchmaking;
 mod paths;
+mod reconnect;
 mod scaffold;
 mod seats;
 mod social;
