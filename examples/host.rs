@@ -16,8 +16,8 @@ const USAGE: &str =
     "host --game ID --name NAME [--max-members N] [--attr KEY=VALUE]... [--members-attr KEY=VALUE]... [--keyword W]...
      [--policy public|friends_only|invite_only] [--password-file F] [--game-port PORT] [--player NAME] [--identity FILE]
      [--interface NAME|ADDR]... [--loopback] [--beacon-port P] [--control-port P] [--game-version N] [--no-mdns]
-     [--no-beacon] [--json] [--listed | --hidden]
-     [--migration quorum|any] [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
+     [--no-beacon] [--json] [--listed | --hidden] [--migration quorum|any]
+     [--friend ACCOUNT]... [--invites friends|anyone] [--presence]
 values: 12 integer, 1.5 float, true and false, \"12\" string, anything else string; --members-attr is for members only
 exit: 0 the session was ended or left here, 1 it could not be hosted, 2 bad words";
 

@@ -7,6 +7,7 @@
 //! | [`quick_match`] | matchmaking behind one button |
 //! | [`dedicated_server`] | a host without a seat, in a server's own tokio runtime, that asks about each joiner |
 //! | [`split_screen`] | several players at one screen |
+//! | [`outlive`] | a session that goes on when its host crashes or leaves |
 //! | [`rejoin`] | a lost link, a crash, a match that takes back only those who were in it |
 //! | [`two_windows`] | two copies of the game on one PC, for development |
 //! | [`bad_network`] | latency and loss on purpose, and tests on a virtual LAN |
@@ -33,6 +34,9 @@ pub mod dedicated_server {}
 
 #[doc = include_str!("split_screen.md")]
 pub mod split_screen {}
+
+#[doc = include_str!("outlive.md")]
+pub mod outlive {}
 
 #[doc = include_str!("rejoin.md")]
 pub mod rejoin {}

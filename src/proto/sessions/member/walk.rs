@@ -333,7 +333,8 @@ impl MemberSeat {
         let addresses = succession.successors.get(place).map(|successor| successor.addresses.clone());
         let (Some(host), Some(addresses), Some(walk)) = (host, addresses, &mut self.heir.walk) else { return false };
         for address in addresses {
-            if walk.dials.values().any(|dial| dial.address == address) {
+            let said = walk.dials.values().any(|dial| dial.to == Target::Place(place) && dial.said);
+            if said || walk.dials.values().any(|dial| dial.address == address) {
                 continue;
             }
             let link = core.dial(Owner::Member(self.seat), address, Some(host), &self.spec.user.identity);
@@ -394,12 +395,20 @@ impl MemberSeat {
         true
     }
 
+    /// Over the first link that stands; the others of the same machine were only raced for it.
     fn say_follow(&mut self, core: &mut Core, id: LinkId) {
         let follow = self.follow_frame();
-        let dial = self.heir.walk.as_mut().and_then(|walk| walk.dials.get_mut(&id));
-        let Some(Dial { link: Some(link), said, .. }) = dial else { return };
-        if !std::mem::replace(said, true) {
-            link.send(core.now, &mut core.actions, &Frame::Follow(Box::new(follow)));
+        let Some(walk) = &mut self.heir.walk else { return };
+        let Some(Dial { link: Some(link), said, to, .. }) = walk.dials.get_mut(&id) else { return };
+        if std::mem::replace(said, true) {
+            return;
+        }
+        link.send(core.now, &mut core.actions, &Frame::Follow(Box::new(follow)));
+        let to = *to;
+        let raced = walk.dials.iter().filter(|(other, dial)| **other != id && dial.to == to && to != Target::Hint);
+        for other in raced.map(|(&other, _)| other).collect::<Vec<_>>() {
+            walk.dials.remove(&other);
+            core.close(other, false);
         }
     }
 
@@ -573,7 +582,7 @@ impl MemberSeat {
     /// The session goes on there, somebody says: asked there, which proves it.
     pub(super) fn pointed(&mut self, core: &mut Core, way: &Way) {
         let made = follow(self.key, self.incarnation(), &way.lineage);
-        let later = made.is_some_and(|(host, reign)| host == way.host_key && self.is_later(reign));
+        let later = made.is_some_and(|(host, reign)| host == way.host_key && self.is_later(reign, &way.lineage));
         if way.session == self.key && later {
             self.ask_at(core, way.host_key, &way.addresses);
         }
@@ -591,9 +600,12 @@ impl MemberSeat {
         }
     }
 
-    /// Whether a reign is that of the host that is followed, or stands over it.
-    fn is_later(&self, reign: Reign) -> bool {
-        reign == self.heir.reign || reign.supersedes(self.heir.reign)
+    /// Whether a proved reign is that of the host that is followed, stands over it, or came out of it: where that host is lost,
+    /// a branch of its own session is better than none.
+    fn is_later(&self, reign: Reign, lineage: &[Takeover]) -> bool {
+        let ours = self.heir.reign;
+        let descends = || lineage.iter().any(|takeover| takeover.order.reign == ours);
+        reign == ours || reign.supersedes(ours) || (self.is_seeking() && descends())
     }
 
     fn heard_won(&mut self, core: &mut Core, id: LinkId, lineage: Vec<Takeover>, began: u64) {
@@ -602,7 +614,7 @@ impl MemberSeat {
         let Some(link) = walk.dials.get_mut(&id).and_then(|dial| dial.link.take()) else { return };
         let host_key = HostKey::from(link.peer);
         match follow(self.key, self.incarnation(), &lineage) {
-            Some((key, reign)) if key == host_key && self.is_later(reign) => {
+            Some((key, reign)) if key == host_key && self.is_later(reign, &lineage) => {
                 if let Some(walk) = &mut self.heir.walk {
                     walk.dials.remove(&id);
                 }

@@ -38,6 +38,14 @@ fn it_may_go_to_whom_the_host_says() {
     let account = game.net.account(to.node);
     hand_over(&mut game, host, Some(account));
     game.united_under(to, SECOND);
+    game.net.run(2 * SECOND);
+    let account = game.net.account(host.node);
+    hand_over(&mut game, to, Some(account));
+    game.united_under(host, SECOND);
+    game.net.run(2 * SECOND);
+    let account = game.net.account(to.node);
+    hand_over(&mut game, host, Some(account));
+    game.united_under(to, SECOND);
     let stranger = game.net.node();
     let account = game.net.account(stranger);
     let asked = hand_over(&mut game, to, Some(account));
