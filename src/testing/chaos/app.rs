@@ -214,11 +214,11 @@ impl Seat {
             }
             SessionEvent::MemberAway { account, .. } => self.link(account, LinkState::Away)?,
             SessionEvent::MemberBack { account, .. } => self.link(account, LinkState::Connected)?,
-            SessionEvent::Message { data, .. } => {
-                // S9: the texts of a run are all different, but those of hostile members.
-                if data.starts_with(b"message") && !self.messages.insert(data.to_vec()) {
-                    return Err(format!("S9: {seat:?} got the message {data:?} twice"));
-                }
+            // S9: the texts of a run are all different, but those of hostile members.
+            SessionEvent::Message { data, .. }
+                if data.starts_with(b"message") && !self.messages.insert(data.to_vec()) =>
+            {
+                return Err(format!("S9: {seat:?} got the message {data:?} twice"));
             }
             SessionEvent::JoinAsked(ask) => news.push(News::Asked(seat, ask)),
             SessionEvent::Left { why } => self.left = Some(why),
