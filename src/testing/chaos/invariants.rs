@@ -215,7 +215,8 @@ impl Run {
             let Some(own) = live.app.seats.get(seat) else { return false };
             let (key, user) = (own.key(), own.opened.user);
             let same = |(other, of): (&SeatId, &Seat)| other != seat && of.key() == key && of.opened.user == user;
-            self.lore.welcome.contains(&(key, user)) || live.app.seats.iter().any(same)
+            let wanted = [Some(key), None].iter().any(|&to| self.lore.brought.contains(&(to, user)));
+            wanted || self.lore.welcome.contains(&(key, user)) || live.app.seats.iter().any(same)
         };
         let reserved = seats.iter().any(before);
         check(reserved || joined.len() == 1 && !joined.contains(&None), || {

@@ -8,6 +8,7 @@
 //! ```text
 //! cargo test --all-features --lib chaos                      a few dozen seeds
 //! LANSESSION_SEEDS=100000 cargo test --release --all-features --lib chaos -- --ignored --nocapture many_seeds
+//!     about 25 seeds a second and core; half of that is the signatures, which are real
 //!     LANSESSION_SEED=0x1234     the first seed; with LANSESSION_SEEDS=1 (the default where it is set) only that one
 //!     LANSESSION_PROFILE=siege   all seeds with that profile, else each seed has its own
 //! ```
