@@ -92,7 +92,12 @@ async fn run(mut output: Output) -> Result<(), Failure> {
             },
         }
     }
-    session.destroy().await.or_else(ended_is_fine)?;
+    // With a migration policy the others go on.
+    if session.snapshot().migration == Migration::Disabled {
+        session.destroy().await.or_else(ended_is_fine)?;
+    } else {
+        session.leave().await?;
+    }
     if !left {
         common::last_words(&session, &mut events, &output).await;
     }
@@ -140,7 +145,7 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
         None => {}
         Some("quorum") => request = request.migration(Migration::Quorum),
         Some("any") => request = request.migration(Migration::AnySurvivor),
-        Some(other) => return Err(Failure::words(format!("--migration is quorum or any, not {other:?}"))),
+        Some(other) => return Err(format!("--migration is quorum or any, not {other:?}").into()),
     }
     Ok(request)
 }

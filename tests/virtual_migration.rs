@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lansession::testing::VirtualLan;
 use lansession::{
-    BrowserEvent, Events, HostRequest, Lan, Left, LinkState, MemberUpdate, Migration, Session, SessionEvent, SessionQuery,
-    SessionSettings, SettingsUpdate,
+    BrowserEvent, Events, HostRequest, Lan, Left, LinkState, MemberUpdate, Migration, Session, SessionEvent,
+    SessionQuery, SessionSettings, SettingsUpdate,
 };
 
 const GAME: &str = "com.example.boxes";

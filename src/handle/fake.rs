@@ -211,7 +211,7 @@ pub(crate) fn snapshot(number: u64, members: &[&User]) -> SessionSnapshot {
         mobile: false,
         anti_cheat: false,
         allow_sanctioned: true,
-        migration: crate::types::Migration::Disabled,
+        migration: Migration::Disabled,
         key: SessionKey { id: SessionId::from_name("room"), founder: host_key() },
         revision: Revision { term: 1, number },
         host: None,

@@ -193,7 +193,7 @@ fn facts_members_and_snapshots() {
         matchmaking: false,
         mobile: false,
         anti_cheat: false,
-        migration: crate::types::Migration::Disabled,
+        migration: Migration::Disabled,
         allow_sanctioned: true,
         key: SessionKey { id: SessionId::from_name("a"), founder: host_key() },
         revision: Revision { term: 1, number: 42 },

@@ -479,7 +479,7 @@ mod tests {
         let chain = [first.clone(), second.clone()];
         assert_eq!(follow(session(), 7, &[]), Some((session().founder, Reign::FOUNDER)));
         assert_eq!(follow(session(), 7, &chain), Some((key(53).public().into(), third)));
-        assert_eq!(follow(session(), 7, &[second.clone()]), None);
+        assert_eq!(follow(session(), 7, std::slice::from_ref(&second)), None);
         assert_eq!(follow(session(), 7, &[second, first.clone()]), None);
         let digest = |lineage: &[Takeover]| lineage_digest(session(), 7, lineage);
         assert_ne!(digest(&chain), digest(&[first]));

@@ -56,19 +56,6 @@ impl Seek {
         }
     }
 
-    /// Whoever was asked has nothing to give.
-    pub(super) fn hang_up(&mut self, core: &mut Core) {
-        if let Some((link, _)) = self.joined.take() {
-            core.close(link.id, false);
-        }
-    }
-
-    /// Looks elsewhere, from the first round on.
-    pub(super) fn restart(&mut self, core: &mut Core) {
-        self.stop(core);
-        self.rounds = 0;
-    }
-
     pub(super) fn joined(&mut self) -> Option<&mut Link> {
         self.joined.as_mut().map(|(link, _)| link)
     }

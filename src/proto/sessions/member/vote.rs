@@ -142,10 +142,6 @@ impl Tally {
         good
     }
 
-    pub(in super::super) fn has(&self, voter: crate::types::PublicKey) -> bool {
-        self.votes.iter().any(|vote| vote.voter == voter)
-    }
-
     /// The takeover, if most machines of this order have voted. A vote that came with a later order does not count before
     /// that one is adopted: whoever counts in an old electorate may win beside another.
     pub(in super::super) fn takeover(&self, order: &Order) -> Option<Takeover> {

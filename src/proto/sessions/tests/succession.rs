@@ -371,7 +371,7 @@ fn a_host_made_of_its_part_does_what_the_former_did() {
     assert_eq!(game_state(&net, heir).map(|state| state.version), Some(1));
     let reign = crate::wire::frame::Reign { term: 2, ..crate::wire::frame::Reign::FOUNDER };
     let (own, port) = (standing.host.clone().unwrap(), standing.port);
-    let from = crate::proto::sessions::host::RestoreFrom {
+    let from = host::RestoreFrom {
         user: net.nodes[heir].sessions.users[&net.account(heir)].clone(),
         local_name: "game".into(),
         seat: seat_at(&net, heir),

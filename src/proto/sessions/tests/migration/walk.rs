@@ -27,7 +27,8 @@ fn eight_machines_lose_their_host_and_seven_go_on_under_one() {
     let told = game.events(next);
     let at = |name| told.iter().position(|event| *event == name).unwrap_or_else(|| panic!("no {name}: {told:?}"));
     assert!(at("reconnecting") < at("host changed") && at("host changed") < at("became host"), "{told:?}");
-    for at in game.all[2..].to_vec() {
+    let members: Vec<_> = game.all[2..].to_vec();
+    for at in members {
         let told = game.events(at);
         assert_eq!(&told[..3], ["reconnecting", "host changed", "reconnected"], "{told:?}");
         assert!(!told.contains(&"left") && !told.contains(&"member left"), "{told:?}");
