@@ -144,10 +144,7 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
         None => {}
         Some("quorum") => request = request.migration(Migration::Quorum),
         Some("any") => request = request.migration(Migration::AnySurvivor),
-        Some(other) => return Err(format!("--migration {other:?}: quorum or any").into()),
-    }
-    if let Some(port) = args.parsed("--control-port")? {
-        request = request.control_port(port);
+        Some(other) => return Err(format!("--migration is quorum or any, not {other:?}").into()),
     }
     Ok(request)
 }

@@ -434,7 +434,6 @@ impl Session {
     /// assert_eq!(room.hand_over(None).wait(five).unwrap_err().kind(), ErrorKind::InvalidState); // nobody is there
     /// # Ok::<(), lansession::Error>(())
     /// ```
-    #[doc(alias = "TransferHost")]
     pub fn hand_over(&self, to: impl Into<Option<AccountId>>) -> Pending<()> {
         let (seat, to) = (self.claim.id(), to.into());
         match self.check_host() {

@@ -73,7 +73,7 @@ fn what_was_asked_of_the_lost_host_takes_effect_once() {
         game.net.run(SECOND);
         assert!(game.net.answer(member.node, asked).is_ok(), "{micros}");
         let account = game.net.account(member.node);
-        for at in game.all[1..].to_vec() {
+        for &at in &game.all[1..] {
             let shots = game.view(at).member(account).unwrap().attributes.get("shots").cloned();
             assert_eq!(shots.as_ref().and_then(crate::types::Value::as_int), Some(1), "{micros}");
         }
@@ -88,10 +88,10 @@ fn what_was_asked_of_the_lost_host_takes_effect_once() {
 fn of_two_halves_the_one_with_the_host_goes_on() {
     for machines in [4, 8] {
         let mut game = Game::new(57, machines, Migration::Quorum);
-        for at in game.all[machines / 2..].to_vec() {
+        for at in &game.all[machines / 2..] {
             game.net.walls.insert(at.node, 1);
         }
-        for at in game.all[..machines / 2].to_vec() {
+        for at in &game.all[..machines / 2] {
             game.net.walls.insert(at.node, 0);
         }
         game.net.run(20 * SECOND);
