@@ -140,6 +140,9 @@ fn request(args: &mut Args) -> Result<HostRequest, Failure> {
     if let Some(password) = common::password(args)? {
         request = request.password(password);
     }
+    if let Some(port) = args.parsed("--control-port")? {
+        request = request.control_port(port);
+    }
     match args.one("--migration")?.as_deref() {
         None => {}
         Some("quorum") => request = request.migration(Migration::Quorum),

@@ -158,16 +158,6 @@ impl Output {
                 let fields = json!({ "from": from.map(|account| account.to_string()), "text": text });
                 self.event("message", &words, with(fields));
             }
-            SessionEvent::HostChanged { new, discarded, .. } => {
-                let host = new.map(|account| account.to_string());
-                let name = new.and_then(|account| session.snapshot().member(account).map(|m| m.name.clone()));
-                let words = format!("host changed {}", name.as_deref().unwrap_or("dedicated"));
-                self.event("host_changed", &words, with(json!({ "host": host, "discarded": discarded })));
-            }
-            SessionEvent::BecameHost { state, .. } => {
-                let bytes = state.as_ref().map(|state| state.data.len());
-                self.event("became_host", "became host", with(json!({ "state_bytes": bytes })));
-            }
             SessionEvent::Reconnecting => self.event("reconnecting", "link     lost, on the way back", with(json!({}))),
             SessionEvent::Reconnected => self.event("reconnected", "link     stands again", with(json!({}))),
             SessionEvent::Left { why, .. } => self.left(session, why),
