@@ -7,7 +7,7 @@ use super::super::core::Core;
 use super::super::member::{Fallen, Promise};
 use super::{HostAuthority, Reply};
 use crate::proto::clock::Moment;
-use crate::proto::io::{Action, LinkId, Output, RequestId};
+use crate::proto::io::{Action, Answer, LinkId, Output, RequestId};
 use crate::proto::links::Link;
 use crate::types::{AccountId, Error, ErrorKind, Left, Refusal, Revision, Visibility};
 use crate::wire::frame::{Abdicate, Ballot, Change, Frame, MAX_ABDICATION, Reign, Vote, Way};
@@ -147,8 +147,16 @@ impl HostAuthority {
 
     /// As [`abdicate`](Self::abdicate), where there is no time to ask anybody.
     pub(in super::super) fn leave_at_once(&mut self, core: &mut Core, why: Left) {
-        self.passing.handoff = None;
+        self.end_handoff(core);
         self.pass(core, None, None, Some(why));
+    }
+
+    /// A handoff comes to nothing, for the host ends otherwise: who waits for it is answered.
+    pub(super) fn end_handoff(&mut self, core: &mut Core) {
+        let Some(Handoff { request: Some(request), leaves, .. }) = self.passing.handoff.take() else { return };
+        // Who wanted to leave has its will.
+        let gone = Err(Error::new(ErrorKind::Ended, "the session ended here before it was handed over"));
+        core.done(request, if leaves.is_some() { Ok(Answer::Unit) } else { gone });
     }
 
     fn pass(&mut self, core: &mut Core, first: Option<AccountId>, request: Option<RequestId>, leaves: Option<Left>) {
@@ -271,6 +279,7 @@ impl HostAuthority {
     /// The session goes on there: all who are here or come are told.
     pub(in super::super) fn give_way(&mut self, core: &mut Core, way: &Way) {
         self.end_merge(core);
+        self.end_handoff(core);
         self.end_dials(core);
         self.end_telling(core);
         let frame = Frame::NotHost(Box::new(way.clone()));

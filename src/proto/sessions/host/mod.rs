@@ -371,6 +371,7 @@ impl HostAuthority {
             return;
         }
         self.end_merge(core);
+        self.end_handoff(core);
         self.end_dials(core);
         self.end_telling(core);
         self.dismiss_guests(core);

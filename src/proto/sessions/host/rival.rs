@@ -256,6 +256,7 @@ impl HostAuthority {
     /// Another host goes on: members are sent there, finders are told, and what was done here since they parted is lost.
     pub(in super::super) fn superseded(mut self, core: &mut Core, way: &Way) {
         self.end_merge(core);
+        self.end_handoff(core);
         self.end_telling(core);
         let frame = Frame::NotHost(Box::new(way.clone()));
         for id in self.guests.keys().copied().collect::<Vec<_>>() {

@@ -71,6 +71,25 @@ fn a_host_that_leaves_is_gone_and_the_others_stay() {
     }
 }
 
+/// Fails when `leave_at_once` or `destroy` forgets who waits for the handoff.
+#[test]
+fn whoever_waits_for_a_handoff_is_answered_however_the_host_ends() {
+    let mut game = Game::new(27, 3, Migration::Quorum);
+    let host = game.all[0];
+    let asked = hand_over(&mut game, host, None);
+    game.net.command(host.node, |request| Command::Destroy { request, seat: host.seat });
+    game.net.settle();
+    assert_eq!(game.net.answer(host.node, asked).unwrap_err().kind(), ErrorKind::Ended);
+
+    let mut game = Game::new(28, 3, Migration::Quorum);
+    let host = game.all[0];
+    let left = game.net.leave(host.node, host.seat);
+    let now = game.net.now;
+    game.net.nodes[host.node].sessions.shutdown(now);
+    game.net.settle();
+    assert!(game.net.answer(host.node, left).is_ok());
+}
+
 #[test]
 fn a_process_that_ends_says_for_whom_it_votes() {
     let mut game = Game::new(24, 2, Migration::Quorum);
