@@ -67,9 +67,7 @@ impl Sessions {
                 let party = Party::of(&join, &seated);
                 let mut member = MemberSeat::new(&self.core, seat, join.local_name, join.spec, *seated);
                 member.enter_succession(&mut self.core);
-                let key = member.key;
                 self.members.insert(seat, member);
-                self.stand(key);
                 match party {
                     Some(party) => self.attach_party(request, seat, party),
                     None if self.is_attach(request) => self.attached(request, seat),
@@ -88,9 +86,10 @@ impl Sessions {
         }
         answer(&mut self.core);
         for seat in seats {
-            if let Some(member) = self.members.get_mut(seat) {
-                member.begin(&mut self.core);
-            }
+            let Some(member) = self.members.get_mut(seat) else { continue };
+            member.begin(&mut self.core);
+            let key = member.key;
+            self.stand(key);
         }
     }
 

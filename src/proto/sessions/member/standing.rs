@@ -104,8 +104,9 @@ impl MemberSeat {
         self.standing.as_ref().is_some_and(|standing| standing.stands)
     }
 
+    /// A seat of which its user does not know yet might be left again: it is nobody to go on as host.
     pub(in crate::proto::sessions) fn may_stand(&self) -> bool {
-        self.standing.is_some()
+        self.standing.is_some() && self.told
     }
 
     /// From now on it is.
