@@ -106,6 +106,11 @@ impl Claims {
         self.open.values().map(|claim| claim.next.map_or(claim.heard + life, |at| at.min(claim.heard + life))).min()
     }
 
+    /// The host that answered in their place is gone, or sends there itself: they may be heard again.
+    pub(super) fn forgive(&mut self, key: SessionKey) {
+        self.refused.retain(|(refused, ..)| *refused != key);
+    }
+
     fn is_refused(&self, now: Moment, key: SessionKey, host_key: HostKey) -> bool {
         self.refused.iter().any(|(k, h, until)| *k == key && *h == host_key && *until > now)
     }

@@ -168,6 +168,7 @@ impl Directory {
             self.probe(cx, key, to, via);
         }
         if began {
+            self.claims.forgive(key);
             self.refresh(key);
             self.judge_all(cx, key);
         }

@@ -117,10 +117,10 @@ fn nobody_follows_a_takeover_while_the_old_host_answers() {
     let heir = key(77);
     let lineage = chain(&heir);
     crown(&mut lan, next, continued(&heir, lineage.clone()));
-    let asked = run(&mut lan, 55_000 * MS, &[finder], &lineage);
+    let asked = run(&mut lan, 20_000 * MS, &[finder], &lineage);
     assert_eq!(lan.list(finder, 1)[0].host_key(), publication(1).key.founder);
     assert_eq!(asked, 1, "a refused claimant costs one fetch a minute");
-    // Once it is silent, the same claim counts, after the minute for which it was refused.
+    // Once it is silent, the same claim counts, though it was refused for a minute.
     lan.kill(old);
     run(&mut lan, 12_000 * MS, &[finder], &lineage);
     assert_eq!(lan.list(finder, 1)[0].host_key(), heir.public().into());
