@@ -171,10 +171,7 @@ impl Sessions {
         // One that holds no seat has none to come back to.
         let fallen = host.fall(&self.core, self.addresses.clone()).filter(|_| !host.is_dedicated());
         let Some(mut fallen) = fallen else {
-            if let Some(host) = self.hosts.remove(&way.session) {
-                host.superseded(&mut self.core, way);
-            }
-            return;
+            return self.end_superseded(way.session, way);
         };
         // Only there: no member of its own is asked.
         fallen.succession = None;
@@ -215,13 +212,17 @@ impl Sessions {
         if !reached || *why == Left::HostLost {
             return;
         }
-        if let Some(mut host) = self.hosts.remove(&key) {
-            host.give_way(&mut self.core, &way);
-            host.close_listener(&mut self.core);
-            self.core.owners.retain(|_, owner| *owner != Owner::Host(key));
-            self.core.tell(seat, vec![SessionEvent::Left { why: Left::Superseded }], None);
-            self.stand(key);
-        }
+        self.end_superseded(key, &way);
+    }
+
+    /// The session goes on there, and its host here has no seat in it.
+    fn end_superseded(&mut self, key: SessionKey, way: &Way) {
+        let Some(mut host) = self.hosts.remove(&key) else { return };
+        host.give_way(&mut self.core, way);
+        host.close_listener(&mut self.core);
+        self.core.owners.retain(|_, owner| *owner != Owner::Host(key));
+        self.core.tell(host.seat, vec![SessionEvent::Left { why: Left::Superseded }], None);
+        self.stand(key);
     }
 }
 

@@ -11,10 +11,10 @@ use super::super::doorman::Stage;
 use super::super::publication::SessionsEvent;
 use super::HostAuthority;
 use crate::proto::clock::Moment;
-use crate::proto::io::{Action, LinkEvent, LinkId};
+use crate::proto::io::{LinkEvent, LinkId};
 use crate::proto::limits;
 use crate::proto::links::{Bucket, Link};
-use crate::types::{HostKey, Left, SessionEvent, SessionKey};
+use crate::types::{HostKey, SessionKey};
 use crate::wire::frame::{Frame, MAX_PROOF, MAX_WAYS, Reign, Takeover, Way, follow};
 
 /// What a host compares a rival with.
@@ -251,28 +251,6 @@ impl HostAuthority {
                 core.close(id, false);
             }
         }
-    }
-
-    /// Another host goes on: members are sent there, finders are told, and what was done here since they parted is lost.
-    pub(in super::super) fn superseded(mut self, core: &mut Core, way: &Way) {
-        self.end_merge(core);
-        self.end_handoff(core);
-        self.end_telling(core);
-        let frame = Frame::NotHost(Box::new(way.clone()));
-        for id in self.guests.keys().copied().collect::<Vec<_>>() {
-            self.dismiss(core, id, &frame);
-        }
-        for seat in self.seats.values_mut() {
-            if let Some(mut link) = seat.link.take() {
-                link.send(core.now, &mut core.actions, &frame);
-                core.close(link.id, true);
-            }
-        }
-        core.actions.push_back(Action::Unlisten { session: self.key });
-        if self.published.take().is_some() || self.unlisted {
-            core.events.push_back(SessionsEvent::HandedOver { key: self.key, next: Some(way.host_key) });
-        }
-        core.tell(self.seat, vec![SessionEvent::Left { why: Left::Superseded }], None);
     }
 }
 
