@@ -209,6 +209,25 @@ pub enum SessionEvent {
     },
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl SessionEvent {
+    /// The revision that it belongs to, where it belongs to one: for tests of their order.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::MemberJoined { revision, .. }
+            | Self::MemberLeft { revision, .. }
+            | Self::MemberAway { revision, .. }
+            | Self::MemberBack { revision, .. }
+            | Self::MemberUpdated { revision, .. }
+            | Self::SettingsChanged { revision, .. }
+            | Self::TurnChanged { revision, .. }
+            | Self::HostChanged { revision, .. }
+            | Self::PhaseChanged { revision, .. } => Some(*revision),
+            _ => None,
+        }
+    }
+}
+
 /// A join that waits for the game's word.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

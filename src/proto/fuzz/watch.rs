@@ -134,7 +134,7 @@ impl Watch {
             assert!(!seat.left, "{event:?} after the end");
             assert_eq!(seat.events == 0, matches!(event, SessionEvent::Joined { .. }), "{event:?} and Joined is first");
             seat.events += 1;
-            if let Some(revision) = revision_of(&event) {
+            if let Some(revision) = event.revision() {
                 assert!(revision <= seat.snapshot.revision, "{event:?} ahead of its snapshot");
                 assert!(seat.last <= Some(revision), "revisions go back");
                 seat.last = Some(revision);
@@ -170,19 +170,5 @@ impl Watch {
         assert!(self.closed, "the LAN is not closed");
         assert!(self.open.is_empty(), "without an answer: {:?}", self.open);
         assert_eq!(self.live(), [], "seats that have not ended");
-    }
-}
-
-fn revision_of(event: &SessionEvent) -> Option<Revision> {
-    match event {
-        SessionEvent::MemberJoined { revision, .. }
-        | SessionEvent::MemberLeft { revision, .. }
-        | SessionEvent::MemberAway { revision, .. }
-        | SessionEvent::MemberBack { revision, .. }
-        | SessionEvent::MemberUpdated { revision, .. }
-        | SessionEvent::SettingsChanged { revision, .. }
-        | SessionEvent::TurnChanged { revision, .. }
-        | SessionEvent::PhaseChanged { revision, .. } => Some(*revision),
-        _ => None,
     }
 }

@@ -159,7 +159,7 @@ impl Seat {
                 return Err(format!("S8: Joined is first and once, not {event:?}"));
             }
             self.joined = true;
-            if let Some(revision) = revision_of(&event) {
+            if let Some(revision) = event.revision() {
                 if self.last.is_some_and(|last| revision < last) {
                     return Err(format!("S8: revisions of {seat:?} go back to {revision} from {:?}", self.last));
                 }
@@ -294,19 +294,5 @@ impl Listing {
         }
         self.list = new;
         Ok(news)
-    }
-}
-
-fn revision_of(event: &SessionEvent) -> Option<Revision> {
-    match event {
-        SessionEvent::MemberJoined { revision, .. }
-        | SessionEvent::MemberLeft { revision, .. }
-        | SessionEvent::MemberAway { revision, .. }
-        | SessionEvent::MemberBack { revision, .. }
-        | SessionEvent::MemberUpdated { revision, .. }
-        | SessionEvent::SettingsChanged { revision, .. }
-        | SessionEvent::TurnChanged { revision, .. }
-        | SessionEvent::PhaseChanged { revision, .. } => Some(*revision),
-        _ => None,
     }
 }

@@ -541,7 +541,7 @@ impl Node {
                 }
                 for event in events {
                     assert_eq!(watched.left, None, "{event:?} after the end");
-                    if let Some(revision) = revision_of(&event) {
+                    if let Some(revision) = event.revision() {
                         assert!(revision <= watched.snapshot.revision, "an event ahead of its snapshot");
                     }
                     if let SessionEvent::Left { why } = &event {
@@ -582,21 +582,6 @@ impl Node {
             | SessionsEvent::Move { .. } => {}
         }
         self.events.push(event);
-    }
-}
-
-fn revision_of(event: &SessionEvent) -> Option<Revision> {
-    match event {
-        SessionEvent::MemberJoined { revision, .. }
-        | SessionEvent::MemberLeft { revision, .. }
-        | SessionEvent::MemberAway { revision, .. }
-        | SessionEvent::MemberBack { revision, .. }
-        | SessionEvent::MemberUpdated { revision, .. }
-        | SessionEvent::SettingsChanged { revision, .. }
-        | SessionEvent::TurnChanged { revision, .. }
-        | SessionEvent::HostChanged { revision, .. }
-        | SessionEvent::PhaseChanged { revision, .. } => Some(*revision),
-        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ fn check_order(watched: &Watched, every: bool) {
     };
     let mut last = None;
     for event in &watched.events {
-        let Some(revision) = revision_of(event) else { continue };
+        let Some(revision) = event.revision() else { continue };
         let this = (revision.number, rank(event));
         assert!(last.is_none_or(|last| last <= this), "{} after another of its revision", name_of(event));
         if every {

@@ -11,7 +11,7 @@ pub(super) fn check_events(watched: &Watched) {
     for event in &watched.events {
         assert_eq!(first, matches!(event, SessionEvent::Joined { .. }), "Joined is first and once");
         first = false;
-        let revision = revision_of(event);
+        let revision = event.revision();
         assert!(revision >= last || revision.is_none(), "revisions go back");
         last = revision.or(last);
         match event {

@@ -108,7 +108,7 @@ fn the_deltas_that_were_missed_follow_each_revision_once_and_in_order() {
     net.run(4 * SECOND);
     let (events, others) = (net.take_events(b, second), net.take_events(c, third));
     assert_eq!(names(&events[..2]), ["reconnecting", "reconnected"]);
-    let revisions: Vec<_> = events.iter().filter_map(revision_of).map(|revision| revision.number).collect();
+    let revisions: Vec<_> = events.iter().filter_map(SessionEvent::revision).map(|revision| revision.number).collect();
     let all: Vec<_> = (before + 1..=net.view(a, host).revision.number).collect();
     assert_eq!(revisions, all, "a hole or a repeat");
     assert_eq!(&events[2..], &others[..], "what the others saw, itself away and back too");
