@@ -29,8 +29,8 @@ pub(super) struct Ask {
 /// So long others' questions may stand for ours before the first of our own, and after it.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(4)];
 
-/// A question of another that stands for ours shows so soon whether anybody answers it.
-const ADOPTION: Duration = Duration::from_millis(40);
+/// A question for everybody, ours or another's that stands for ours, shows so soon whether it is answered.
+const LOOK: Duration = Duration::from_millis(40);
 
 /// A finder that no host has answered yet asks so often by its schedule, however many others seem to ask.
 const UNHEARD: u32 = 5;
@@ -114,7 +114,7 @@ impl Ask {
         self.last = Some(cx.now);
         self.last_many = true;
         self.adopted = true;
-        let look = self.gap(cx).min(ADOPTION);
+        let look = self.gap(cx).min(LOOK);
         self.next = Some((cx.now + look).min(self.patience.max(cx.now)));
     }
 
@@ -150,7 +150,7 @@ impl Ask {
             }
             self.full = false;
             let due = last + self.gap(cx);
-            if self.adopted && !silent && now < due.min(self.patience) {
+            if self.last_many && sight.hosts > 0 && now < due.min(self.patience) {
                 self.next = Some(due.min(self.patience));
                 return Step::Wait;
             }
@@ -170,7 +170,7 @@ impl Ask {
         self.adopted = false;
         // Spread, since all of a crowd run out of it together.
         self.patience = now + cx.dice.between(PATIENCE[1], PATIENCE[1] * 2);
-        let gap = self.gap(cx);
+        let gap = if many { self.gap(cx).min(LOOK) } else { self.gap(cx) };
         self.next = Some(now + gap + cx.dice.within(gap / 10));
         Step::Ask { many }
     }
