@@ -78,6 +78,9 @@ pub(super) struct JoinAttempt {
     reign: Option<Reign>,
     retry_at: Option<Moment>,
     retries: u32,
+    /// Nobody was reached: everybody is asked for the session, once, and until then an answer is waited for.
+    asks_until: Option<Moment>,
+    asked: bool,
     deadline: Moment,
 }
 
@@ -133,6 +136,8 @@ impl JoinAttempt {
             reign: None,
             retry_at: None,
             retries: 0,
+            asks_until: None,
+            asked: false,
             deadline: to.deadline,
         })
     }
@@ -155,6 +160,9 @@ impl JoinAttempt {
             self.give_up(core);
             return Some(Outcome::Failed(Error::refused(Refusal::TimedOut)));
         }
+        if self.asks_until.is_some_and(|at| at <= core.now) {
+            return Some(self.unreached());
+        }
         if self.retry_at.is_some_and(|at| at <= core.now) {
             self.retry_at = None;
             self.next = 0;
@@ -167,7 +175,7 @@ impl JoinAttempt {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
-        [Some(self.deadline), self.next_dial, self.retry_at].into_iter().flatten().min()
+        [Some(self.deadline), self.next_dial, self.retry_at, self.asks_until].into_iter().flatten().min()
     }
 
     fn dial_next(&mut self, core: &mut Core) {
@@ -327,8 +335,19 @@ impl JoinAttempt {
             self.retry_at = Some(core.now + core.tuning.redial);
             core.events.extend(self.spec.key.map(|key| SessionsEvent::HostSuspect { key }));
         }
-        let hopeless = idle && self.retry_at.is_none();
-        hopeless.then(|| Outcome::Failed(Error::refused(Refusal::HostUnreachable { tried: self.tried.clone() })))
+        if !idle || self.retry_at.is_some() || self.asks_until.is_some() {
+            return None;
+        }
+        // What this join goes by may be old: the host of the session may be elsewhere by now.
+        let ask = self.spec.key.filter(|_| self.spec.patient && !self.asked);
+        let Some(key) = ask else { return Some(self.unreached()) };
+        (self.asked, self.asks_until) = (true, Some(core.now + core.tuning.redial * 2));
+        core.events.push_back(SessionsEvent::HostSuspect { key });
+        None
+    }
+
+    fn unreached(&self) -> Outcome {
+        Outcome::Failed(Error::refused(Refusal::HostUnreachable { tried: self.tried.clone() }))
     }
 
     /// What this says of the invite that it came with: the host has proved its key, so it knows.
@@ -359,17 +378,15 @@ impl JoinAttempt {
                 self.moved(core, way.host_key, &way.addresses);
                 None
             }
-            _ => {
-                let refusal = Refusal::HostUnreachable { tried: self.tried.clone() };
-                Some(Outcome::Failed(Error::refused(refusal)))
-            }
+            _ => Some(self.unreached()),
         }
     }
 
     /// The session has another host, which has proved it.
     pub(super) fn moved(&mut self, core: &mut Core, host_key: HostKey, addresses: &[SocketAddr]) {
         let same = self.spec.host_key == Some(host_key);
-        if self.winner.is_some() || addresses.is_empty() || (same && self.retry_at.is_none()) {
+        let waits = self.retry_at.is_some() || self.asks_until.is_some();
+        if self.winner.is_some() || addresses.is_empty() || (same && !waits) {
             return;
         }
         for (link, _) in std::mem::take(&mut self.dials) {
@@ -378,13 +395,14 @@ impl JoinAttempt {
         self.spec.host_key = Some(host_key);
         self.candidates = addresses.iter().copied().take(limits::ADDRESSES).collect();
         self.next = 0;
-        self.retry_at = None;
+        (self.retry_at, self.asks_until) = (None, None);
         self.next_dial = Some(core.now);
     }
 
-    /// Its host is gone and another one may come.
+    /// Its host is gone or was not reached: another one may come, or it is elsewhere.
     pub(super) fn awaits_host(&self) -> bool {
-        self.migratable && self.winner.is_none() && self.retry_at.is_some()
+        let lost = self.migratable && self.retry_at.is_some();
+        self.winner.is_none() && (lost || self.asks_until.is_some())
     }
 
     fn hang_up(&mut self, core: &mut Core) {
