@@ -14,7 +14,7 @@ use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{Error, HostKey, InviteId, InviteState, Password, Reason, Refusal, WIRE_MAJOR};
-use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Reign, Way, follow};
+use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Reign, Way};
 
 /// Where and whom to join, as far as discovery knows.
 #[derive(Debug, Clone)]
@@ -366,12 +366,10 @@ impl JoinAttempt {
     /// Who was host says where the session goes on: the proof is checked, the word alone leads nowhere.
     fn not_host(&mut self, core: &mut Core, way: &Way) -> Option<Outcome> {
         self.hang_up(core);
-        let named = self.spec.key.is_none_or(|key| key == way.session)
-            && (self.spec.incarnation == 0 || self.spec.incarnation == way.incarnation);
-        let led = follow(way.session, way.incarnation, &way.lineage).filter(|(host, _)| *host == way.host_key);
-        let on = |(_, reign): &(_, Reign)| self.reign.is_none_or(|former| reign.supersedes(former));
-        match led.filter(on) {
-            Some((_, reign)) if named && self.sent_on < limits::SENT_ON && !way.addresses.is_empty() => {
+        let proved = way.proved(self.spec.key.unwrap_or(way.session), self.spec.incarnation);
+        let on = |reign: &Reign| self.reign.is_none_or(|former| reign.supersedes(former));
+        match proved.filter(on) {
+            Some(reign) if self.sent_on < limits::SENT_ON && !way.addresses.is_empty() => {
                 self.sent_on += 1;
                 self.reign = Some(reign);
                 self.spec.key = Some(way.session);
