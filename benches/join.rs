@@ -136,6 +136,9 @@ fn come_and_go(user: &User, found: &Found, over: &AtomicBool) -> Result<Vec<f64>
     Ok(all)
 }
 
+#[path = "../tests/namespaces/any_key.rs"]
+mod any_key;
+
 /// The same kind of channel as the library's, on threads that block.
 mod tls {
     use super::*;
@@ -143,19 +146,14 @@ mod tls {
     use ring::rand::SystemRandom;
     use ring::signature::Ed25519KeyPair;
     use ring::signature::KeyPair as _;
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
     use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
-    use rustls::crypto::{CryptoProvider, ring as provider, verify_tls13_signature_with_raw_key};
-    use rustls::pki_types::{
-        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
-    };
-    use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+    use rustls::crypto::{CryptoProvider, ring as provider};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
     use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
     use rustls::sign::CertifiedKey;
-    use rustls::{
-        ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-        ServerConnection, SignatureScheme, StreamOwned,
-    };
+    use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+
+    use super::any_key::AnyKey;
 
     /// What precedes the key in an Ed25519 SubjectPublicKeyInfo (RFC 8410).
     const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -237,101 +235,5 @@ mod tls {
         let spki = CertificateDer::from([&SPKI, pair.public_key().as_ref()].concat());
         let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec()));
         Ok(Arc::new(CertifiedKey::new(vec![spki], crypto.key_provider.load_private_key(private)?)))
-    }
-
-    /// Takes any key that signs.
-    #[derive(Debug)]
-    struct AnyKey(Arc<CryptoProvider>);
-
-    impl AnyKey {
-        fn signed(
-            &self,
-            message: &[u8],
-            key: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            let key = SubjectPublicKeyInfoDer::from(key.as_ref());
-            verify_tls13_signature_with_raw_key(message, &key, signature, &self.0.signature_verification_algorithms)
-        }
-    }
-
-    impl ServerCertVerifier for AnyKey {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Err(Error::General("TLS 1.3 alone".into()))
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            key: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.signed(message, key, signature)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            vec![SignatureScheme::ED25519]
-        }
-
-        fn requires_raw_public_keys(&self) -> bool {
-            true
-        }
-    }
-
-    impl ClientCertVerifier for AnyKey {
-        fn root_hint_subjects(&self) -> &[DistinguishedName] {
-            &[]
-        }
-
-        fn verify_client_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: UnixTime,
-        ) -> Result<ClientCertVerified, Error> {
-            Ok(ClientCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Err(Error::General("TLS 1.3 alone".into()))
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            key: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.signed(message, key, signature)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            vec![SignatureScheme::ED25519]
-        }
-
-        fn requires_raw_public_keys(&self) -> bool {
-            true
-        }
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use lansession::testing::{Fault, VirtualLan};
 use lansession::{
-    ErrorKind, Events, HostRequest, JoinPolicy, Matchmaking, OrderBy, Pending, Progress, Result, Session, SessionEvent,
-    SessionId, SessionQuery, SessionSettings, SettingsUpdate, User, UserEvent, attr,
+    ErrorKind, Events, HostRequest, JoinPolicy, Matchmaking, Migration, OrderBy, Pending, Progress, Result, Session,
+    SessionEvent, SessionId, SessionQuery, SessionSettings, SettingsUpdate, User, UserEvent, attr,
 };
 
 const GAME: &str = "com.example.boxes";
@@ -320,6 +320,19 @@ fn a_seat_is_its_users_only_once_it_is_settled() {
     // And it goes on as any other.
     seat.update(SettingsUpdate::new().set("map", "ice")).wait(SECOND).unwrap();
     net.run_until(SECOND, || cid.snapshot().attributes.get("map").is_some()).unwrap();
+}
+
+/// Found by fuzzing. Fails when what a host says of its successors is told before the seat is its user's.
+#[test]
+fn a_match_that_outlives_its_host_says_who_would_go_on() {
+    let net = VirtualLan::new(110);
+    let lasting = || Matchmaking::new(SessionQuery::new(), HostRequest::new(room(3)).migration(Migration::Quorum));
+    let mut starters: Vec<_> = ["a", "b", "c"].map(|name| Starter::new(&net, name, lasting())).into();
+    settle(&net, &mut starters, 110);
+    net.advance(2 * SECOND);
+    for starter in &starters {
+        assert_eq!(starter.session().successors().len(), 2, "{}", starter.user.name());
+    }
 }
 
 #[test]

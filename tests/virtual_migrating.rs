@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use lansession::testing::VirtualLan;
+use lansession::testing::{Nic, VirtualLan};
 use lansession::{
     Browser, BrowserEvent, Found, HostRequest, JoinRequest, Migration, Refusal, Session, SessionQuery, SessionSettings,
     User,
@@ -89,4 +89,39 @@ fn a_join_of_a_session_whose_host_is_gone_lasts_until_its_own_deadline() {
     assert!(net.now() - before >= 4 * SECOND);
     let refused = bob.join(JoinRequest::from(&ending).timeout(20 * SECOND)).wait(30 * SECOND).unwrap_err();
     assert!(matches!(refused.refusal(), Some(Refusal::HostUnreachable { .. } | Refusal::NotFound)), "{refused:?}");
+}
+
+/// What a player found may be old when they choose it. Fails when a join asks nobody after none of its addresses answered.
+#[test]
+fn a_join_by_an_old_entry_goes_where_the_host_is_now() {
+    let net = VirtualLan::new(6);
+    let session = host(&net, "host", Migration::Disabled);
+    let fay = user(&net, "finder", "Fay");
+    let found = fay.find(SessionQuery::new().enough(1)).wait(2 * SECOND).unwrap().remove(0);
+    net.set_interfaces("host", [Nic::new("eth0", "lan").address("10.77.9.9/16")]).unwrap();
+    net.advance(SECOND);
+    let seat = fay.join(JoinRequest::from(&found).timeout(10 * SECOND)).wait(12 * SECOND).unwrap();
+    assert_eq!(seat.id(), session.id());
+}
+
+/// The same where another machine hosts it now, and the first one is gone with all that it knew.
+#[test]
+fn a_join_by_an_old_entry_goes_to_the_next_host() {
+    let net = VirtualLan::new(7);
+    let session = host(&net, "host", Migration::Quorum);
+    let fay = user(&net, "finder", "Fay");
+    let members: Vec<Session> =
+        ["bob", "cy", "dot"].map(|name| user(&net, name, name).join(session.link()).wait(6 * SECOND).unwrap()).into();
+    net.advance(2 * SECOND);
+    let found = fay.find(SessionQuery::new().enough(1)).wait(2 * SECOND).unwrap().remove(0);
+    net.crash("host");
+    net.run_until(20 * SECOND, || members.iter().any(Session::is_host)).unwrap();
+    net.advance(20 * SECOND);
+    let seat = fay.join(JoinRequest::from(&found).timeout(10 * SECOND)).wait(12 * SECOND).unwrap();
+    assert_eq!(seat.id(), session.id());
+    assert!(
+        members
+            .iter()
+            .any(|member| member.is_host() && member.snapshot().members.len() == seat.snapshot().members.len())
+    );
 }

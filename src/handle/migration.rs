@@ -61,7 +61,9 @@ impl Session {
     }
 
     /// Puts these accounts first in the order of succession, at most 14; host only. After them, and where the list is empty,
-    /// the longest standing come first. Whoever cannot be reached or would not host comes last all the same.
+    /// the longest standing come first. Whoever cannot be reached or would not host comes last all the same. The next host
+    /// goes on with the order as [`successors`](Self::successors) last had it, and whoever came later after it, until it sets
+    /// its own.
     ///
     /// # Errors
     /// `InvalidArgument` for too many or for one twice; `InvalidState` where the session ends with its host; `NotOwner`,

@@ -285,6 +285,27 @@ pub(crate) struct JoinCommand {
     pub(crate) can_host: bool,
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl JoinCommand {
+    /// What a user asks who says no more than where, with time enough.
+    pub(crate) fn of(target: JoinTarget) -> Self {
+        Self {
+            target,
+            local_name: "game".into(),
+            password: None,
+            ticket: Vec::new(),
+            attributes: crate::types::Attributes::new(),
+            timeout: std::time::Duration::from_secs(5),
+            role: None,
+            status: MemberStatus::Active,
+            party: Vec::new(),
+            reserve_for: Vec::new(),
+            patient: true,
+            can_host: true,
+        }
+    }
+}
+
 /// All of a matchmaking.
 #[derive(Debug, Clone)]
 pub(crate) struct MatchCommand {

@@ -16,6 +16,7 @@
 //! The time limits of the acceptance lines are asserted here and nowhere else: a loaded machine can break them.
 #![cfg(all(target_os = "linux", feature = "net"))]
 
+mod any_key;
 mod attack;
 mod avahi;
 mod capture;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring as provider;
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureAlgorithm, SignatureScheme, StreamOwned,
-};
+use rustls::{ClientConfig, ClientConnection, Error, SignatureAlgorithm, SignatureScheme, StreamOwned};
+
+use crate::any_key::AnyKey;
 
 /// What precedes the 32 bytes of a key.
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -21,11 +20,12 @@ pub(crate) fn open(mut stream: TcpStream, seed: &[u8]) -> Option<StreamOwned<Cli
     let pair = Arc::new(Ed25519KeyPair::from_seed_unchecked(seed).expect("a key"));
     let spki = CertificateDer::from([&SPKI[..], pair.public_key().as_ref()].concat());
     let key = Arc::new(CertifiedKey::new(vec![spki], Arc::new(Key(pair))));
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
+    let crypto = Arc::new(provider::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&crypto))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any))
+        .with_custom_certificate_verifier(Arc::new(AnyKey(crypto)))
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
     config.alpn_protocols = vec![b"lansession/1".to_vec()];
     config.enable_sni = false;
@@ -61,48 +61,5 @@ impl Signer for Key {
 
     fn scheme(&self) -> SignatureScheme {
         SignatureScheme::ED25519
-    }
-}
-
-/// Whoever answers will do.
-#[derive(Debug)]
-struct Any;
-
-impl ServerCertVerifier for Any {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("no TLS 1.2".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
     }
 }

@@ -19,7 +19,9 @@ use crate::wire::frame::Move;
 
 use super::{Asker, Engine, Mode};
 use crate::proto::clock::Moment;
-use crate::proto::io::{Answer, Command, JoinCommand, JoinTarget, MatchCommand, Output, RequestId, SeatId, SeatOpened};
+use crate::proto::io::{
+    Answer, Command, JoinCommand, JoinTarget, MatchCommand, Output, RequestId, SeatId, SeatOpened, SuccessionView,
+};
 use crate::proto::limits;
 use crate::proto::matchmaking::{Candidate, Matchmaker, MergeOutcome, Order, Roster, Wish};
 use crate::proto::sessions::{Merging, Resolved, first_events};
@@ -65,6 +67,8 @@ struct Hidden {
     opened: Box<SeatOpened>,
     snapshot: Arc<SessionSnapshot>,
     keys: Vec<(AccountId, Secret)>,
+    bans: Vec<AccountId>,
+    succession: Option<Box<SuccessionView>>,
     /// `None` once nobody wants it: it is being left.
     starter: Option<RequestId>,
 }
@@ -242,7 +246,8 @@ impl Engine {
         match output {
             Output::SeatOpened(opened) if opened.local_name.starts_with(HIDDEN) => {
                 let snapshot = Arc::clone(&opened.snapshot);
-                let hidden = Hidden { snapshot, keys: Vec::new(), starter: None, opened };
+                let (keys, bans) = (Vec::new(), Vec::new());
+                let hidden = Hidden { snapshot, keys, bans, succession: None, starter: None, opened };
                 self.matchmaking.seats.insert(hidden.opened.seat, hidden);
                 None
             }
@@ -257,9 +262,24 @@ impl Engine {
             Output::SeatAddresses { seat, addresses, port } => match self.matchmaking.seats.get_mut(&seat) {
                 Some(hidden) => {
                     hidden.opened.host_addresses = addresses;
+                    hidden.opened.control_port = port.unwrap_or(hidden.opened.control_port);
                     None
                 }
                 None => Some(Output::SeatAddresses { seat, addresses, port }),
+            },
+            Output::SeatBans { seat, bans } => match self.matchmaking.seats.get_mut(&seat) {
+                Some(hidden) => {
+                    hidden.bans = bans;
+                    None
+                }
+                None => Some(Output::SeatBans { seat, bans }),
+            },
+            Output::SeatSuccession { seat, what } => match self.matchmaking.seats.get_mut(&seat) {
+                Some(hidden) => {
+                    hidden.succession = Some(what);
+                    None
+                }
+                None => Some(Output::SeatSuccession { seat, what }),
             },
             Output::Seat { seat, events, snapshot } => {
                 if !self.matchmaking.seats.contains_key(&seat) {
@@ -282,6 +302,16 @@ impl Engine {
         let Some(hidden) = self.matchmaking.seats.get_mut(&seat) else { return };
         if let Some(snapshot) = snapshot {
             hidden.snapshot = snapshot;
+        }
+        // Its host may have been lost meanwhile, and it may be the next one.
+        for event in events {
+            match event {
+                SessionEvent::BecameHost { .. } => hidden.opened.is_host = true,
+                SessionEvent::HostChanged { new, .. } if *new != Some(hidden.opened.user) => {
+                    hidden.opened.is_host = false
+                }
+                _ => {}
+            }
         }
         let (roster, request) = (hidden.roster(), hidden.starter);
         let left = events.iter().any(|event| matches!(event, SessionEvent::Left { .. }));
@@ -453,7 +483,7 @@ impl Engine {
         let (account, local_name) = (starter.account, starter.what.local_name.clone());
         let hidden = self.matchmaking.seats.remove(&seat);
         self.forget_starter(now, request);
-        let Some(Hidden { mut opened, snapshot, keys, .. }) = hidden else {
+        let Some(Hidden { mut opened, snapshot, keys, bans, succession, .. }) = hidden else {
             return self.done(request, Err(Error::new(ErrorKind::Ended, "the session ended as it was settled")));
         };
         self.sessions.rename(seat, &local_name);
@@ -466,6 +496,12 @@ impl Engine {
         self.done(request, Ok(Answer::Seat(seat)));
         let events = first_events(&snapshot, account);
         self.outputs.push_back(Output::Seat { seat, events, snapshot: Some(snapshot) });
+        if !bans.is_empty() {
+            self.outputs.push_back(Output::SeatBans { seat, bans });
+        }
+        if let Some(what) = succession {
+            self.outputs.push_back(Output::SeatSuccession { seat, what });
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::net::Net;
 use super::node::{Node, identity};
 use crate::proto::io::{Command, JoinCommand, JoinTarget, LocalUser, MatchCommand, SeatId};
 use crate::types::{
-    AccountId, Attributes, BrowserId, Filter, HostRequest, Identity, InviteRequest, InvitesFrom, JoinLink, JoinPolicy,
+    AccountId, BrowserId, Filter, HostRequest, Identity, InviteRequest, InvitesFrom, JoinLink, JoinPolicy,
     MemberStatus, MemberTimeouts, MemberUpdate, Migration, OrderBy, Password, Phase, Reason, ReservationChange,
     ReserveRequest, Role, RoomCode, SessionQuery, SessionSettings, SettingsUpdate, Verdict, Visibility,
 };
@@ -64,7 +64,7 @@ impl Net {
     /// Joins the first session there is.
     pub(super) fn join_first(&mut self, at: usize) {
         let Some(link) = self.link(0) else { return };
-        let what = join(JoinTarget::Link(link));
+        let what = JoinCommand::of(JoinTarget::Link(link));
         self.join(at, 0, what);
     }
 
@@ -115,7 +115,7 @@ impl Net {
             }
         };
         let address = || JoinTarget::Address(SocketAddr::new(super::node::ip(which % 4), 40_000));
-        let mut what = join(target.unwrap_or_else(address));
+        let mut what = JoinCommand::of(target.unwrap_or_else(address));
         let flags = input.byte();
         if flags & 1 != 0 {
             what.password = Some(Password::from(if flags & 2 != 0 { "swordfish" } else { "guess" }));
@@ -144,23 +144,6 @@ impl Net {
             let request = node.watch.request();
             self.with(at, |engine, now| engine.handle_command(now, Command::Close { request }));
         }
-    }
-}
-
-fn join(target: JoinTarget) -> JoinCommand {
-    JoinCommand {
-        target,
-        local_name: "game".into(),
-        password: None,
-        ticket: Vec::new(),
-        attributes: Attributes::new(),
-        timeout: 5 * SECOND,
-        role: None,
-        status: MemberStatus::Active,
-        party: Vec::new(),
-        reserve_for: Vec::new(),
-        patient: true,
-        can_host: true,
     }
 }
 

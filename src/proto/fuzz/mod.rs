@@ -81,6 +81,8 @@ pub fn party(bytes: &[u8]) {
 }
 
 fn run(bytes: &[u8], weights: &Weights, joined: usize) {
+    #[cfg(fuzzing)]
+    crate::wire::sign::stand_in::begin();
     let mut input = Input::new(bytes);
     let mut net = Net::new(&mut input, joined);
     for _ in 0..OPERATIONS {

@@ -280,6 +280,17 @@ pub(crate) struct Way {
     pub(crate) lineage: Vec<Takeover>,
 }
 
+impl Way {
+    /// The reign in which the session that is meant goes on there, as the lineage proves it; an incarnation of 0 is not known.
+    /// The word alone leads nowhere.
+    #[must_use]
+    pub(crate) fn proved(&self, session: SessionKey, incarnation: u64) -> Option<Reign> {
+        let meant = session == self.session && (incarnation == 0 || incarnation == self.incarnation);
+        let led = follow(self.session, self.incarnation, &self.lineage).filter(|(host, _)| *host == self.host_key);
+        led.filter(|_| meant).map(|(_, reign)| reign)
+    }
+}
+
 /// P 48: my host is gone; I wait here for the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Follow {

@@ -8,9 +8,8 @@ use super::*;
 use crate::proto::io::{JoinCommand, JoinTarget, LocalUser, MatchCommand, SeatId};
 use crate::proto::limits;
 use crate::types::{
-    AccountId, Attributes, BrowserId, ErrorKind, HostRequest, Identity, InviteId, InviteRequest, MemberStatus,
-    MemberUpdate, Phase, Reason, Refusal, ReservationChange, ReservationId, ReserveRequest, SessionId, SessionSettings,
-    SettingsUpdate,
+    AccountId, BrowserId, ErrorKind, HostRequest, Identity, InviteId, InviteRequest, MemberStatus, MemberUpdate, Phase,
+    Reason, Refusal, ReservationChange, ReservationId, ReserveRequest, SessionId, SessionSettings, SettingsUpdate,
 };
 use crate::wire::datagram::{Goodbye, Kind, Prefix};
 
@@ -45,23 +44,6 @@ fn answers(engine: &mut Engine) -> Vec<(u64, Result<Answer, Error>)> {
     outputs.filter_map(done).collect()
 }
 
-fn join(target: JoinTarget) -> Box<JoinCommand> {
-    Box::new(JoinCommand {
-        target,
-        local_name: "game".into(),
-        password: None,
-        ticket: Vec::new(),
-        attributes: Attributes::new(),
-        timeout: 5 * SECOND,
-        role: None,
-        status: MemberStatus::Active,
-        party: Vec::new(),
-        reserve_for: Vec::new(),
-        patient: true,
-        can_host: true,
-    })
-}
-
 fn matching(local_name: &str) -> Box<MatchCommand> {
     let host = HostRequest::new(SessionSettings::new("match").max_members(4));
     let local_name = local_name.to_owned();
@@ -78,7 +60,7 @@ fn commands(account: AccountId) -> Vec<Command> {
     vec![
         Command::SignOut { request, account },
         Command::Host { request, account, what },
-        Command::Join { request, account, what: join(JoinTarget::Id(SessionId::from_name("a"))) },
+        Command::Join { request, account, what: Box::new(JoinCommand::of(JoinTarget::Id(SessionId::from_name("a")))) },
         Command::Matchmake { request, account, what: matching("match") },
         Command::Find { request, account: None, query },
         Command::RejectInvite { request, account, invite },
@@ -155,8 +137,8 @@ fn finds_browsers_joins_and_matchmakings_share_one_cap() {
     let over = [
         find(SessionQuery::new()),
         find(asked),
-        Command::Join { request, account, what: join(typed) },
-        Command::Join { request, account, what: join(JoinTarget::Id(SessionId::from_name("a"))) },
+        Command::Join { request, account, what: Box::new(JoinCommand::of(typed)) },
+        Command::Join { request, account, what: Box::new(JoinCommand::of(JoinTarget::Id(SessionId::from_name("a")))) },
         Command::Matchmake { request, account, what: matching("match") },
     ];
     for command in over {

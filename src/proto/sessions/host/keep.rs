@@ -1,6 +1,7 @@
 //! What successors keep of a host, and a host made of it again (protocol.md, "Keeper part").
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::core::Core;
 use super::super::document::Document;
@@ -115,8 +116,11 @@ impl HostAuthority {
             let until = (!nobody).then(|| core.now + grace);
             // The former host's, for one, has no nonce: it comes back as one that was restarted.
             let nonce = core.random();
-            seats.insert(member.account, restored_seat(core.now, kept.get(&member.account), nonce, nobody, until));
+            let mut seat = restored_seat(core.now, kept.get(&member.account), nonce, nobody, until);
+            seat.source = from.succession.as_ref().and_then(|last| source_of(last, member.account));
+            seats.insert(member.account, seat);
         }
+        let by_hand = from.succession.as_ref().map(|last| order_by_hand(last, &state)).unwrap_or_default();
         let keeper = keeper.as_ref();
         let list = |part: fn(&Keeper) -> &[AccountId]| keeper.map(part).unwrap_or_default().iter().copied();
         let settings_revision = keeper.map_or(revision, |keeper| keeper.settings);
@@ -172,7 +176,9 @@ impl HostAuthority {
             wake: None,
         };
         this.restore_deadlines(core.now, keeper.map(|keeper| &*keeper.deadlines).unwrap_or_default());
-        this.succession = Some(Rule::restored(from.reign, from.seat_key, from.lineage, game, from.succession.as_ref()));
+        let mut rule = Rule::restored(from.reign, from.seat_key, from.lineage, game, from.succession.as_ref());
+        rule.explicit = by_hand;
+        this.succession = Some(rule);
         this
     }
 }
@@ -198,6 +204,20 @@ fn restored_seat(
         seat.invited = kept.invited.iter().cloned().collect();
     }
     seat
+}
+
+/// Where a member's machine was seen last, where members are told so: at its return the door knows that it holds a seat.
+fn source_of(last: &Succession, account: AccountId) -> Option<IpAddr> {
+    let successor = last.successors.iter().find(|successor| successor.account == account)?;
+    successor.addresses.first().map(SocketAddr::ip)
+}
+
+/// The order that the former host's user set, as it was published: where nobody set one, the longest standing come first.
+fn order_by_hand(last: &Succession, state: &SessionSnapshot) -> Vec<AccountId> {
+    let ranked = last.order.voters.iter().zip(&last.successors).filter(|(voter, _)| voter.host.is_some());
+    let ranked: Vec<_> = ranked.map(|(_, successor)| successor.account).collect();
+    let standing = |account: &AccountId| state.member(*account).map(|member| (member.joined_revision, member.number));
+    if ranked.iter().filter_map(standing).is_sorted() { Vec::new() } else { ranked }
 }
 
 fn from_millis(millis: u32) -> std::time::Duration {

@@ -14,7 +14,7 @@ use crate::proto::io::{Closed, LinkEvent, LinkId, RequestId};
 use crate::proto::limits;
 use crate::proto::links::Link;
 use crate::types::{Error, HostKey, InviteId, InviteState, Password, Reason, Refusal, WIRE_MAJOR};
-use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Reign, Way, follow};
+use crate::wire::frame::{Accept, Frame, MAX_MESSAGE, Reign, Way};
 
 /// Where and whom to join, as far as discovery knows.
 #[derive(Debug, Clone)]
@@ -80,6 +80,9 @@ pub(super) struct JoinAttempt {
     reign: Option<Reign>,
     retry_at: Option<Moment>,
     retries: u32,
+    /// Nobody was reached: everybody is asked for the session, once, and until then an answer is waited for.
+    asks_until: Option<Moment>,
+    asked: bool,
     deadline: Moment,
 }
 
@@ -136,6 +139,8 @@ impl JoinAttempt {
             reign: None,
             retry_at: None,
             retries: 0,
+            asks_until: None,
+            asked: false,
             deadline: to.deadline,
         })
     }
@@ -158,6 +163,9 @@ impl JoinAttempt {
             self.give_up(core);
             return Some(Outcome::Failed(Error::refused(Refusal::TimedOut)));
         }
+        if self.asks_until.is_some_and(|at| at <= core.now) {
+            return Some(self.unreached());
+        }
         if self.retry_at.is_some_and(|at| at <= core.now) {
             self.retry_at = None;
             (self.next, self.beside) = (0, 0);
@@ -170,7 +178,7 @@ impl JoinAttempt {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
-        [Some(self.deadline), self.next_dial, self.retry_at].into_iter().flatten().min()
+        [Some(self.deadline), self.next_dial, self.retry_at, self.asks_until].into_iter().flatten().min()
     }
 
     fn dial_next(&mut self, core: &mut Core) {
@@ -359,8 +367,19 @@ impl JoinAttempt {
             self.retry_at = Some(core.now + core.tuning.redial);
             core.events.extend(self.spec.key.map(|key| SessionsEvent::HostSuspect { key }));
         }
-        let hopeless = idle && self.retry_at.is_none();
-        hopeless.then(|| Outcome::Failed(Error::refused(Refusal::HostUnreachable { tried: self.tried.clone() })))
+        if !idle || self.retry_at.is_some() || self.asks_until.is_some() {
+            return None;
+        }
+        // What this join goes by may be old: the host of the session may be elsewhere by now.
+        let ask = self.spec.key.filter(|_| self.spec.patient && !self.asked);
+        let Some(key) = ask else { return Some(self.unreached()) };
+        (self.asked, self.asks_until) = (true, Some(core.now + core.tuning.redial * 2));
+        core.events.push_back(SessionsEvent::HostSuspect { key });
+        None
+    }
+
+    fn unreached(&self) -> Outcome {
+        Outcome::Failed(Error::refused(Refusal::HostUnreachable { tried: self.tried.clone() }))
     }
 
     /// What this says of the invite that it came with: the host has proved its key, so it knows.
@@ -379,29 +398,25 @@ impl JoinAttempt {
     /// Who was host says where the session goes on: the proof is checked, the word alone leads nowhere.
     fn not_host(&mut self, core: &mut Core, way: &Way) -> Option<Outcome> {
         self.hang_up(core);
-        let named = self.spec.key.is_none_or(|key| key == way.session)
-            && (self.spec.incarnation == 0 || self.spec.incarnation == way.incarnation);
-        let led = follow(way.session, way.incarnation, &way.lineage).filter(|(host, _)| *host == way.host_key);
-        let on = |(_, reign): &(_, Reign)| self.reign.is_none_or(|former| reign.supersedes(former));
-        match led.filter(on) {
-            Some((_, reign)) if named && self.sent_on < limits::SENT_ON && !way.addresses.is_empty() => {
+        let proved = way.proved(self.spec.key.unwrap_or(way.session), self.spec.incarnation);
+        let on = |reign: &Reign| self.reign.is_none_or(|former| reign.supersedes(former));
+        match proved.filter(on) {
+            Some(reign) if self.sent_on < limits::SENT_ON && !way.addresses.is_empty() => {
                 self.sent_on += 1;
                 self.reign = Some(reign);
                 self.spec.key = Some(way.session);
                 self.moved(core, way.host_key, &way.addresses);
                 None
             }
-            _ => {
-                let refusal = Refusal::HostUnreachable { tried: self.tried.clone() };
-                Some(Outcome::Failed(Error::refused(refusal)))
-            }
+            _ => Some(self.unreached()),
         }
     }
 
     /// The session has another host, which has proved it.
     pub(super) fn moved(&mut self, core: &mut Core, host_key: HostKey, addresses: &[SocketAddr]) {
         let same = self.spec.host_key == Some(host_key);
-        if self.winner.is_some() || addresses.is_empty() || (same && self.retry_at.is_none()) {
+        let waits = self.retry_at.is_some() || self.asks_until.is_some();
+        if self.winner.is_some() || addresses.is_empty() || (same && !waits) {
             return;
         }
         for (link, _) in std::mem::take(&mut self.dials) {
@@ -410,13 +425,14 @@ impl JoinAttempt {
         self.spec.host_key = Some(host_key);
         self.candidates = addresses.iter().copied().take(limits::ADDRESSES).collect();
         (self.next, self.beside) = (0, 0);
-        self.retry_at = None;
+        (self.retry_at, self.asks_until) = (None, None);
         self.next_dial = Some(core.now);
     }
 
-    /// Its host is gone and another one may come.
+    /// Its host is gone or was not reached: another one may come, or it is elsewhere.
     pub(super) fn awaits_host(&self) -> bool {
-        self.migratable && self.winner.is_none() && self.retry_at.is_some()
+        let lost = self.migratable && self.retry_at.is_some();
+        self.winner.is_none() && (lost || self.asks_until.is_some())
     }
 
     fn hang_up(&mut self, core: &mut Core) {

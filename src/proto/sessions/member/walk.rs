@@ -581,9 +581,8 @@ impl MemberSeat {
 
     /// The session goes on there, somebody says: asked there, which proves it.
     pub(super) fn pointed(&mut self, core: &mut Core, way: &Way) {
-        let made = follow(self.key, self.incarnation(), &way.lineage);
-        let later = made.is_some_and(|(host, reign)| host == way.host_key && self.is_later(reign, &way.lineage));
-        if way.session == self.key && later {
+        let reign = way.proved(self.key, self.incarnation());
+        if reign.is_some_and(|reign| self.is_later(reign, &way.lineage)) {
             self.ask_at(core, way.host_key, &way.addresses);
         }
     }

@@ -219,21 +219,9 @@ impl Net {
     }
 
     fn join_command(password: Option<&str>) -> JoinCommand {
-        JoinCommand {
-            // What discovery makes of a target is not looked at here.
-            target: crate::proto::io::JoinTarget::Address("127.0.0.1:1".parse().unwrap()),
-            local_name: "game".into(),
-            password: password.map(Password::from),
-            ticket: Vec::new(),
-            attributes: Attributes::new(),
-            timeout: Duration::from_secs(5),
-            role: None,
-            status: MemberStatus::Active,
-            party: Vec::new(),
-            reserve_for: Vec::new(),
-            patient: true,
-            can_host: true,
-        }
+        // What discovery makes of a target is not looked at here.
+        let target = crate::proto::io::JoinTarget::Address("127.0.0.1:1".parse().unwrap());
+        JoinCommand { password: password.map(Password::from), ..JoinCommand::of(target) }
     }
 
     fn ask_join_with(&mut self, node: usize, what: JoinCommand, to: Resolved) -> RequestId {

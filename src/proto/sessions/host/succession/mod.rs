@@ -498,6 +498,11 @@ impl HostAuthority {
         core.done(request, set.map(Answer::Version));
     }
 
+    #[cfg(test)]
+    pub(in crate::proto::sessions) fn first_successors(&self) -> &[AccountId] {
+        self.succession.as_ref().map_or(&[], |rule| &rule.explicit)
+    }
+
     pub(in crate::proto::sessions) fn set_successors(
         &mut self,
         core: &mut Core,

@@ -1,5 +1,6 @@
 //! A session that outlives its host (protocol.md, "Host migration"): scripted, and at random.
 
+mod carried;
 mod handoff;
 mod random;
 mod scenarios;

@@ -1,0 +1,74 @@
+//! What the next host has of the former one, and what comes back to it.
+
+use super::*;
+use crate::wire::frame::kind;
+
+/// Fails when a member takes AlreadyMember from the host after the lost one for its end.
+#[test]
+fn a_member_whose_token_is_newer_than_the_copy_joins_again_and_has_its_seat() {
+    let mut game = Game::new(61, 5, Migration::Quorum);
+    let member = game.all[4];
+    let number = game.view(member).member(game.net.account(member.node)).unwrap().number;
+    // Each return brings a new token; the copy is sent once in a while.
+    for _ in 0..2 {
+        game.net.cut_links(member.node);
+        game.net.run(50 * MS);
+        assert!(game.is_linked(member));
+    }
+    let joins = game.net.frames[&kind::JOIN];
+    game.kill(game.all[0]);
+    game.united_under(game.all[1], SECOND);
+    assert_eq!(game.net.frames[&kind::JOIN], joins + 1, "the successor has its last token");
+    assert_eq!(game.left(member), None);
+    assert_eq!(game.view(member).member(game.net.account(member.node)).unwrap().number, number, "its own seat");
+}
+
+/// Fails when the next host begins with the longest standing.
+#[test]
+fn the_order_that_a_host_set_by_hand_is_the_next_hosts_too() {
+    let mut game = Game::new(62, 6, Migration::Quorum);
+    let (host, all) = (game.all[0], game.all.clone());
+    let accounts: Vec<_> = all.iter().map(|at| game.net.account(at.node)).collect();
+    let first = vec![accounts[4], accounts[2]];
+    game.net.command(host.node, |request| Command::SetSuccessors { request, seat: host.seat, accounts: first });
+    game.net.run(2 * SECOND);
+    let order = [4, 2, 1, 3, 5].map(|at| accounts[at]);
+    assert_eq!(game.net.seat(host.node, host.seat).succession.successors, order);
+    game.kill(host);
+    game.united_under(all[4], SECOND);
+    game.net.run(5 * SECOND);
+    let after = |game: &Game, at: At| game.net.seat(at.node, at.seat).succession.successors.clone();
+    assert_eq!(after(&game, all[4]), order[1..]);
+    // Who comes later comes last.
+    let late = game.net.node();
+    let account = game.net.account(late);
+    let seat = game.net.join(late, game.key);
+    game.net.run(2 * SECOND);
+    assert_eq!(after(&game, At { node: late, seat }), [&order[1..], &[account]].concat());
+    game.kill(all[4]);
+    game.united_under(all[2], SECOND);
+}
+
+/// Where nobody set an order, whoever stands longest comes first at the next host, however late it could be reached.
+#[test]
+fn an_order_that_nobody_set_stays_that_of_standing() {
+    let mut game = Game::new(63, 5, Migration::Quorum);
+    let all = game.all.clone();
+    game.kill(all[0]);
+    game.united_under(all[1], SECOND);
+    assert!(game.net.nodes[all[1].node].sessions.hosts[&game.key].first_successors().is_empty());
+}
+
+/// Fails when a restored seat has no source: a crowd from elsewhere then costs those who come back their places.
+#[test]
+fn the_door_of_the_next_host_knows_from_where_its_members_come_back() {
+    let mut game = Game::new(64, 5, Migration::Quorum);
+    game.kill(game.all[0]);
+    while game.hosts().is_empty() {
+        game.net.run(Duration::from_micros(100));
+    }
+    let next = game.all[1];
+    let sources: BTreeSet<_> = game.net.nodes[next.node].sessions.hosts[&game.key].roster_sources().collect();
+    let back: BTreeSet<_> = game.all[2..].iter().map(|at| game.net.nodes[at.node].ip).collect();
+    assert_eq!(sources, back);
+}
