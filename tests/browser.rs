@@ -240,8 +240,8 @@ mod screen {
     /// One evening a session is joined, the next one its network lets no multicast and no broadcast through: the list is
     /// empty, and the program that was started anew joins from the list of those one was in.
     ///
-    /// Fails when a join is not remembered (`Saved::visited`), and when a join by a link waits until its session is found
-    /// instead of dialling the link's addresses (`Joins::start`).
+    /// Fails when a join is not remembered (`Saved::visited`), and when a link's addresses are not dialled where its session
+    /// was not found (`Engine::joins_due`).
     #[test]
     fn pain_14_where_nothing_to_all_passes_a_recent_host_is_joined() {
         let file = std::env::temp_dir().join(format!("lansession-recent-{}.json", std::process::id()));

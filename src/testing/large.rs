@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::pains::{GAME, ms, told};
-use super::{Fault, Traffic, VirtualLan};
+use super::{Fault, FaultGuard, Traffic, VirtualLan};
 use crate::types::{PathKind, SessionQuery, SessionSettings};
 use crate::{Browser, Lan, Session};
 
@@ -30,6 +30,12 @@ fn settled(net: &VirtualLan, hosts: usize) -> Vec<Session> {
     rooms
 }
 
+/// Of the four ways to all one carries: then an answer is one datagram, by the way of its question.
+fn one_way(net: &VirtualLan) -> FaultGuard {
+    let others = [PathKind::LimitedBroadcast, PathKind::DirectedBroadcast, PathKind::Ipv6Multicast];
+    net.fault(others.into_iter().fold(Fault::silence(), Fault::path))
+}
+
 /// Sessions that a finder knows: its list shows a hundred of them.
 fn known(finder: &Lan) -> usize {
     finder.diagnose().wait(SECOND).unwrap().sessions
@@ -43,8 +49,7 @@ fn known(finder: &Lan) -> usize {
 #[ignore = "large LANs: run by .ci/run"]
 fn pain_05_of_a_thousand_hosts_the_dead_are_lost_within_8_s_and_none_that_lives() {
     let net = VirtualLan::new(1);
-    let others = [PathKind::LimitedBroadcast, PathKind::DirectedBroadcast, PathKind::Ipv6Multicast];
-    let _one_way = net.fault(others.into_iter().fold(Fault::silence(), Fault::path));
+    let _one_way = one_way(&net);
     let rooms = settled(&net, 1_000);
     let finder = start(&net, "finder");
     let browser = finder.browse(SessionQuery::new()).unwrap();
@@ -84,8 +89,12 @@ struct Opening {
 fn opening(hosts: usize, finders: usize) -> Opening {
     let net = VirtualLan::new(12);
     net.socket_buffers(true);
+    let _one_way = (hosts.max(finders) > 100).then(|| one_way(&net));
     let rooms = settled(&net, hosts);
     let lans: Vec<Lan> = (0..finders).map(|n| start(&net, &format!("f{n}"))).collect();
+    if finders == 0 {
+        return idle(&net);
+    }
     let start = net.traffic();
     let to_all = |traffic: &Traffic| traffic.datagrams - traffic.on(PathKind::Unicast);
     let (mut browsers, mut peak, mut opened) = (Vec::new(), 0, 0);
@@ -98,7 +107,7 @@ fn opening(hosts: usize, finders: usize) -> Opening {
                 net.advance(ms(100) / u32::try_from(finders.min(100)).unwrap());
             }
         }
-        if tick > 0 || finders == 0 {
+        if tick > 0 {
             net.advance(ms(100));
         }
         peak = peak.max(to_all(&net.traffic()) - before);
@@ -117,6 +126,19 @@ fn opening(hosts: usize, finders: usize) -> Opening {
     );
     drop(rooms);
     Opening { peak, casts: to_all(&burst), unicasts: burst.on(PathKind::Unicast), calm }
+}
+
+/// Nobody looks: two minutes of it.
+fn idle(net: &VirtualLan) -> Opening {
+    let to_all = |traffic: &Traffic| traffic.datagrams - traffic.on(PathKind::Unicast);
+    let (mut peak, begun) = (0, net.traffic());
+    for _ in 0..1_200 {
+        let before = to_all(&net.traffic());
+        net.advance(ms(100));
+        peak = peak.max(to_all(&net.traffic()) - before);
+    }
+    let all = net.traffic().since(&begun);
+    Opening { peak, casts: to_all(&all), unicasts: all.on(PathKind::Unicast), calm: to_all(&all).div_ceil(120) }
 }
 
 /// Each statement to all goes by up to four ways (two broadcasts, two groups), so four datagrams of the budget are one.

@@ -70,8 +70,8 @@ fn line_6_pain_04_mdns_alone_suffices() {
 /// By a typed address, by a link, and by the same link once more, which is what a list of recent hosts keeps (the list
 /// itself: `tests/browser.rs`).
 ///
-/// Fails when typed addresses are not asked by unicast (`Finder::ask_targets`), and when a join by a link waits until its
-/// session is found instead of dialling the link's addresses.
+/// Fails when typed addresses are not asked by unicast (`Finder::ask_targets`), and when a link's addresses are not dialled
+/// where its session was not found (`Engine::joins_due`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_14_where_all_five_are_dropped_a_typed_address_and_a_link_suffice() {
