@@ -15,10 +15,10 @@ mod screen {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use lansession::testing::{FakeFound, VirtualLan, found, member, snapshot};
+    use lansession::testing::{FakeFound, Fault, VirtualLan, found, member, snapshot};
     use lansession::{
-        AccountId, Found, HostRequest, Identity, InviteId, InvitesFrom, JoinLink, JoinPolicy, LinkState, Phase,
-        Session, SessionKey, SessionQuery, SessionSettings, SettingsUpdate, Source, User,
+        AccountId, Found, HostRequest, Identity, InviteId, InvitesFrom, JoinLink, JoinPolicy, LinkState, PathKind,
+        Phase, Session, SessionKey, SessionQuery, SessionSettings, SettingsUpdate, Source, User,
     };
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -104,10 +104,14 @@ mod screen {
 
     impl Party {
         fn new(seed: u64) -> Self {
+            Self::remembering(seed, Saved::open(None))
+        }
+
+        fn remembering(seed: u64, saved: Saved) -> Self {
             let net = VirtualLan::new(seed);
             let ada = net.lan("host", GAME).start().unwrap().sign_in("Ada").unwrap();
             let guest = net.lan("guest", GAME);
-            let (live, model) = Live::start(guest, GAME, "Bob".into(), Saved::open(None)).unwrap();
+            let (live, model) = Live::start(guest, GAME, "Bob".into(), saved).unwrap();
             Self { net, ada, live, model }
         }
 
@@ -231,6 +235,48 @@ mod screen {
         party.until("2/4 players");
         room.kick(party.model.account, "too slow").detach();
         party.until("You are out: kicked: too slow");
+    }
+
+    /// One evening a session is joined, the next one its network lets no multicast and no broadcast through: the list is
+    /// empty, and the program that was started anew joins from the list of those one was in.
+    ///
+    /// Fails when a join is not remembered (`Saved::visited`), and when a link's addresses are not dialled where its session
+    /// was not found (`Engine::joins_due`).
+    #[test]
+    fn pain_14_where_nothing_to_all_passes_a_recent_host_is_joined() {
+        let file = std::env::temp_dir().join(format!("lansession-recent-{}.json", std::process::id()));
+        let _ = std::fs::remove_file(&file);
+        let mut party = Party::remembering(14, Saved::open(Some(file.clone())));
+        let room = party.host(room("arena"));
+        party.until("arena");
+        party.key(KeyCode::Enter);
+        party.until("2/4 players");
+        party.keys("ly");
+        party.until("You are out: left");
+        let Party { net, ada, live, .. } = party;
+        live.close();
+
+        let to_all = [
+            PathKind::LimitedBroadcast,
+            PathKind::DirectedBroadcast,
+            PathKind::Ipv4Multicast,
+            PathKind::Ipv6Multicast,
+            PathKind::Mdns,
+        ];
+        let _isolated = net.fault(to_all.into_iter().fold(Fault::silence(), Fault::path));
+        let saved = Saved::open(Some(file.clone()));
+        let (live, model) = Live::start(net.lan("guest", GAME), GAME, "Bob".into(), saved).unwrap();
+        let mut party = Party { net, ada, live, model };
+        for _ in 0..90 {
+            party.frame();
+        }
+        assert!(names(&party.model).is_empty(), "nothing is found by asking all:\n{}", all(&party.model));
+        party.keys("2");
+        shows(&party.model, "arena");
+        party.key(KeyCode::Enter);
+        party.until("2/4 players");
+        assert_eq!(room.snapshot().members.len(), 2);
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

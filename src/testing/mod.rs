@@ -47,6 +47,8 @@ mod world;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod pains;
 #[cfg(test)]
 mod scenarios;
@@ -479,6 +481,11 @@ impl VirtualLan {
     /// Whether socket buffers are as small as Linux's default.
     pub(crate) fn socket_buffers(&self, on: bool) {
         self.world().conditions.socket_buffer = on;
+    }
+
+    /// Writes no transcript: nobody will read it.
+    pub(crate) fn mute(&self) {
+        self.world().transcript.mute();
     }
 
     /// Whether nobody on this node reads from its connections.

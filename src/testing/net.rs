@@ -257,26 +257,30 @@ impl World {
     fn arrive(
         &mut self,
         process: usize,
-        mut at: Moment,
+        at: Moment,
         interface: u32,
         local: IpAddr,
         from: SocketAddr,
         shared: bool,
         bytes: &Arc<[u8]>,
     ) {
-        if self.conditions.socket_buffer {
-            let Some(own) = self.processes.get_mut(process) else { return };
-            let (fill, since) = own.backlog;
-            let left = (fill - at.since(since).as_secs_f64() * BUFFER_DRAIN).max(0.0);
-            let weight = if bytes.len() > LARGE { LARGE_WEIGHT } else { 1.0 };
-            #[allow(clippy::cast_precision_loss)] // 166
-            if left + weight > BUFFER as f64 {
-                return;
-            }
-            own.backlog = (left + weight, at.max(since));
-            at = at + Duration::from_secs_f64(left / BUFFER_DRAIN);
+        let arrival = Box::new(Arrival { interface, local, from, shared, bytes: bytes.to_vec() });
+        let what = if self.conditions.socket_buffer { What::Buffer } else { What::Datagram };
+        self.schedule_at(at, what(process, arrival));
+    }
+
+    /// A datagram comes to a socket's buffer: it is read when those before it were, or lost where the buffer is full.
+    pub(super) fn buffer(&mut self, process: usize, arrival: Box<Arrival>) {
+        let now = self.now;
+        let Some(own) = self.processes.get_mut(process) else { return };
+        let (fill, since) = own.backlog;
+        let left = (fill - now.since(since).as_secs_f64() * BUFFER_DRAIN).max(0.0);
+        let weight = if arrival.bytes.len() > LARGE { LARGE_WEIGHT } else { 1.0 };
+        #[allow(clippy::cast_precision_loss)] // 166
+        if left + weight > BUFFER as f64 {
+            return;
         }
-        let arrival = Arrival { interface, local, from, shared, bytes: bytes.to_vec() };
-        self.schedule_at(at, What::Datagram(process, Box::new(arrival)));
+        own.backlog = (left + weight, now);
+        self.schedule(Duration::from_secs_f64(left / BUFFER_DRAIN), What::Datagram(process, arrival));
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum What {
     Thaw(usize),
     Interfaces(usize),
     Datagram(usize, Box<Arrival>),
+    /// It comes to the socket's buffer, where buffers are finite.
+    Buffer(usize, Box<Arrival>),
     Failure(usize, Box<SendFailure>),
     Listening(usize, SessionKey, Result<u16, String>),
     Link(usize, LinkEvent),
@@ -348,6 +350,8 @@ impl World {
             | What::Leaves(process, _) => Some(process),
             What::Stream { connection, to, .. } => self.streams.reader(connection, to),
             What::Thaw(_) | What::Syn(..) | What::SynAt { .. } | What::Retry { .. } => None,
+            // The kernel's.
+            What::Buffer(..) => None,
             What::Handshake { .. } | What::Cut { .. } => None,
         }
     }
@@ -368,6 +372,7 @@ impl World {
             What::Thaw(node) => self.thaw(node),
             What::Leaves(process, transmit) => self.transmit(process, *transmit),
             What::Interfaces(process) => self.look_at_interfaces(process),
+            What::Buffer(process, arrival) => self.buffer(process, arrival),
             What::Datagram(process, arrival) => {
                 if self.processes.get(process).is_some_and(|own| own.sockets_open) {
                     self.with(process, |machine, now| machine.handle_arrival(now, *arrival));

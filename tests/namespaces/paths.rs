@@ -67,20 +67,32 @@ fn line_6_pain_04_mdns_alone_suffices() {
     in_namespaces(60 * SECOND, || suffices(&Lan::new(2), Drops::Mdns, 3_000.0));
 }
 
+/// By a typed address, by a link, and by the same link once more, which is what a list of recent hosts keeps (the list
+/// itself: `tests/browser.rs`).
+///
+/// Fails when typed addresses are not asked by unicast (`Finder::ask_targets`), and when a link's addresses are not dialled
+/// where its session was not found (`Engine::joins_due`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
-fn pain_14_where_all_five_are_dropped_a_typed_address_suffices() {
+fn pain_14_where_all_five_are_dropped_a_typed_address_and_a_link_suffice() {
     in_namespaces(60 * SECOND, || {
         let lan = Lan::new(2);
         lan.segment.drops(&PATHS);
-        let _host = lan.nodes[0].host("arena", &[]);
+        let host = lan.nodes[0].host("arena", &[]);
         let none = lan.nodes[1].client("find", &["--timeout", "1s"]);
         assert_eq!(none.exit(5 * SECOND), Some(1), "{}", none.transcript());
         let find = lan.nodes[1].client("find", &["--at", "10.50.0.1", "--enough", "1", "--timeout", "3s"]);
         let found = find.expect("found", 4 * SECOND);
         assert!(found.sources().contains(&"direct"), "{}", found.json);
-        let join = lan.nodes[1].client("join", &["--at", "10.50.0.1", "--name", "arena", "--player", "Bob"]);
-        join.expect("joined", 5 * SECOND);
+        let link = host.expect("ready", SECOND).text("/link").to_owned();
+        let typed = ["--at", "10.50.0.1", "--name", "arena"];
+        for words in [&typed[..], &["--link", &link], &["--link", &link]] {
+            let join = lan.nodes[1].client("join", &[words, &["--player", "Bob"]].concat());
+            let joined = join.expect("joined", 5 * SECOND);
+            println!("{}: joined after {:.1} ms", words[0], joined.at_ms());
+            join.line("leave");
+            assert_eq!(join.exit(3 * SECOND), Some(0), "{}", join.transcript());
+        }
     });
 }
 

@@ -7,35 +7,35 @@ use std::time::Duration;
 use crate::proto::clock::Moment;
 use crate::proto::limits;
 use crate::types::{HostKey, SessionId};
-use crate::wire::hash;
 
-type Tag = [u8; 16];
+/// Both: who chooses another's id must not take that host out of the count.
+type Name = (HostKey, SessionId);
 
 /// Distinct sessions heard, each until its advert's time to live is over; so many per source address, because ids are
 /// free and every one widens the answer windows.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
-    heard: BTreeMap<Tag, (Moment, IpAddr)>,
-    expiry: BTreeSet<(Moment, Tag)>,
+    heard: BTreeMap<Name, Counted>,
+    /// When to look whether one is over: adverts come far more often than hosts go.
+    expiry: BTreeSet<(Moment, Name)>,
     sources: BTreeMap<IpAddr, usize>,
 }
 
-/// A hash: with less, who chooses an id could meet another's tag and take that host out of the count.
-fn tag(host: HostKey, id: SessionId) -> Tag {
-    hash::hash("lansession census", &[host.as_bytes(), id.as_bytes()])
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    until: Moment,
+    /// Its line in `expiry`.
+    look: Moment,
+    from: IpAddr,
 }
 
 impl Census {
     /// Another advert of a host that counts already, verified or not: true where it was one.
     pub(crate) fn renewed(&mut self, now: Moment, host: HostKey, id: SessionId, life: Duration) -> bool {
         self.expire(now);
-        let tag = tag(host, id);
-        let Some((old, _)) = self.heard.get_mut(&tag) else { return false };
+        let Some(counted) = self.heard.get_mut(&(host, id)) else { return false };
         // Never sooner: this is not verified, and who counts few hosts answers more.
-        let until = (now + life).max(*old);
-        self.expiry.remove(&(*old, tag));
-        *old = until;
-        self.expiry.insert((until, tag));
+        counted.until = counted.until.max(now + life);
         true
     }
 
@@ -43,18 +43,18 @@ impl Census {
         if self.renewed(now, host, id, life) {
             return;
         }
-        let (tag, until) = (tag(host, id), now + life);
+        let (name, until) = ((host, id), now + life);
         let count = self.sources.entry(from).or_default();
         if *count >= limits::HOSTS_COUNTED_PER_SOURCE || self.heard.len() >= limits::HOSTS_COUNTED {
             return;
         }
         *count += 1;
-        self.heard.insert(tag, (until, from));
-        self.expiry.insert((until, tag));
+        self.heard.insert(name, Counted { until, look: until, from });
+        self.expiry.insert((until, name));
     }
 
     pub(crate) fn gone(&mut self, host: HostKey, id: SessionId) {
-        self.forget(tag(host, id));
+        self.forget((host, id));
     }
 
     /// Distinct sessions that are there now.
@@ -64,17 +64,21 @@ impl Census {
     }
 
     fn expire(&mut self, now: Moment) {
-        while let Some(&(until, tag)) = self.expiry.first() {
-            if until > now {
-                break;
+        while self.expiry.first().is_some_and(|(look, _)| *look <= now) {
+            let Some((_, name)) = self.expiry.pop_first() else { return };
+            match self.heard.get_mut(&name).filter(|counted| counted.until > now) {
+                Some(counted) => {
+                    counted.look = counted.until;
+                    self.expiry.insert((counted.until, name));
+                }
+                None => self.forget(name),
             }
-            self.forget(tag);
         }
     }
 
-    fn forget(&mut self, tag: Tag) {
-        let Some((until, from)) = self.heard.remove(&tag) else { return };
-        self.expiry.remove(&(until, tag));
+    fn forget(&mut self, name: Name) {
+        let Some(Counted { look, from, .. }) = self.heard.remove(&name) else { return };
+        self.expiry.remove(&(look, name));
         if let Some(count) = self.sources.get_mut(&from) {
             *count = count.saturating_sub(1);
             if *count == 0 {
