@@ -200,8 +200,8 @@ fn pain_11_where_none_works_the_refusal_names_all_six() {
 
 // ------------------------------------------------------------------------------------------------------- 17, versions
 
-/// Fails when an entry of another version can be joined (`Found::joinable`), and when the host does not ask for the version
-/// (`HostAuthority::judge`).
+/// Fails when an entry of another version can be joined (`Found::joinable`). (Not when only the host's own question for the
+/// version, `HostAuthority::judge`, is taken out.)
 #[test]
 fn pain_17_the_entry_shows_another_version_and_a_join_is_told_so_at_once() {
     let net = VirtualLan::new(17);
