@@ -89,7 +89,7 @@ struct Opening {
 fn opening(hosts: usize, finders: usize) -> Opening {
     let net = VirtualLan::new(12);
     net.socket_buffers(true);
-    let _one_way = (hosts.max(finders) > 100).then(|| one_way(&net));
+    let _one_way = (hosts >= 1_000).then(|| one_way(&net));
     let rooms = settled(&net, hosts);
     let lans: Vec<Lan> = (0..finders).map(|n| start(&net, &format!("f{n}"))).collect();
     if finders == 0 {
@@ -152,21 +152,35 @@ fn within(hosts: usize, finders: usize, budget: &Opening) {
     assert!(fits, "{hosts} x {finders}: {found:?}, more than {budget:?}");
 }
 
+/// Without finders the figures are those of two minutes, not of five seconds: a host's own interval, the same on each of its
+/// two interfaces, and nothing besides.
 #[test]
 fn pain_12_small_lans_keep_their_packet_budget() {
-    within(1, 0, &Opening { peak: 8, casts: 16, unicasts: 0, calm: 2 });
+    within(1, 0, &Opening { peak: 2, casts: 6, unicasts: 0, calm: 1 });
     within(1, 10, &Opening { peak: 90, casts: 100, unicasts: 80, calm: 4 });
-    within(10, 0, &Opening { peak: 16, casts: 32, unicasts: 0, calm: 4 });
+    within(10, 0, &Opening { peak: 8, casts: 60, unicasts: 0, calm: 1 });
     within(10, 10, &Opening { peak: 90, casts: 150, unicasts: 600, calm: 16 });
 }
 
+/// | hosts x finders | busiest 100 ms, to all | 5 s, to all | 5 s, unicast | calm, to all a second |
+/// |---|---|---|---|---|
+/// | 100 x 0 (2 minutes) | 6 | 398 | 0 | 4 |
+/// | 100 x 10 | 213 | 1,407 | 2,591 | 89 |
+/// | 1 x 1,000 | 2,251 | 2,274 | 3,425 | 0 |
+/// | 10 x 1,000 | 2,474 | 2,557 | 34,710 | 11 |
+///
+/// That is what was measured; the budget is about a fifth more. 100 beacons of the calm LAN in a second are the 25
+/// statements that all hosts share, by four ways.
+///
+/// Fails when a finder takes no other's question for its own (`Ask::heard_question`: 3,544 unicasts for 100 x 10), and when
+/// hosts beacon each 1.5 s however many they are (201 a second; 11,996 in two idle minutes).
 #[test]
 #[ignore = "large LANs: run by .ci/run"]
 fn pain_12_large_lans_keep_their_packet_budget() {
-    let size = std::env::var("LANSESSION_SIZE").unwrap();
-    let (hosts, finders) = size.split_once('x').unwrap();
-    let any = Opening { peak: u64::MAX, casts: u64::MAX, unicasts: u64::MAX, calm: u64::MAX };
-    within(hosts.parse().unwrap(), finders.parse().unwrap(), &any);
+    within(100, 0, &Opening { peak: 16, casts: 600, unicasts: 0, calm: 5 });
+    within(100, 10, &Opening { peak: 260, casts: 1_650, unicasts: 3_100, calm: 120 });
+    within(1, 1_000, &Opening { peak: 2_700, casts: 2_750, unicasts: 4_100, calm: 4 });
+    within(10, 1_000, &Opening { peak: 3_000, casts: 3_100, unicasts: 42_000, calm: 16 });
 }
 
 // ---------------------------------------------------------------------------------------------------- 13, many hosts

@@ -12,6 +12,8 @@ use super::timing::{SECOND, Times, pause};
 /// Two machines with three interfaces each, both families, mDNS and beacons: one found, however long one looks. A new
 /// address is an update, a new run of the host is a new session. (Of the two families of one interface the entry may name
 /// only the one that was heard first.)
+///
+/// Fails when the address that an advert came from is part of an entry's key (`Directory::handle_advert`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn pain_06_three_interfaces_both_families_and_both_ways_make_one_entry() {

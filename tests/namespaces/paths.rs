@@ -120,6 +120,7 @@ fn star() -> Star {
     Star { centre, rays, _segments: segments }
 }
 
+/// Fails when only the first interface is used (`Discovery::handle_interfaces`).
 #[test]
 #[ignore = "needs namespaces: run by .ci/run"]
 fn line_6_pain_01_a_host_with_a_dead_preferred_interface_is_found_on_each_live_one() {

@@ -172,6 +172,8 @@ fn answers(lan: &mut Segment, host: usize, from: &str, shared: bool, query: &Que
     out
 }
 
+/// Fails when an advert that is longer than the question answers it (`Announcer::answer`), when one goes beyond the link
+/// without a cookie (`answer_one`), and when a probe from there is answered before its sender has shown one (`handle_probe`).
 #[test]
 fn pain_22_no_answer_is_longer_than_its_question_and_off_the_link_only_hints() {
     let mut lan = Segment::new(23, 0.0);
@@ -255,6 +257,7 @@ fn a_definitely_false_filter_is_silent_and_a_hidden_attribute_tells_nothing() {
     assert!(!asks(attr("secret").lt(512)));
 }
 
+/// Fails when entries have no caps (`Directory::make_room`).
 #[test]
 fn pain_23_floods_are_capped_and_real_hosts_kept() {
     let mut lan = Segment::new(26, 0.0);
