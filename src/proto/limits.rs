@@ -86,6 +86,8 @@ pub(crate) const GRANTS: usize = 64;
 pub(crate) const MATCHMAKINGS: usize = 16;
 /// Sessions that one matchmaking remembers not to ask now.
 pub(crate) const MM_HOLDS: usize = 64;
+/// Second dials of a join to each address that is silent.
+pub(crate) const DIALS_BESIDE: u32 = 2;
 /// Dials of one join that end without a word before it gives up.
 pub(crate) const JOIN_RETRIES: u32 = 8;
 /// Nonces of ours that are remembered; 40 bytes each.

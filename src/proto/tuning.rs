@@ -56,6 +56,8 @@ tuning! {
     join: Duration = ms(5_000),
     /// The next address is dialled this long after the one before, unless that failed sooner.
     dial_stagger: Duration = ms(50),
+    /// An address that is silent for so long is dialled once more beside the first dial.
+    dial_beside: Duration = ms(400),
     /// The game's word on a joiner.
     admission: Duration = ms(3_000),
     /// A wrong password is answered after this.

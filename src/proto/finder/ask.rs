@@ -29,6 +29,9 @@ pub(super) struct Ask {
 /// So long others' questions may stand for ours before the first of our own, and after it.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(4)];
 
+/// A question for everybody, ours or another's that stands for ours, shows so soon whether it is answered.
+const LOOK: Duration = Duration::from_millis(40);
+
 /// A finder that no host has answered yet asks so often by its schedule, however many others seem to ask.
 const UNHEARD: u32 = 5;
 
@@ -88,7 +91,10 @@ impl Ask {
     }
 
     /// Another's renewal is ours as well; another's question for everybody too, unless it is narrower.
-    pub(super) fn heard_question(&mut self, cx: &mut Cx<'_>, query: &Query) {
+    ///
+    /// One such question is trusted before it is answered, never a second: anybody can ask for everybody, and a finder that
+    /// hears only that must ask for itself at once.
+    pub(super) fn heard_question(&mut self, cx: &mut Cx<'_>, query: &Query, many_answer: Option<Moment>) {
         if query.renew {
             if self.full && self.wish.lasting && self.next.is_some() {
                 // Drawn anew from the middle: the exact moment does not matter, that two do not coincide does.
@@ -100,15 +106,21 @@ impl Ask {
         let narrower = query.target != Target::Any || (query.filter.is_some() && query.filter != self.wish.filter);
         let due = self.last.is_none_or(|last| cx.now > last + Duration::from_millis(50));
         let settled = self.full || self.next.is_none() || !self.wish.targets.is_empty();
-        if !query.many || narrower || !due || settled || cx.now >= self.patience {
+        let unanswered = self.adopted && self.is_silent(many_answer);
+        if !query.many || narrower || !due || settled || unanswered || cx.now >= self.patience {
             return;
         }
         self.asked += 1;
         self.last = Some(cx.now);
         self.last_many = true;
         self.adopted = true;
-        let gap = self.gap(cx);
-        self.next = Some((cx.now + gap).min(self.patience.max(cx.now)));
+        let look = self.gap(cx).min(LOOK);
+        self.next = Some((cx.now + look).min(self.patience.max(cx.now)));
+    }
+
+    /// No host has answered many since the last question that counts as ours.
+    fn is_silent(&self, many_answer: Option<Moment>) -> bool {
+        many_answer.is_none_or(|at| self.last.is_some_and(|last| at < last))
     }
 
     /// What to do now that its moment has come.
@@ -119,12 +131,12 @@ impl Ask {
             self.next = Some(now + cx.dice.within(cx.tuning.listen_more));
             return Step::Wait;
         }
-        let mut broken = false;
+        let (mut broken, mut unheard) = (false, false);
         if let Some(last) = self.last {
             let slot = if self.last_many { cx.tuning.mc_slot } else { cx.tuning.uni_slot };
             let expected = if sight.median > cx.tuning.prompt_answers.into() { sight.median } else { 0 };
             let window = slot.saturating_mul(u32::try_from(expected).unwrap_or(u32::MAX)).min(cx.tuning.mc_cap);
-            let silent = crowd.many_answer.is_none_or(|at| at < last);
+            let silent = self.is_silent(crowd.many_answer);
             broken = self.adopted && silent && now > last + window / 8 + Duration::from_millis(30);
             let over = last + window + Duration::from_millis(15);
             if now < over && !broken {
@@ -137,22 +149,28 @@ impl Ask {
                 return if was && self.wish.lasting { Step::Renew } else { Step::Wait };
             }
             self.full = false;
+            let due = last + self.gap(cx);
+            if self.last_many && sight.hosts > 0 && now < due.min(self.patience) {
+                self.next = Some(due.min(self.patience));
+                return Step::Wait;
+            }
             // Others' questions make ours needless only where they are answered: that many are heard proves nothing.
-            let unheard = silent && sight.hosts == 0 && self.asked < UNHEARD;
-            if crowd.longer >= cx.tuning.crowd_questions && now < self.patience && !unheard {
+            unheard = silent && sight.hosts == 0;
+            let persists = unheard && self.asked < UNHEARD;
+            if crowd.longer >= cx.tuning.crowd_questions && now < self.patience && !persists {
                 let later = now + cx.dice.between(Duration::from_millis(200), Duration::from_secs(1));
                 self.next = Some(later.min(self.patience));
                 return Step::Wait;
             }
         }
-        let many = crowd.lately >= cx.tuning.many_questions && !broken;
+        let many = crowd.lately >= cx.tuning.many_questions && !broken && !unheard;
         self.asked += 1;
         self.last = Some(now);
         self.last_many = many;
         self.adopted = false;
         // Spread, since all of a crowd run out of it together.
         self.patience = now + cx.dice.between(PATIENCE[1], PATIENCE[1] * 2);
-        let gap = self.gap(cx);
+        let gap = if many { self.gap(cx).min(LOOK) } else { self.gap(cx) };
         self.next = Some(now + gap + cx.dice.within(gap / 10));
         Step::Ask { many }
     }

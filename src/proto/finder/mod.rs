@@ -142,7 +142,7 @@ impl Finder {
         }
         self.heard.push_back((cx.now, query.nonce));
         for ask in self.asks.values_mut() {
-            ask.heard_question(cx, query);
+            ask.heard_question(cx, query, self.heard_many);
         }
     }
 

@@ -295,6 +295,27 @@ fn questions_for_everybody_that_nobody_answers_silence_no_finder() {
     assert!(lan.list(finder, 1).iter().any(|found| found.key() == key));
 }
 
+/// Fails when a finder takes such a question for its own before it has asked itself, as often as it hears one: it asks 300 ms
+/// late.
+#[test]
+fn questions_for_everybody_that_nobody_answers_put_no_find_off() {
+    for seed in 0..20 {
+        let mut lan = Segment::new(seed, 0.0);
+        let host = lan.host(0);
+        lan.run(120_000 * MS);
+        let finder = lan.node(10);
+        lan.browse(finder, 1, SessionQuery::new());
+        let (key, mut waited) = (lan.key(host), 0);
+        while !lan.list(finder, 1).iter().any(|found| found.key() == key) && waited < 1_000 {
+            let nonce = 1_000 * seed + waited;
+            lan.inject(finder, "10.0.0.66:4", true, question(nonce, PathKind::Ipv4Multicast, waited % 2 == 0));
+            lan.run(MS);
+            waited += 1;
+        }
+        assert!(waited <= 80, "seed {seed}: found after {waited} ms");
+    }
+}
+
 #[test]
 fn fakes_in_the_name_of_a_machine_do_not_take_its_place_in_the_list() {
     let mut lan = Segment::new(47, 0.0);

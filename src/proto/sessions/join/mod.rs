@@ -3,7 +3,7 @@
 
 mod spec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 pub(super) use self::spec::JoinSpec;
@@ -66,6 +66,8 @@ pub(super) struct JoinAttempt {
     tried: Vec<SocketAddr>,
     /// The next candidate of this round.
     next: usize,
+    /// How often silent addresses were dialled once more beside the first dial.
+    beside: u32,
     next_dial: Option<Moment>,
     dials: BTreeMap<LinkId, SocketAddr>,
     /// The link that said Join.
@@ -127,6 +129,7 @@ impl JoinAttempt {
             candidates,
             tried: Vec::new(),
             next: 0,
+            beside: 0,
             next_dial: (!deriving).then_some(core.now),
             dials: BTreeMap::new(),
             winner: None,
@@ -165,7 +168,7 @@ impl JoinAttempt {
         }
         if self.retry_at.is_some_and(|at| at <= core.now) {
             self.retry_at = None;
-            self.next = 0;
+            (self.next, self.beside) = (0, 0);
             self.next_dial = Some(core.now);
         }
         if self.next_dial.is_some_and(|at| at <= core.now) {
@@ -180,14 +183,29 @@ impl JoinAttempt {
 
     fn dial_next(&mut self, core: &mut Core) {
         self.next_dial = None;
-        let Some(&to) = self.candidates.get(self.next) else { return };
-        self.next += 1;
+        if let Some(&to) = self.candidates.get(self.next) {
+            self.next += 1;
+            self.dial(core, to);
+        } else {
+            // Lost SYNs are sent again after one second and three: a second connection is quicker, whichever stands first.
+            let silent: BTreeSet<SocketAddr> = self.dials.values().copied().collect();
+            self.beside += 1;
+            silent.into_iter().for_each(|to| self.dial(core, to));
+        }
+        self.next_dial = if self.next < self.candidates.len() {
+            Some(core.now + core.tuning.dial_stagger)
+        } else {
+            let again = !self.dials.is_empty() && self.beside < limits::DIALS_BESIDE;
+            again.then(|| core.now + core.tuning.dial_beside)
+        };
+    }
+
+    fn dial(&mut self, core: &mut Core, to: SocketAddr) {
         if !self.tried.contains(&to) {
             self.tried.push(to);
         }
         let link = core.dial(Owner::Join(self.request), to, self.spec.host_key, &self.spec.user.identity);
         self.dials.insert(link, to);
-        self.next_dial = (self.next < self.candidates.len()).then(|| core.now + core.tuning.dial_stagger);
     }
 
     #[must_use]
@@ -325,9 +343,23 @@ impl JoinAttempt {
                 self.next -= 1;
             }
         }
+        if let (Closed::Unreachable | Closed::Refused, Some(at)) = (why, dialled) {
+            // What was dialled beside it waits for the same silence.
+            self.dials.retain(|&beside, to| {
+                let same = *to == at;
+                if same {
+                    core.close(beside, false);
+                }
+                !same
+            });
+        }
         if self.next < self.candidates.len() && self.winner.is_none() && self.retry_at.is_none() {
             self.next_dial = Some(core.now);
             self.dial_next(core);
+        }
+        if self.dials.is_empty() && self.next >= self.candidates.len() {
+            // Nothing is silent any more: there is nothing to dial beside.
+            self.next_dial = None;
         }
         let idle = self.dials.is_empty() && self.winner.is_none() && self.next_dial.is_none();
         if idle && self.retry_at.is_none() && self.migratable {
@@ -392,7 +424,7 @@ impl JoinAttempt {
         }
         self.spec.host_key = Some(host_key);
         self.candidates = addresses.iter().copied().take(limits::ADDRESSES).collect();
-        self.next = 0;
+        (self.next, self.beside) = (0, 0);
         (self.retry_at, self.asks_until) = (None, None);
         self.next_dial = Some(core.now);
     }
