@@ -104,7 +104,8 @@ fn a_join_by_an_old_entry_goes_where_the_host_is_now() {
     assert_eq!(seat.id(), session.id());
 }
 
-/// The same where another machine hosts it now, and the first one is gone with all that it knew.
+/// The same where another machine hosts it now, and the first one is gone with all that it knew. Fails when such a join waits
+/// for nobody else.
 #[test]
 fn a_join_by_an_old_entry_goes_to_the_next_host() {
     let net = VirtualLan::new(7);

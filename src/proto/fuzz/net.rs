@@ -130,6 +130,7 @@ impl Net {
     pub(super) fn with(&mut self, at: usize, handle: impl FnOnce(&mut dyn Machine, Moment)) {
         let Some(node) = self.nodes.get_mut(at).filter(|node| !node.stopped) else { return };
         let age = node.age(self.now);
+        node.touched();
         handle(&mut node.engine, age);
         self.drain(at);
     }

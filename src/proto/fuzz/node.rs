@@ -47,6 +47,8 @@ pub(super) struct Node {
     pub(super) next_browser: u64,
     lives: u8,
     wakes: (u32, Moment),
+    /// What its engine said last of its next wake; `None` since it was touched.
+    wake: Option<Option<Moment>>,
 }
 
 impl Node {
@@ -66,6 +68,7 @@ impl Node {
             next_browser: 1,
             lives: 0,
             wakes: (0, now),
+            wake: None,
         };
         node.sign_in(now);
         node
@@ -80,6 +83,7 @@ impl Node {
         self.sockets = false;
         self.stopped = false;
         self.users.clear();
+        self.touched();
         self.sign_in(now);
     }
 
@@ -100,9 +104,18 @@ impl Node {
         Moment::ZERO + now.since(self.born)
     }
 
+    /// It is about to handle something.
+    pub(super) fn touched(&mut self) {
+        self.wake = None;
+    }
+
     /// When it wants to be woken, never before a moment from now.
     pub(super) fn due(&mut self, now: Moment) -> Option<Moment> {
-        let at = self.engine.poll_timeout()?;
+        let at = match self.wake {
+            Some(known) => known,
+            None => *self.wake.insert(self.engine.poll_timeout()),
+        };
+        let at = at?;
         Some((self.born + at.since(Moment::ZERO)).max(now + Duration::from_micros(1)))
     }
 

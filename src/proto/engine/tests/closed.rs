@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use super::*;
 use crate::proto::io::{JoinCommand, JoinTarget, LocalUser, MatchCommand, SeatId};
@@ -13,7 +12,6 @@ use crate::types::{
 };
 use crate::wire::datagram::{Goodbye, Kind, Prefix};
 
-const SECOND: Duration = Duration::from_secs(1);
 const NOW: Moment = Moment::from_micros(1_000_000);
 
 fn identity(number: u8) -> Identity {
