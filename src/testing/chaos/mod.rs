@@ -52,6 +52,7 @@ mod app;
 mod brain;
 mod hostile;
 mod invariants;
+mod reigns;
 mod run;
 mod schedule;
 mod shrink;
@@ -130,7 +131,7 @@ fn profile_of(seed: u64) -> Profile {
 
 #[test]
 fn some_seeds() {
-    for at in 0..28 {
+    for at in 0..32 {
         if let Err(report) = seed(at, Profile::of_seed(at)) {
             panic!("{report}");
         }

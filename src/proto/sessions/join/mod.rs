@@ -372,6 +372,13 @@ impl JoinAttempt {
         if self.winner.is_some() || addresses.is_empty() || (same && self.retry_at.is_none()) {
             return;
         }
+        if same {
+            // It was just tried, and the next try has its time: where each dial fails at once this would be a loop.
+            let new = addresses.iter().filter(|address| !self.candidates.contains(address)).copied();
+            let new: Vec<_> = new.take(limits::ADDRESSES.saturating_sub(self.candidates.len())).collect();
+            self.candidates.extend(new);
+            return;
+        }
         for (link, _) in std::mem::take(&mut self.dials) {
             core.close(link, false);
         }
