@@ -81,6 +81,8 @@ impl Lore {
         let mut keys = Vec::new();
         for host in sessions.hosted().filter(|host| host.open) {
             self.register(host.key, node, process, host.incarnation);
+            // Whoever was host has what opens it.
+            self.initiated.extend(host.state.host.map(|account| (Some(host.key), account)));
             self.reigns.host(process, &host)?;
             keys.extend(host.voter);
             let state = (host.reign, host.state.revision);

@@ -78,7 +78,7 @@ impl Reigns {
                 self.takeover(run, takeover, host)?;
             }
         }
-        self.moved((process, host.seat), reign, host.lineage, host.state.revision, true)?;
+        self.moved((process, host.seat), reign, host.lineage, host.state.revision, None)?;
         if let Some(order) = host.order {
             self.order(run, order)?;
         }
@@ -142,7 +142,7 @@ impl Reigns {
     pub(super) fn member(&mut self, process: usize, seat: &MemberView<'_>) -> Result<(), String> {
         let at = (process, seat.seat);
         let was_linked = self.seats.get(&at).is_some_and(|last| last.linked);
-        self.moved(at, seat.reign, seat.lineage, seat.state.revision, seat.linked)?;
+        self.moved(at, seat.reign, seat.lineage, seat.state.revision, Some(seat.linked))?;
         match &seat.voter {
             Some(voter) => self.voter(seat, voter, was_linked && seat.linked),
             None => Ok(()),
@@ -189,10 +189,13 @@ impl Reigns {
         reign: Reign,
         lineage: &[Takeover],
         revision: Revision,
-        linked: bool,
+        linked: Option<bool>,
     ) -> Result<(), String> {
-        let Some(last) = self.seats.insert(at, Last { reign, revision, linked }) else { return Ok(()) };
-        let descends = || lineage.iter().any(|takeover| takeover.order.reign == last.reign);
+        let new = Last { reign, revision, linked: linked.unwrap_or(true) };
+        let Some(last) = self.seats.insert(at, new) else { return Ok(()) };
+        // Who goes on alone does so from the last order that it has, which may be older than the host that it followed.
+        let alone = linked.is_none() && reign.forks > last.reign.forks;
+        let descends = || alone || lineage.iter().any(|takeover| takeover.order.reign == last.reign);
         let onward = last.reign == reign || reign.supersedes(last.reign) || descends();
         check(onward, || format!("S5: {at:?} goes from {:?} back to {reign:?}", last.reign))?;
         let back = reign.same_branch(last.reign) && revision < last.revision;

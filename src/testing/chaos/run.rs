@@ -237,6 +237,7 @@ impl Run {
                 heard.into_iter().for_each(|kind| air.heard(node, kind));
             }
         }
+        self.foes.iter().try_for_each(Foe::check)?;
         let fired = std::mem::take(&mut self.sky.air().fired);
         for (keyed, from, to) in fired {
             self.fire(keyed, from, to);

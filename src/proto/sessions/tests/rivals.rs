@@ -90,7 +90,7 @@ fn a_rival_is_judged_by_its_proof_alone() {
         reign: Reign::FOUNDER,
         acked,
     };
-    assert_eq!((rival(&ours(1), &good), rival(&ours(2), &good)), (Verdict::GivesWay, Verdict::Nonsense));
+    assert_eq!((rival(&ours(1), &good), rival(&ours(2), &good)), (Verdict::GivesWay, Verdict::Stands));
     let fork = Reign { forks: 1, branch: 9, term: 70 };
     let step = takeover(session, good.incarnation, (host.identity(), Reign::FOUNDER), (&key(77), fork));
     assert_eq!(judge(&Way { lineage: vec![step], ..good }), Verdict::Stands);
