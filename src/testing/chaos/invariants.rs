@@ -302,7 +302,9 @@ impl Run {
             self.rest_on()?;
         }
         // Whoever was not heard in a flood is found by the next question of a browser, and there are 32 s between two.
-        let last = self.world.now() + QUESTION;
+        // A claimant that was refused is heard again after a minute.
+        let moved = self.hosts_by_session()?.values().any(|(reign, _)| *reign != Reign::FOUNDER);
+        let last = self.world.now() + if moved { QUESTION + REUNION } else { QUESTION };
         loop {
             let listed = (0..self.nodes.len()).try_for_each(|node| self.lists_show_what_lives(node));
             if listed.is_ok() || self.world.now() >= last {

@@ -42,10 +42,9 @@ fn a_host_votes_above_all_that_its_machine_has_promised() {
     game.net.nodes[next.node].sessions.hosts.get_mut(&game.key).unwrap().promise_before(7);
     game.net.run(SECOND);
     hand_over(&mut game, next, None);
-    game.united(5 * SECOND);
-    let heir = game.hosts()[0];
-    assert_ne!(heir, next.node);
-    let reign = game.net.nodes[heir].sessions.reigning(game.key).unwrap().reign;
+    game.united_under(game.all[2], 5 * SECOND);
+    let heir = game.all[2];
+    let reign = game.net.nodes[heir.node].sessions.reigning(game.key).unwrap().reign;
     assert_eq!(reign.term, 8);
     let (_, _, promised) = game.net.nodes[next.node].sessions.promised(next.seat).unwrap();
     assert!(promised >= 8, "{promised}");
