@@ -59,10 +59,11 @@ impl Directory {
         let tuning = Arc::clone(&self.tuning);
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let trial = entry.trial.and_then(|trial| trial.next);
-        let mut next = entry.check.map(|check| check.next).into_iter().chain(trial).min();
+        // One of our own is never looked at, so a deadline of it would be due for ever.
+        let others = !entry.own;
+        let mut next = entry.check.map(|check| check.next).into_iter().chain(trial).filter(|_| others).min();
         let mut sooner = |at: Option<Moment>| next = next.into_iter().chain(at).min();
         if entry.own {
-            sooner(None);
         } else if entry.major != WIRE_MAJOR {
             sooner(Some(entry.heard + tuning.unconfirmed_life));
         } else {
@@ -240,7 +241,8 @@ impl Directory {
 
     /// Nobody listens at this address any more, says the operating system.
     pub(crate) fn handle_unreachable(&mut self, cx: &mut Cx<'_>, to: SocketAddr) {
-        let using = |entry: &&Entry| entry.addresses.iter().any(|proven| proven.to == to);
+        // One of our own may have been another's before: that its former host is gone says nothing of it.
+        let using = |entry: &&Entry| !entry.own && entry.addresses.iter().any(|proven| proven.to == to);
         for key in self.entries.values().filter(using).map(|entry| entry.key).collect::<Vec<_>>() {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             if let Some(proven) = entry.addresses.iter_mut().find(|proven| proven.to == to) {

@@ -197,6 +197,12 @@ impl Document {
     /// Takes over a whole state, after a gap or a new link; the events are those of the difference. Why a member left in
     /// between is not in a snapshot: it is told as `Left`.
     pub(super) fn adopt(&mut self, new: SessionSnapshot) -> Vec<SessionEvent> {
+        // HostChanged tells it; the events of the rest are those of members as they are from now on.
+        for member in &mut self.state.members {
+            if let Some(now) = new.member(member.account) {
+                member.is_host = now.is_host;
+            }
+        }
         let changes = difference(&self.state, &new);
         let events = self.apply(new.revision, &changes);
         self.state = new;

@@ -3,8 +3,10 @@
 use super::Sessions;
 use super::host::{HostAuthority, HostView};
 use crate::proto::clock::Moment;
+use crate::proto::io::SeatId;
 use crate::proto::limits::{self, Census};
-use crate::types::{AccountId, SessionKey, SessionSnapshot};
+use crate::types::{AccountId, PublicKey, SessionKey, SessionSnapshot};
+use crate::wire::frame::{Order, Reign, Takeover, Vote};
 
 /// One member's seat at its own end.
 pub(crate) struct MemberView<'a> {
@@ -12,6 +14,24 @@ pub(crate) struct MemberView<'a> {
     pub(crate) key: SessionKey,
     pub(crate) linked: bool,
     pub(crate) state: &'a SessionSnapshot,
+    pub(crate) seat: SeatId,
+    /// Of the host that it follows, and how that one came to be host.
+    pub(crate) reign: Reign,
+    pub(crate) lineage: &'a [Takeover],
+    pub(crate) voter: Option<VoterView<'a>>,
+}
+
+/// A member's machine in the succession.
+pub(crate) struct VoterView<'a> {
+    pub(crate) key: PublicKey,
+    /// The branch of its votes, and the highest term that it has promised or seen in it.
+    pub(crate) branch: Reign,
+    pub(crate) promised: u32,
+    pub(crate) voted: Option<&'a Vote>,
+    pub(crate) order: Option<&'a Order>,
+    /// It has the host's own half, or the game's state; and it may.
+    pub(crate) keeps: bool,
+    pub(crate) may_keep: bool,
 }
 
 impl Sessions {
@@ -30,6 +50,18 @@ impl Sessions {
             key: member.key,
             linked: member.is_linked(),
             state: member.state(),
+            seat: member.seat,
+            reign: member.heir.reign,
+            lineage: &member.heir.lineage,
+            voter: member.standing.as_ref().map(|standing| VoterView {
+                key: standing.seat_key.public(),
+                branch: standing.branch,
+                promised: standing.promised,
+                voted: standing.voted.as_ref(),
+                order: standing.succession.as_ref().map(|succession| &succession.order),
+                keeps: standing.keeper.is_some() || standing.state.is_some(),
+                may_keep: standing.is_keeper(),
+            }),
         })
     }
 

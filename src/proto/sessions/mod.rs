@@ -25,6 +25,10 @@ mod succeed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(all(test, feature = "testing"))]
+pub(crate) use self::host::HostView;
+#[cfg(all(test, feature = "testing"))]
+pub(crate) use self::inspect::{MemberView, VoterView};
 pub(crate) use self::join::Resolved;
 pub(crate) use self::publication::{Merging, Publication, SessionsEvent};
 

@@ -42,15 +42,42 @@ pub(super) const TAPS: &[(&str, Wire)] = &[
     ("Vote", Wire::Frame(kind::VOTE)),
     ("NoVote", Wire::Frame(kind::NO_VOTE)),
     ("Pull", Wire::Frame(kind::PULL)),
+    ("Pulled", Wire::Frame(kind::PULLED)),
     ("Won", Wire::Frame(kind::WON)),
     ("Claim", Wire::Frame(kind::CLAIM)),
     ("Prepare", Wire::Frame(kind::PREPARE)),
+    ("Prepared", Wire::Frame(kind::PREPARED)),
     ("Abdicate", Wire::Frame(kind::ABDICATE)),
+    ("Stand", Wire::Frame(kind::STAND)),
+    ("GameState", Wire::Frame(kind::GAME_STATE)),
+    ("HostAlive", Wire::Frame(kind::HOST_ALIVE)),
+    ("NotHost", Wire::Frame(kind::NOT_HOST)),
+    ("LineageAsk", Wire::Frame(kind::LINEAGE_ASK)),
+    ("Resume", Wire::Frame(kind::RESUME)),
+    ("Resumed", Wire::Frame(kind::RESUMED)),
     ("query", Wire::Datagram(1)),
     ("probe", Wire::Datagram(2)),
     ("advert", Wire::Datagram(129)),
     ("goodbye", Wire::Datagram(132)),
     ("death notice", Wire::Datagram(133)),
+];
+
+/// Those of them that belong to host migration, and to coming back.
+pub(super) fn of_migration() -> impl Iterator<Item = usize> {
+    let of = |wire: &Wire| matches!(wire, Wire::Frame(kind) if *kind >= kind::FOLLOW || LATER.contains(kind));
+    TAPS.iter().enumerate().filter(move |(_, (_, wire))| of(wire)).map(|(at, _)| at)
+}
+
+const LATER: [u8; 9] = [
+    kind::SUCCESSION,
+    kind::ORDER_ACK,
+    kind::KEEP,
+    kind::STAND,
+    kind::GAME_STATE,
+    kind::NOT_HOST,
+    kind::LINEAGE_ASK,
+    kind::RESUME,
+    kind::RESUMED,
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

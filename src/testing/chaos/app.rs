@@ -16,11 +16,15 @@ pub(super) struct Seat {
     pub(super) opened: SeatOpened,
     pub(super) snapshot: Arc<SessionSnapshot>,
     pub(super) left: Option<Left>,
+    /// It is the host's own, now.
+    pub(super) is_host: bool,
     /// What the events alone make of the roster.
     folded: BTreeMap<AccountId, Member>,
     joined: bool,
     last: Option<Revision>,
     messages: BTreeSet<Vec<u8>>,
+    /// Numbers of updates are compared.
+    numbers: bool,
     gone: BTreeSet<(AccountId, u64)>,
 }
 
@@ -103,10 +107,12 @@ impl App {
                 let seat = Seat {
                     snapshot: Arc::clone(&opened.snapshot),
                     left: None,
+                    is_host: opened.is_host,
                     folded: BTreeMap::new(),
                     joined: false,
                     last: None,
                     messages: BTreeSet::new(),
+                    numbers: true,
                     gone: BTreeSet::new(),
                     opened: *opened,
                 };
@@ -148,6 +154,13 @@ impl Seat {
     ) -> Result<Vec<News>, String> {
         let mut news = Vec::new();
         let mut seated = Vec::new();
+        let moved = events.iter().any(|event| matches!(event, SessionEvent::HostChanged { .. }));
+        if moved {
+            // The next host goes on from the last state that it has: what came after it may come again.
+            (self.last, self.numbers) = (None, false);
+            self.messages.clear();
+            self.gone.clear();
+        }
         if let Some(snapshot) = snapshot {
             self.snapshot = snapshot;
         }
@@ -167,7 +180,9 @@ impl Seat {
             }
             self.fold(event, seat, &mut seated, &mut news)?;
         }
-        if self.opened.is_host && !seated.is_empty() {
+        self.numbers = true;
+        // Whom another host has let in was judged there.
+        if self.is_host && !seated.is_empty() && !moved {
             news.push(News::Seated { key: self.key(), accounts: seated });
         }
         self.check_view(seat)?;
@@ -207,7 +222,7 @@ impl Seat {
                 let number = |member: &Member| member.attributes.get("n").and_then(|value| value.as_int());
                 // Without one its process began anew.
                 let older = number(was).zip(number(&member)).is_some_and(|(was, is)| was > is);
-                if was.joined_revision == member.joined_revision && older {
+                if was.joined_revision == member.joined_revision && older && self.numbers {
                     return Err(format!("S9: an older update of {} took effect again", member.name));
                 }
                 self.folded.insert(member.account, member);
@@ -221,6 +236,10 @@ impl Seat {
                 return Err(format!("S9: {seat:?} got the message {data:?} twice"));
             }
             SessionEvent::JoinAsked(ask) => news.push(News::Asked(seat, ask)),
+            SessionEvent::HostChanged { new, .. } => {
+                self.is_host = new == Some(self.opened.user);
+                self.folded.values_mut().for_each(|member| member.is_host = new == Some(member.account));
+            }
             SessionEvent::Left { why } => self.left = Some(why),
             _ => {}
         }
@@ -246,7 +265,11 @@ impl Seat {
         let same = shown.len() == self.folded.len()
             && shown.iter().all(|member| self.folded.get(&member.account) == Some(member));
         if !same {
-            return Err(format!("S8: the events do not make the roster of {seat:?} at {}", self.snapshot.revision));
+            let of = |members: &BTreeMap<AccountId, Member>| format!("{members:?}");
+            let other = shown.iter().find(|member| self.folded.get(&member.account) != Some(member));
+            let by_events = other.map_or_else(|| of(&self.folded), |m| format!("{:?}", self.folded.get(&m.account)));
+            let at = self.snapshot.revision;
+            return Err(format!("S8: the events do not make the roster of {seat:?} at {at}: {other:?}, {by_events}"));
         }
         let roles = self.snapshot.roles.iter().all(|role| {
             let taken = shown.iter().filter(|member| member.role.as_deref() == Some(&role.name)).count();

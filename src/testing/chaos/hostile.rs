@@ -1,7 +1,7 @@
 //! Hostile nodes: they record what passes, forge, replay, flood and lie, with keys of their own and the addresses and ids of
 //! others. What they cannot do is what nobody can: sign with another's key.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -17,11 +17,11 @@ use crate::proto::io::{
 };
 use crate::proto::machine::Machine;
 use crate::types::{
-    AccountId, Attributes, HostKey, Identity, InviteId, MemberStatus, MemberUpdate, PathKind, Revision, SessionId,
-    SessionKey,
+    AccountId, Attributes, HostKey, Identity, InviteId, MemberStatus, MemberUpdate, PathKind, Revision, Secret,
+    SessionId, SessionKey,
 };
 use crate::wire::datagram::{Advert, DeathNotice, Goodbye, GoodbyeReason, Known, Query, Target};
-use crate::wire::frame::{Companion, Frame, Join, MergeAnswer, MergeAsk, Request, frames};
+use crate::wire::frame::{Companion, Frame, Join, MergeAnswer, MergeAsk, Request, Resume, frames, kind};
 use crate::wire::hash;
 
 /// What a hostile process has heard, and what it is to say.
@@ -33,6 +33,41 @@ struct Inner {
     /// Those that stand, with the session they were dialled for.
     open: BTreeMap<LinkId, SessionKey>,
     dialled: BTreeMap<LinkId, SessionKey>,
+    /// The nonce said on each link that asked for a seat.
+    joins: BTreeMap<LinkId, [u8; 16]>,
+    seats: BTreeMap<SessionKey, FoeSeat>,
+    /// Links on which a token was shown that counts no more.
+    stale: BTreeSet<LinkId>,
+    broken: Option<String>,
+}
+
+/// A seat that a hostile account has, as any other may.
+struct FoeSeat {
+    nonce: [u8; 16],
+    tokens: Vec<Secret>,
+}
+
+impl Inner {
+    /// What a host says to it.
+    fn told(&mut self, link: LinkId, frame: Frame) {
+        let Some(session) = self.open.get(&link).copied() else { return };
+        match frame {
+            Frame::Accept(accept) => {
+                if let Some(&nonce) = self.joins.get(&link) {
+                    self.seats.insert(session, FoeSeat { nonce, tokens: vec![accept.token] });
+                }
+            }
+            Frame::Resumed(_) if self.stale.contains(&link) => {
+                self.broken = Some(format!("S11: a token that counts no more brought somebody back to {session:?}"));
+            }
+            Frame::Resumed(resumed) => {
+                if let Some(seat) = self.seats.get_mut(&session) {
+                    seat.tokens.push(resumed.token);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +100,12 @@ impl Machine for Script {
             LinkEvent::Closed { link, .. } => {
                 inner.open.remove(&link);
                 inner.dialled.remove(&link);
+            }
+            LinkEvent::Frame { link, kind: kind::ACCEPT | kind::RESUMED, more: false, ref payload } => {
+                let LinkEvent::Frame { kind, .. } = event else { return };
+                if let Ok(Some(frame)) = Frame::decode(kind, payload) {
+                    inner.told(link, frame);
+                }
             }
             _ => {}
         }
@@ -125,6 +166,11 @@ impl Foe {
         Self { script, process, identities, next_link: 2 }
     }
 
+    /// What a host did for it that none may do.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.script.inner().broken.take().map_or(Ok(()), Err)
+    }
+
     fn shout(&self, bytes: &[u8], to: Option<SocketAddr>) {
         let mut inner = self.script.inner();
         let Some(own) = inner.interfaces.iter().find(|i| i.address.is_ipv4()).cloned() else { return };
@@ -176,6 +222,7 @@ impl Run {
                 }
             }
             Evil::JoinWell => self.join_well(at, dice),
+            Evil::Return => self.return_anyhow(at, dice),
             Evil::Frames => self.frames(at, dice),
             Evil::OldFrames => self.old_frames(at, dice),
             Evil::Hangup => {
@@ -319,8 +366,33 @@ impl Run {
     fn join_well(&self, at: usize, dice: &mut Dice) {
         let Some((link, session)) = self.link(at, dice) else { return };
         let nonce = u128::from(dice.next()).to_be_bytes();
+        self.foes[at].script.inner().joins.insert(link, nonce);
         self.say(at, link, &Frame::Join(Box::new(join(session, nonce, Vec::new()))));
         self.say(at, link, &Frame::Ack);
+    }
+
+    /// Back to a seat of its own, at whoever is host now: by the last token, or by one that is none or counts no more.
+    fn return_anyhow(&self, at: usize, dice: &mut Dice) {
+        let Some((link, session)) = self.link(at, dice) else { return };
+        let mut inner = self.foes[at].script.inner();
+        let Some(seat) = inner.seats.get(&session) else { return };
+        let (old, nonce) = (seat.tokens.len().saturating_sub(2), seat.nonce);
+        let stale = dice.percent(60);
+        let token = if !stale {
+            seat.tokens.last().cloned()
+        } else if dice.percent(50) {
+            seat.tokens.get(dice.below(old)).filter(|_| old > 0).cloned()
+        } else {
+            Some(Secret::from([7; 32]))
+        };
+        let Some(token) = token else { return };
+        if stale {
+            inner.stale.insert(link);
+        }
+        drop(inner);
+        let have = Revision { term: 1, number: 1 };
+        let resume = Resume { session, incarnation: 0, version: 1, nonce, peer_incarnation: 1, token, have };
+        self.say(at, link, &Frame::Resume(Box::new(resume)));
     }
 
     /// Well-formed frames that make no sense there, or claim what is not so.

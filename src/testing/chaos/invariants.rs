@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use super::app::Seat;
 use super::brain::Brain;
+use super::reigns::Reigns;
 use super::run::Run;
 use crate::proto::clock::Moment;
 use crate::proto::io::{Answer, RequestId, SeatId};
 use crate::proto::limits;
 use crate::proto::machine::Machine;
-use crate::proto::sessions::Sessions;
-use crate::types::{AccountId, Error, JoinPolicy, MemberStatus, Revision, SessionKey};
-use crate::wire::frame::view_digest;
+use crate::types::{AccountId, Error, JoinPolicy, MemberStatus, Revision, SessionKey, SessionSnapshot};
+use crate::wire::frame::{Reign, view_digest};
 
 /// Datagrams that one node may send in a second; and for each session it hosts, each query and each account it asks for.
 const BUDGET: u64 = 200;
 const BUDGET_PER_WISH: u64 = 40;
 /// The longest time between two questions of a browser, a tenth more, and a moment for the answers.
 const QUESTION: Duration = Duration::from_secs(38);
+/// Two hosts that have not met in a minute tell each other of themselves every half minute; then the grace of those that were
+/// under the other one begins.
+const REUNION: Duration = Duration::from_secs(100);
 /// A node with more sessions than this may be beyond what finders list of one address, once some were replaced.
 const CROWD: usize = limits::ENTRIES_PER_SOURCE / 2;
 /// So many wakes in a row that ask for one more at once are a loop.
@@ -39,12 +42,12 @@ pub(super) struct Origin {
 #[derive(Default)]
 pub(super) struct Lore {
     pub(super) sessions: BTreeMap<SessionKey, Origin>,
-    /// What a state looks like to a member.
-    digests: BTreeMap<(SessionKey, Revision), [u8; 8]>,
+    /// What a state looks like to a member, by branch.
+    digests: BTreeMap<(SessionKey, (u16, u64), Revision), [u8; 8]>,
     /// The last state of each view that was looked at.
-    seen: BTreeMap<(usize, SessionKey, Option<AccountId>), Revision>,
-    /// Who is host in a term of a branch: session, branch, term.
-    reigns: BTreeMap<(SessionKey, u64, u32), usize>,
+    seen: BTreeMap<(usize, SessionKey, Option<AccountId>), (Reign, Revision)>,
+    /// Of sessions that move from host to host.
+    pub(super) reigns: Reigns,
     /// Invited there, or a seat was asked for them.
     pub(super) welcome: BTreeSet<(SessionKey, AccountId)>,
     /// Said the password there, or wherever an address led.
@@ -63,7 +66,7 @@ pub(super) struct Lore {
     looks: u32,
 }
 
-fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -75,24 +78,33 @@ impl Lore {
         no_timer_starves(brain)?;
         let sessions = brain.engine.sessions();
         let mut changed = false;
+        let mut keys = Vec::new();
         for host in sessions.hosted().filter(|host| host.open) {
-            self.one_host_per_term(host.key, host.incarnation, host.state.revision.term, process)?;
             self.register(host.key, node, process, host.incarnation);
-            if self.seen.insert((process, host.key, None), host.state.revision) != Some(host.state.revision) {
+            // Whoever was host has what opens it.
+            self.initiated.extend(host.state.host.map(|account| (Some(host.key), account)));
+            self.reigns.host(process, &host)?;
+            keys.extend(host.voter);
+            let state = (host.reign, host.state.revision);
+            if self.seen.insert((process, host.key, None), state) != Some(state) {
                 changed = true;
                 no_more_members_than_seats(host.state.members.len(), host.state.max_members)?;
                 nobody_banned(host.bans, host.state.members.iter().map(|member| member.account))?;
                 if let Some(shown) = sessions.shown(host.key) {
-                    self.same_revision_same_view(host.key, shown.revision, view_digest(&shown))?;
+                    self.same_revision_same_view(&shown, host.reign)?;
                 }
             }
         }
         for seat in sessions.seats() {
+            self.reigns.member(process, &seat)?;
+            keys.extend(seat.voter.as_ref().map(|voter| voter.key));
             let view = (process, seat.key, Some(seat.account));
-            if self.seen.insert(view, seat.state.revision) != Some(seat.state.revision) {
-                self.same_revision_same_view(seat.key, seat.state.revision, view_digest(seat.state))?;
+            let state = (seat.reign, seat.state.revision);
+            if self.seen.insert(view, state) != Some(state) {
+                self.same_revision_same_view(seat.state, seat.reign)?;
             }
         }
+        self.reigns.present(process, keys);
         // The costly ones where something changed, and now and then.
         // A process that was stopped has deadlines behind it until its wake comes.
         let behind = brain.engine.poll_timeout().is_some_and(|at| at < now);
@@ -115,18 +127,16 @@ impl Lore {
         }
     }
 
-    /// S1: at most one peer ever is host in a term of a branch. Without migration the branch is the session's own run.
-    fn one_host_per_term(&mut self, key: SessionKey, branch: u64, term: u32, process: usize) -> Result<(), String> {
-        let reigns = *self.reigns.entry((key, branch, term)).or_insert(process);
-        check(reigns == process, || format!("S1: {key:?} has two hosts in term {term}"))
-    }
-
-    /// S7: whoever has the same rights sees the same at one revision.
-    fn same_revision_same_view(&mut self, key: SessionKey, at: Revision, digest: [u8; 8]) -> Result<(), String> {
-        if self.sessions.get(&key).is_none_or(|origin| origin.again) {
+    /// S7: whoever has the same rights sees the same at one revision of a branch.
+    fn same_revision_same_view(&mut self, state: &SessionSnapshot, reign: Reign) -> Result<(), String> {
+        let (key, at) = (state.key, state.revision);
+        // One that follows another host already and has no state of it yet.
+        let between = at.term != reign.term;
+        if between || self.sessions.get(&key).is_none_or(|origin| origin.again) {
             return Ok(());
         }
-        let other = *self.digests.entry((key, at)).or_insert(digest);
+        let digest = view_digest(state);
+        let other = *self.digests.entry((key, (reign.forks, reign.branch), at)).or_insert(digest);
         check(other == digest, || format!("S7: two views of {key:?} differ at {at}"))
     }
 }
@@ -158,7 +168,7 @@ impl Run {
     /// S12: no stranger under any policy. S13: a party comes whole.
     pub(super) fn check_seated(&self, node: usize, key: SessionKey, accounts: &[AccountId]) -> Result<(), String> {
         let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
-        let own = |seat: &&Seat| seat.opened.is_host && seat.left.is_none() && seat.key() == key;
+        let own = |seat: &&Seat| seat.is_host && seat.left.is_none() && seat.key() == key;
         let Some(seat) = live.app.seats.values().find(own) else {
             return Ok(());
         };
@@ -227,34 +237,39 @@ impl Run {
         })
     }
 
-    /// Whether a session is hosted and advertised now.
-    fn is_listed(&self, key: SessionKey, origin: &Origin) -> bool {
-        let listed = |sessions: &Sessions| sessions.hosted().any(|host| host.key == key && host.state.listed);
-        let live = self.nodes[origin.node].live.as_ref().filter(|live| live.id == origin.process);
-        live.is_some_and(|live| listed(live.process.brain().engine.sessions()))
+    /// Whether a session is hosted and advertised now, by one of few.
+    fn is_listed(&self, key: SessionKey) -> (bool, bool) {
+        let (mut listed, mut few) = (false, true);
+        for live in self.nodes.iter().filter_map(|node| node.live.as_ref()) {
+            let brain = live.process.brain();
+            let sessions = brain.engine.sessions();
+            if sessions.hosted().any(|host| host.key == key && host.state.listed) {
+                listed = true;
+                // More than 32 sessions of one address are listed by nobody.
+                few &= sessions.hosted().count() <= CROWD;
+            }
+        }
+        (listed, few)
     }
 
     /// S19, L5: an entry ends with its session, and by nothing that others say.
     pub(super) fn check_lost(&mut self, finder: usize, key: SessionKey) -> Result<(), String> {
-        let (Some(origin), Some(live)) = (self.lore.sessions.get(&key), self.nodes[finder].live.as_ref()) else {
+        let (true, Some(live)) = (self.lore.sessions.contains_key(&key), self.nodes[finder].live.as_ref()) else {
             return Ok(());
         };
         let calm = self.world.now() >= self.lore.rough_until;
-        // More than 32 sessions of one address are listed by nobody.
-        let host = self.nodes[origin.node].live.as_ref();
-        let few = host.is_some_and(|host| host.process.brain().engine.sessions().hosted().count() <= CROWD);
-        let lives = calm && few && self.is_listed(key, origin);
+        let (listed, few) = self.is_listed(key);
         self.lore.lost.insert((live.id, key));
-        check(!lives, || format!("S19: n{finder} lost {key:?}, whose host lives and is reachable"))
+        check(!(calm && few && listed), || format!("S19: n{finder} lost {key:?}, whose host lives and is reachable"))
     }
 
     /// S19: what is over and was lost here comes back by no recording.
     pub(super) fn check_found(&self, finder: usize, key: SessionKey) -> Result<(), String> {
-        let (Some(origin), Some(live)) = (self.lore.sessions.get(&key), self.nodes[finder].live.as_ref()) else {
+        let (true, Some(live)) = (self.lore.sessions.contains_key(&key), self.nodes[finder].live.as_ref()) else {
             return Ok(());
         };
         let calm = self.world.now() >= self.lore.rough_until;
-        let again = calm && self.lore.lost.contains(&(live.id, key)) && !self.is_listed(key, origin);
+        let again = calm && self.lore.lost.contains(&(live.id, key)) && !self.is_listed(key).0;
         check(!again, || format!("S19: n{finder} lists {key:?} again, which is over"))
     }
 
@@ -274,8 +289,33 @@ impl Run {
 
     // --------------------------------------------------------------------------------------------------- at rest
 
-    /// The network has been whole for longer than any seat is held: everything has come to one state.
+    /// The network has been whole for longer than any seat is held: everything has come to one state. Where a session had to
+    /// look for its host that may take longer: two branches meet, and grace begins anew.
     pub(super) fn at_rest(&mut self) -> Result<(), String> {
+        let last = self.world.now() + self.schedule.grace + REUNION;
+        loop {
+            let rest = self.is_at_rest();
+            if rest.is_ok() || self.world.now() >= last {
+                rest?;
+                break;
+            }
+            self.rest_on()?;
+        }
+        // Whoever was not heard in a flood is found by the next question of a browser, and there are 32 s between two.
+        // A claimant that was refused is heard again after a minute.
+        let moved = self.hosts_by_session()?.values().any(|(reign, _)| *reign != Reign::FOUNDER);
+        let last = self.world.now() + if moved { QUESTION + REUNION } else { QUESTION };
+        loop {
+            let listed = (0..self.nodes.len()).try_for_each(|node| self.lists_show_what_lives(node));
+            if listed.is_ok() || self.world.now() >= last {
+                return listed;
+            }
+            self.rest_on()?;
+        }
+    }
+
+    fn is_at_rest(&self) -> Result<(), String> {
+        let hosts = self.hosts_by_session()?;
         for node in 0..self.nodes.len() {
             let Some(live) = self.nodes[node].live.as_ref() else { continue };
             {
@@ -284,18 +324,25 @@ impl Run {
                 brain.engine.sessions().check(brain.now);
             }
             self.everything_is_answered(node)?;
-            self.members_agree_with_their_host(node)?;
+            self.members_agree_with_their_host(node, &hosts)?;
             self.hosts_have_no_ghosts(node)?;
         }
-        // Whoever was not heard in a flood is found by the next question of a browser, and there are 32 s between two.
-        let last = self.world.now() + QUESTION;
-        loop {
-            let listed = (0..self.nodes.len()).try_for_each(|node| self.lists_show_what_lives(node));
-            if listed.is_ok() || self.world.now() >= last {
-                return listed;
+        Ok(())
+    }
+
+    /// L1, L2: each session has one host, and that one knows what members see.
+    fn hosts_by_session(&self) -> Result<BTreeMap<SessionKey, (Reign, SessionSnapshot)>, String> {
+        let mut hosts = BTreeMap::new();
+        for live in self.nodes.iter().filter_map(|node| node.live.as_ref()) {
+            let brain = live.process.brain();
+            let sessions = brain.engine.sessions();
+            for host in sessions.hosted() {
+                let Some(shown) = sessions.shown(host.key) else { continue };
+                let other = hosts.insert(host.key, (host.reign, shown));
+                check(other.is_none(), || format!("L2: two hosts of {:?} go on, one in {:?}", host.key, host.reign))?;
             }
-            self.rest_on()?;
         }
+        Ok(hosts)
     }
 
     /// L7.
@@ -306,23 +353,23 @@ impl Run {
     }
 
     /// L2, L3: each seat is linked to a host that lives and sees what its host shows.
-    fn members_agree_with_their_host(&self, node: usize) -> Result<(), String> {
+    fn members_agree_with_their_host(
+        &self,
+        node: usize,
+        hosts: &BTreeMap<SessionKey, (Reign, SessionSnapshot)>,
+    ) -> Result<(), String> {
         let Some(live) = self.nodes[node].live.as_ref() else { return Ok(()) };
         let brain = live.process.brain();
         for seat in brain.engine.sessions().seats() {
-            let Some(origin) = self.lore.sessions.get(&seat.key) else { continue };
-            let host = self.nodes[origin.node].live.as_ref().filter(|host| host.id == origin.process);
-            let shown = match host {
-                Some(_) if origin.node == node => brain.engine.sessions().shown(seat.key),
-                Some(host) => host.process.brain().engine.sessions().shown(seat.key),
-                None => None,
-            };
-            let Some(shown) = shown else {
+            let Some((reign, shown)) = hosts.get(&seat.key) else {
                 return Err(format!("L2: n{node} has a seat in {:?}, which is over", seat.key));
             };
             check(seat.linked, || format!("L3: n{node} does not come back to {:?}", seat.key))?;
-            check(*seat.state == shown, || {
-                format!("L2: n{node} sees {:?} at {} and its host {}", seat.key, seat.state.revision, shown.revision)
+            check(seat.reign == *reign && seat.state == shown, || {
+                format!(
+                    "L2: n{node} sees {:?} at {} of {:?} and its host {} of {reign:?}",
+                    seat.key, seat.state.revision, seat.reign, shown.revision
+                )
             })?;
         }
         Ok(())

@@ -237,6 +237,7 @@ impl Run {
                 heard.into_iter().for_each(|kind| air.heard(node, kind));
             }
         }
+        self.foes.iter().try_for_each(Foe::check)?;
         let fired = std::mem::take(&mut self.sky.air().fired);
         for (keyed, from, to) in fired {
             self.fire(keyed, from, to);
@@ -299,7 +300,9 @@ impl Run {
 
     fn crash(&mut self, node: usize) {
         if let Some(own) = self.nodes.get_mut(node) {
-            own.live = None;
+            if let Some(live) = own.live.take() {
+                self.lore.reigns.present(live.id, Vec::new());
+            }
             self.world.crash(node);
             self.rough();
         }
@@ -307,7 +310,9 @@ impl Run {
 
     /// Its process ends by its own wish.
     pub(super) fn ended(&mut self, node: usize) {
-        self.nodes[node].live = None;
+        if let Some(live) = self.nodes[node].live.take() {
+            self.lore.reigns.present(live.id, Vec::new());
+        }
         self.after(Duration::from_millis(500), Todo::Start(node));
     }
 
@@ -340,7 +345,32 @@ impl Run {
         self.close(ways, time);
     }
 
+    /// One that hosts a session which others have joined.
+    fn some_host(&self, dice: &mut Dice) -> Option<usize> {
+        let hosts = |live: &Live| {
+            let brain = live.process.brain();
+            let found = brain.engine.sessions().hosted().any(|host| host.open && host.state.members.len() > 1);
+            found
+        };
+        let live = self.nodes.iter().enumerate().filter(|(_, node)| node.live.as_ref().is_some_and(hosts));
+        let all: Vec<usize> = live.map(|(node, _)| node).collect();
+        dice.pick(&all).copied()
+    }
+
     fn fault(&mut self, node: usize, fault: Fault, mut dice: Dice) {
+        let (node, fault) = match fault {
+            Fault::HostCrash | Fault::HostRestart(_) | Fault::HostIsolate(_) | Fault::HostFreeze(_) => {
+                let Some(host) = self.some_host(&mut dice) else { return };
+                let same = match fault {
+                    Fault::HostRestart(after) => Fault::Restart(after),
+                    Fault::HostIsolate(time) => Fault::Isolate(time),
+                    Fault::HostFreeze(time) => Fault::Freeze(time),
+                    _ => Fault::Crash,
+                };
+                (host, same)
+            }
+            _ => (node, fault),
+        };
         let other = (node + 1 + dice.below(self.nodes.len().saturating_sub(1).max(1))) % self.nodes.len();
         match fault {
             Fault::Cut(time) => self.close(vec![(node, other), (other, node)], time),
@@ -371,6 +401,7 @@ impl Run {
                 self.rough();
                 self.after(time, Todo::Weather(before));
             }
+            Fault::HostCrash | Fault::HostRestart(_) | Fault::HostIsolate(_) | Fault::HostFreeze(_) => {}
         }
     }
 

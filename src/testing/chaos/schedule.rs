@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::air::{TAPS, Weather, Wire, within};
+use super::air::{TAPS, Weather, Wire, of_migration, within};
 use crate::proto::clock::Moment;
 
 /// What a run is about.
@@ -26,14 +26,24 @@ pub(super) enum Profile {
     Pressure,
     /// Invites, friends, reservations, parties, matchmaking.
     Social,
+    /// Hosts that go, by their own will or not, and faults fired by what members say to each other then.
+    Migration,
 }
 
 impl Profile {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Mixed, Self::Network, Self::Keyed, Self::Hostile, Self::Siege, Self::Pressure, Self::Social];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Mixed,
+        Self::Network,
+        Self::Keyed,
+        Self::Hostile,
+        Self::Siege,
+        Self::Pressure,
+        Self::Social,
+        Self::Migration,
+    ];
 
     pub(super) fn of_seed(seed: u64) -> Self {
-        let at = usize::try_from(seed % 7).unwrap_or_default();
+        let at = usize::try_from(seed % 8).unwrap_or_default();
         Self::ALL.get(at).copied().unwrap_or(Self::Mixed)
     }
 
@@ -88,6 +98,10 @@ pub(super) enum Op {
     Diagnose,
     SignOut,
     Close,
+    SetState,
+    HandOver,
+    CanHost,
+    Successors,
     /// Many of one thing at once.
     Burst,
 }
@@ -113,6 +127,11 @@ pub(super) enum Fault {
     /// Its process reads nothing from TCP.
     SlowReader(Duration),
     Weather(Weather, Duration),
+    /// As above, to a node that hosts a session which others have joined.
+    HostCrash,
+    HostRestart(Duration),
+    HostIsolate(Duration),
+    HostFreeze(Duration),
 }
 
 /// What a hostile node does.
@@ -128,6 +147,7 @@ pub(super) enum Evil {
     Garbage,
     Dial,
     JoinWell,
+    Return,
     Frames,
     OldFrames,
     Hangup,
@@ -256,11 +276,18 @@ impl Schedule {
             let op = pick(rng, this.ops());
             this.push(rng, active, What::Do(op));
         }
+        if profile == Profile::Migration {
+            for _ in 0..rng.random_range(1..=4) {
+                let fault = host_fault(rng);
+                this.push(rng, active, What::Go(fault));
+            }
+        }
         let faults = match profile {
             Profile::Siege => 0,
             Profile::Network => rng.random_range(3..=10),
             Profile::Pressure | Profile::Social | Profile::Keyed => rng.random_range(0..=3),
             Profile::Mixed | Profile::Hostile => rng.random_range(0..=6),
+            Profile::Migration => rng.random_range(0..=4),
         };
         for _ in 0..faults {
             let fault = fault(rng);
@@ -269,10 +296,14 @@ impl Schedule {
         let keyed = match profile {
             Profile::Siege => 0,
             Profile::Keyed => rng.random_range(2..=7),
+            Profile::Migration => rng.random_range(1..=8),
             _ => rng.random_range(0..=2),
         };
         for _ in 0..keyed {
-            let tap = rng.random_range(0..TAPS.len());
+            let tap = match profile {
+                Profile::Migration => of_migration().nth(rng.random_range(0..of_migration().count())).unwrap_or(0),
+                _ => rng.random_range(0..TAPS.len()),
+            };
             let datagram = matches!(TAPS.get(tap), Some((_, Wire::Datagram(_))));
             let when = if !datagram && rng.random_bool(0.4) { When::Heard } else { When::Sent };
             let act = act(rng, when);
@@ -313,7 +344,7 @@ impl Schedule {
                 let at = Moment::ZERO + within(rng, early);
                 self.steps.push(Step { at, node, what: What::Do(Op::Browse), dice: rng.next_u64() });
             }
-            if rng.random_bool(0.7) {
+            if rng.random_bool(if self.profile == Profile::Migration { 0.95 } else { 0.7 }) {
                 let at = Moment::ZERO + early + within(rng, 4 * early);
                 self.steps.push(Step { at, node, what: What::Do(Op::Join), dice: rng.next_u64() });
             }
@@ -324,6 +355,7 @@ impl Schedule {
         match self.profile {
             Profile::Social => SOCIAL,
             Profile::Pressure => PRESSURE,
+            Profile::Migration => MIGRATION,
             _ => COMMON,
         }
     }
@@ -374,6 +406,16 @@ fn fault(rng: &mut ChaCha12Rng) -> Fault {
         10 => Fault::Renumber,
         11 => Fault::SlowReader(short),
         _ => Fault::Weather(weather(rng), short),
+    }
+}
+
+fn host_fault(rng: &mut ChaCha12Rng) -> Fault {
+    match rng.random_range(0..8) {
+        0..=2 => Fault::HostCrash,
+        3 => Fault::HostRestart(ms(rng, 5, 300)),
+        4 | 5 => Fault::HostIsolate(ms(rng, 50, 9_000)),
+        6 => Fault::HostFreeze(ms(rng, 100, 7_000)),
+        _ => Fault::Split(rng.random(), ms(rng, 50, 9_000)),
     }
 }
 
@@ -438,6 +480,10 @@ const COMMON: &[(Op, u32)] = &[
     (Op::Diagnose, 1),
     (Op::SignOut, 1),
     (Op::Close, 1),
+    (Op::SetState, 2),
+    (Op::HandOver, 2),
+    (Op::CanHost, 1),
+    (Op::Successors, 1),
 ];
 
 const SOCIAL: &[(Op, u32)] = &[
@@ -475,6 +521,32 @@ const PRESSURE: &[(Op, u32)] = &[
     (Op::Burst, 14),
 ];
 
+const MIGRATION: &[(Op, u32)] = &[
+    (Op::Host, 1),
+    (Op::Browse, 1),
+    (Op::Join, 16),
+    (Op::JoinParty, 2),
+    (Op::Leave, 5),
+    (Op::Update, 5),
+    (Op::UpdateIf, 1),
+    (Op::UpdateMe, 8),
+    (Op::Say, 4),
+    (Op::Kick, 2),
+    (Op::Ban, 1),
+    (Op::Phase, 1),
+    (Op::Status, 1),
+    (Op::Role, 1),
+    (Op::Reserve, 2),
+    (Op::Invite, 2),
+    (Op::AcceptInvite, 2),
+    (Op::SignOut, 1),
+    (Op::Close, 1),
+    (Op::SetState, 5),
+    (Op::HandOver, 6),
+    (Op::CanHost, 2),
+    (Op::Successors, 2),
+];
+
 const EVILS: &[(Evil, u32)] = &[
     (Evil::Replay, 6),
     (Evil::ReplayFlood, 2),
@@ -486,6 +558,7 @@ const EVILS: &[(Evil, u32)] = &[
     (Evil::Garbage, 2),
     (Evil::Dial, 5),
     (Evil::JoinWell, 4),
+    (Evil::Return, 5),
     (Evil::Frames, 8),
     (Evil::OldFrames, 6),
     (Evil::Hangup, 3),

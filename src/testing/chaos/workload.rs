@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::{Live, Run};
-use super::schedule::Op;
+use super::schedule::{Op, Profile};
 use crate::proto::io::{Command, JoinCommand, JoinTarget, MatchCommand, SeatId};
 use crate::types::{
     AccountId, Attributes, HostRequest, InviteRequest, InvitesFrom, JoinAsk, JoinPolicy, MemberStatus, MemberTimeouts,
-    MemberUpdate, Phase, Reason, ReservationChange, ReserveRequest, Role, RoomCode, SessionId, SessionKey,
+    MemberUpdate, Migration, Phase, Reason, ReservationChange, ReserveRequest, Role, RoomCode, SessionId, SessionKey,
     SessionQuery, SessionSettings, SettingsUpdate, Verdict, Visibility,
 };
 
@@ -57,7 +57,7 @@ struct Held {
 
 fn held(live: &Live, host: Option<bool>) -> Vec<Held> {
     let fits = |is_host: bool| host.is_none_or(|host| host == is_host);
-    let seats = live.app.seats.iter().filter(|(_, seat)| seat.left.is_none() && fits(seat.opened.is_host));
+    let seats = live.app.seats.iter().filter(|(_, seat)| seat.left.is_none() && fits(seat.is_host));
     seats.map(|(&seat, own)| Held { seat, key: own.key(), user: own.opened.user }).collect()
 }
 
@@ -157,6 +157,9 @@ impl Run {
                 let settings = SessionSettings::new("match").max_members(4);
                 let mut host = HostRequest::new(settings);
                 host.matchmaking = true;
+                if dice.percent(35) {
+                    host = host.migration(Migration::AnySurvivor);
+                }
                 let local_name = format!("m{}", self.number());
                 host.local_name.clone_from(&local_name);
                 let timeout = Some(Duration::from_secs(5));
@@ -296,6 +299,28 @@ impl Run {
                 let session = self.seat(node, None, dice).filter(|own| own.user == account).map(|own| own.key);
                 self.tell(node, Command::SetPresence { account, session });
             }
+            Op::SetState => {
+                let Some(Held { seat, .. }) = self.seat(node, Some(true), dice) else { return };
+                let data = vec![7; dice.below(3_000)];
+                self.queue(node, "set state", |request| Command::SetState { request, seat, data });
+            }
+            Op::HandOver => {
+                let Some(own) = self.seat(node, Some(true), dice) else { return };
+                let to = if dice.percent(40) { self.member(node, own, dice) } else { None };
+                let seat = own.seat;
+                self.queue(node, "hand over", |request| Command::HandOver { request, seat, to });
+            }
+            Op::CanHost => {
+                let Some(Held { seat, .. }) = self.seat(node, Some(false), dice) else { return };
+                let can = dice.percent(60);
+                self.queue(node, "can host", |request| Command::SetCanHost { request, seat, can });
+            }
+            Op::Successors => {
+                let Some(own) = self.seat(node, Some(true), dice) else { return };
+                let accounts = self.member(node, own, dice).into_iter().collect();
+                let seat = own.seat;
+                self.queue(node, "successors", |request| Command::SetSuccessors { request, seat, accounts });
+            }
             Op::Diagnose => self.queue(node, "diagnose", |request| Command::Diagnose { request }),
             Op::SignOut => {
                 self.queue(node, "sign out", |request| Command::SignOut { request, account });
@@ -312,7 +337,8 @@ impl Run {
 
     fn host_request(&mut self, node: usize, again: bool, dice: &mut Dice) -> HostRequest {
         let name = format!("room {}", self.number());
-        let max = u16::try_from(2 + dice.below(5)).unwrap_or(2);
+        let least = if self.schedule.profile == Profile::Migration { 4 } else { 2 };
+        let max = u16::try_from(least + dice.below(5)).unwrap_or(2);
         let mut settings = SessionSettings::new(name).max_members(max).attr("map", "dust");
         settings = match dice.below(10) {
             0 => settings.policy(JoinPolicy::FriendsOnly),
@@ -337,6 +363,11 @@ impl Run {
         }
         if dice.percent(10) {
             what = what.dedicated(true);
+        }
+        // A session that was left to others and one that begins anew under its id are two: those have one host each.
+        let share = if self.schedule.profile == Profile::Migration { 95 } else { 35 };
+        if !again && dice.percent(share) {
+            what = what.migration(if dice.percent(60) { Migration::Quorum } else { Migration::AnySurvivor });
         }
         if again {
             // Of one machine: whoever hosts an id lists no other session of that id.
@@ -401,7 +432,7 @@ impl Run {
             status,
             party: Vec::new(),
             reserve_for: Vec::new(),
-            can_host: true,
+            can_host: dice.percent(85),
             patient: true,
         }
     }

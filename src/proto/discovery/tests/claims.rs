@@ -107,6 +107,31 @@ fn after_a_crash_the_entry_moves_and_is_never_lost() {
     }
 }
 
+/// Fails (without end) when an address of the former host that refuses starts a check of one's own session.
+#[test]
+fn of_a_session_that_goes_on_here_nothing_is_asked_of_its_former_host() {
+    let mut lan = Segment::new(320, 0.0);
+    let (old, finder) = (host(&mut lan), lan.node(2));
+    lan.browse(finder, 1, SessionQuery::new());
+    run(&mut lan, 4_000 * MS, &[finder], &[]);
+    let to = lan.list(finder, 1)[0].addresses()[0].addr;
+    let to = SocketAddr::new(to.ip(), lan.nodes[old].port);
+    lan.kill(old);
+    let heir = key(77);
+    crown(&mut lan, finder, continued(&heir, chain(&heir)));
+    for _ in 0..3 {
+        let (now, via) = (lan.now(), Via::Interface { index: 2, address: lan.nodes[finder].address });
+        let why = "Connection refused".to_owned();
+        let failure = SendFailure { via, to, path: PathKind::Unicast, why, unreachable: true };
+        lan.nodes[finder].discovery.handle_send_failure(now, &failure);
+        lan.drain(finder);
+    }
+    run(&mut lan, 20_000 * MS, &[], &[]);
+    let list = lan.list(finder, 1);
+    assert_eq!((list.len(), lost(&lan, finder)), (1, 0));
+    assert!(!list[0].is_migrating() && !list[0].is_silent());
+}
+
 /// Fails when the answer of the host that is known does not count (`answered` in `judge`).
 #[test]
 fn nobody_follows_a_takeover_while_the_old_host_answers() {

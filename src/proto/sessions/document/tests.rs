@@ -57,6 +57,23 @@ fn state() -> SessionSnapshot {
     }
 }
 
+/// Fails when the events of an adopted state tell of members as they were under the former host: found by the simulator.
+#[test]
+fn who_is_host_is_said_of_members_as_it_is_in_the_new_state() {
+    let mut old = state();
+    old.members[0].is_host = true;
+    let mut new = old.clone();
+    (new.members[0].is_host, new.members[1].is_host) = (false, true);
+    new.members.iter_mut().for_each(|member| member.ready = true);
+    new.revision = at(2);
+    let told = Document::new(old).adopt(new).into_iter();
+    let updated = told.filter_map(|event| match event {
+        SessionEvent::MemberUpdated { member, .. } => Some(member.is_host),
+        _ => None,
+    });
+    assert_eq!(updated.collect::<Vec<_>>(), [false, true, false]);
+}
+
 fn at(number: u64) -> Revision {
     Revision { term: 1, number }
 }

@@ -193,12 +193,20 @@ impl HostAuthority {
         self.passing.passed = Some(Passed { request, leaves, votes });
     }
 
+    /// The highest term in which this machine has voted in this branch, its own included: while it stood for its reign it may
+    /// have promised a later one to another.
+    pub(super) fn own_floor(&self) -> u32 {
+        let reign = self.reign();
+        let again = self.passing.reaffirm.as_ref().map_or(0, Reaffirm::term);
+        reign.term.max(again).max(Promise::term_in(&self.passing.promises, reign))
+    }
+
     /// One vote for each, in a term of its own.
     fn votes_for(&self, to: &[AccountId]) -> Vec<Vote> {
         let Some(rule) = &self.succession else { return Vec::new() };
         let Some(last) = &rule.succession else { return Vec::new() };
         let mut votes = Vec::new();
-        for (term, account) in (rule.reign.term.saturating_add(1)..).zip(to) {
+        for (term, account) in (self.own_floor().saturating_add(1)..).zip(to) {
             let place = last.successors.iter().position(|successor| successor.account == *account);
             let voter = place.and_then(|place| last.order.voters.get(place));
             let Some((seat, host)) = voter.and_then(|voter| Some((voter.seat, voter.host?))) else { continue };
@@ -273,6 +281,7 @@ impl HostAuthority {
             keeper: self.keeper(core.now),
             state: rule.state.clone(),
             promises: self.passing.promises.clone(),
+            promised: self.own_floor(),
         })
     }
 
@@ -300,5 +309,13 @@ impl HostAuthority {
 
     pub(in super::super) fn close_listener(&self, core: &mut Core) {
         core.actions.push_back(Action::Unlisten { session: self.key });
+    }
+}
+
+#[cfg(test)]
+impl HostAuthority {
+    pub(in super::super) fn promise_before(&mut self, term: u32) {
+        let reign = self.reign();
+        self.passing.promises.push(Promise::of_test(reign, term));
     }
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use super::HostAuthority;
 use crate::proto::clock::Moment;
 #[cfg(all(test, feature = "testing"))]
+use crate::proto::io::SeatId;
+#[cfg(all(test, feature = "testing"))]
 use crate::proto::limits;
 use crate::types::MemberStatus;
 #[cfg(all(test, feature = "testing"))]
-use crate::types::{AccountId, SessionKey, SessionSnapshot};
+use crate::types::{AccountId, HostKey, PublicKey, SessionKey, SessionSnapshot};
+#[cfg(all(test, feature = "testing"))]
+use crate::wire::frame::{Order, Reign, Takeover};
 
 impl HostAuthority {
     pub(in super::super) fn check_invariants(&self, now: Moment) {
@@ -26,9 +30,9 @@ impl HostAuthority {
         let seated: BTreeSet<_> = self.seats.keys().copied().chain(state.host).collect();
         assert_eq!(seated, members, "a seat each");
         for (account, seat) in &self.seats {
-            // From the former host, whose copy was older than its first word: it had no link here yet.
-            let restored = seat.away_until.is_some() && seat.game_key == [0; 32];
-            let known = seat.confirmed || seat.link.is_some() || seat.held || seat.leader.is_some() || restored;
+            // The host that let it in may have heard it before it was lost itself.
+            let waited_for = seat.away_until.is_some() && !self.lineage().is_empty();
+            let known = seat.confirmed || seat.link.is_some() || seat.held || seat.leader.is_some() || waited_for;
             assert!(known, "{account:?} never said a word, and its seat outlives its link");
         }
         for member in &state.members {
@@ -38,6 +42,8 @@ impl HostAuthority {
                 MemberStatus::Active => Some(false),
                 MemberStatus::Ready => Some(timeouts.ready.is_some()),
                 MemberStatus::Inactive => Some(timeouts.inactive.is_some() && !member.is_host),
+                // One that was never taken up may become host: it is not free before the session ends.
+                MemberStatus::Reserved if member.is_host => Some(false),
                 MemberStatus::Reserved => timeouts.reserved.map(|_| true),
             };
             assert!(timed.is_none_or(|timed| timed == deadline.is_some()), "{member:?}: {deadline:?}");
@@ -68,6 +74,15 @@ pub(crate) struct HostView<'a> {
     /// With what only the host sees.
     pub(crate) state: &'a SessionSnapshot,
     pub(crate) bans: &'a BTreeSet<AccountId>,
+    pub(crate) seat: SeatId,
+    pub(crate) host_key: HostKey,
+    pub(crate) reign: Reign,
+    /// How it came to be host, and the number of its first revision as that.
+    pub(crate) lineage: &'a [Takeover],
+    pub(crate) began: u64,
+    /// Signs its own votes.
+    pub(crate) voter: Option<PublicKey>,
+    pub(crate) order: Option<&'a Order>,
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -79,6 +94,13 @@ impl HostAuthority {
             open: self.opening.is_none(),
             state: self.doc.state(),
             bans: &self.bans,
+            seat: self.seat,
+            host_key: self.host_key(),
+            reign: self.reign(),
+            lineage: self.lineage(),
+            began: self.passing.began,
+            voter: self.succession.as_ref().map(|rule| rule.seat_key.public()),
+            order: self.succession.as_ref().and_then(|rule| rule.succession.as_ref()).map(|last| &last.order),
         }
     }
 

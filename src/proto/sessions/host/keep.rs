@@ -17,9 +17,7 @@ use super::{HostAuthority, Merge};
 use crate::proto::clock::Moment;
 use crate::proto::io::{LocalUser, SeatId};
 use crate::proto::links::Bucket;
-use crate::types::{
-    AccountId, GameState, HostKey, Identity, LinkState, MemberStatus, Revision, SessionSettings, SessionSnapshot,
-};
+use crate::types::{AccountId, GameState, HostKey, Identity, LinkState, Revision, SessionSettings, SessionSnapshot};
 use crate::wire::frame::{Keeper, KeptSeat, Reign, Succession, Takeover};
 
 /// All that a host is made of that goes on with a session.
@@ -91,9 +89,9 @@ impl HostAuthority {
         let host_key = HostKey::from(from.host.public());
         let kept: BTreeMap<AccountId, KeptSeat> =
             keeper.iter().flat_map(|keeper| keeper.seats.iter().map(|seat| (seat.account, seat.clone()))).collect();
-        let held = |account: AccountId, status: MemberStatus| {
-            kept.get(&account).map_or(status == MemberStatus::Reserved, |seat| seat.held)
-        };
+        // One that was reserved after the last word of the former host has no row that would ever free it: its account has
+        // the grace of all others to come.
+        let held = |account: AccountId| kept.get(&account).is_some_and(|seat| seat.held);
         let revision = Revision { term: from.reign.term, number: snapshot.revision.number.saturating_add(1) };
         let mut state = SessionSnapshot { revision, host: Some(own), host_key, dedicated: false, ..snapshot };
         if let Some(keeper) = &keeper {
@@ -109,7 +107,7 @@ impl HostAuthority {
                 member.link = LinkState::Connected;
                 continue;
             }
-            let nobody = held(member.account, member.status);
+            let nobody = held(member.account);
             if !nobody {
                 member.link = LinkState::Away;
             }

@@ -19,6 +19,13 @@ pub(super) struct Reaffirm {
     until: Moment,
 }
 
+impl Reaffirm {
+    /// The term for which it votes for itself.
+    pub(super) fn term(&self) -> u32 {
+        self.tally.ballot.reign.term
+    }
+}
+
 impl HostAuthority {
     pub(super) fn reaffirm_deadline(&self) -> Option<Moment> {
         self.passing.reaffirm.as_ref().map(|reaffirm| reaffirm.until)
@@ -30,9 +37,10 @@ impl HostAuthority {
             return;
         }
         self.passing.reaffirm = None;
+        let floor = self.own_floor();
         let Some(rule) = &self.succession else { return };
         let (Some(promised), Some(last)) = (rule.promised, &rule.succession) else { return };
-        let Some(term) = promised.max(rule.reign.term).checked_add(1) else { return };
+        let Some(term) = promised.max(floor).checked_add(1) else { return };
         if rule.lineage.len() + LEFT_FOR_CRASHES >= MAX_LINEAGE {
             return;
         }

@@ -46,15 +46,15 @@ pub(in super::super) fn rival(ours: &Ours, theirs: &Way) -> Verdict {
     if !named {
         return Verdict::Nonsense;
     }
-    // Who was left out of our orders since cannot vote us out.
+    // Who was left out of our orders since cannot vote us out. It is told who goes on: closed without a word it would be host
+    // beside us for ever, where no advert tells it.
     let of_ours = |step: &&Takeover| step.order.host_key == ours.host_key && step.order.reign == ours.reign;
-    if theirs.lineage.iter().filter(of_ours).any(|step| step.order.cfg < ours.acked) {
-        return Verdict::Nonsense;
-    }
+    let outdated = theirs.lineage.iter().filter(of_ours).any(|step| step.order.cfg < ours.acked);
     match follow(theirs.session, theirs.incarnation, &theirs.lineage) {
         Some((host_key, reign)) if host_key == theirs.host_key => {
             let equal = reign == ours.reign && host_key < ours.host_key;
-            if reign.supersedes(ours.reign) || equal { Verdict::GivesWay } else { Verdict::Stands }
+            let later = reign.supersedes(ours.reign) || equal;
+            if later && !outdated { Verdict::GivesWay } else { Verdict::Stands }
         }
         _ => Verdict::Nonsense,
     }

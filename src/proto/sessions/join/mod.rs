@@ -419,6 +419,13 @@ impl JoinAttempt {
         if self.winner.is_some() || addresses.is_empty() || (same && !waits) {
             return;
         }
+        if same && self.asks_until.is_none() {
+            // It was just tried, and the next try has its time: where each dial fails at once this would be a loop.
+            let new = addresses.iter().filter(|address| !self.candidates.contains(address)).copied();
+            let new: Vec<_> = new.take(limits::ADDRESSES.saturating_sub(self.candidates.len())).collect();
+            self.candidates.extend(new);
+            return;
+        }
         for (link, _) in std::mem::take(&mut self.dials) {
             core.close(link, false);
         }

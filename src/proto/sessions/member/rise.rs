@@ -62,6 +62,8 @@ pub(in super::super) struct Fallen {
     pub(in super::super) state: Option<GameState>,
     /// Of its machine, before it was host.
     pub(in super::super) promises: Vec<Promise>,
+    /// The highest term in which it has voted, for itself or for another, in the branch of its reign.
+    pub(in super::super) promised: u32,
 }
 
 impl MemberSeat {
@@ -160,7 +162,7 @@ impl MemberSeat {
                 keeper: Some(fallen.keeper),
                 state: fallen.state,
                 // As host of this reign it votes for no other in it.
-                promised: fallen.reign.term,
+                promised: fallen.promised,
                 voted: None,
                 branch: fallen.reign,
                 past: fallen.promises,

@@ -24,6 +24,19 @@ pub(in super::super) struct Promise {
     voted: Option<Vote>,
 }
 
+impl Promise {
+    /// The highest term that was promised in the branch of this reign.
+    pub(in super::super) fn term_in(all: &[Self], reign: Reign) -> u32 {
+        let of_branch = all.iter().filter(|promise| promise.branch.same_branch(reign));
+        of_branch.map(|promise| promise.promised).max().unwrap_or(0)
+    }
+
+    #[cfg(test)]
+    pub(in super::super) fn of_test(branch: Reign, promised: u32) -> Self {
+        Self { branch, promised, voted: None }
+    }
+}
+
 /// Branches of one session that are remembered.
 const BRANCHES: usize = 16;
 

@@ -717,8 +717,12 @@ impl MemberSeat {
 
     /// When a candidate goes on without a majority.
     fn fork_at(&self, core: &Core) -> Option<Moment> {
-        let any = self.order().is_some_and(|order| order.policy == Migration::AnySurvivor);
-        let walk = self.heir.walk.as_ref().filter(|_| any)?;
+        // An order that came meanwhile may not name it: then it goes on with nobody.
+        let own = self.standing.as_ref().map(|standing| standing.seat_key.public());
+        let named = |order: &Order| own.is_some_and(|own| order.position(own).is_some());
+        let any = self.order().is_some_and(|order| order.policy == Migration::AnySurvivor && named(order));
+        // What is waited for comes first: a time that has passed would be due again and again.
+        let walk = self.heir.walk.as_ref().filter(|walk| any && walk.pulling.is_none())?;
         let Step::Standing { since, .. } = &walk.step else { return None };
         let first = walk.began + core.tuning.any_survivor;
         Some(if first > *since { first } else { *since + core.tuning.ballot / 2 })

@@ -90,7 +90,7 @@ fn a_rival_is_judged_by_its_proof_alone() {
         reign: Reign::FOUNDER,
         acked,
     };
-    assert_eq!((rival(&ours(1), &good), rival(&ours(2), &good)), (Verdict::GivesWay, Verdict::Nonsense));
+    assert_eq!((rival(&ours(1), &good), rival(&ours(2), &good)), (Verdict::GivesWay, Verdict::Stands));
     let fork = Reign { forks: 1, branch: 9, term: 70 };
     let step = takeover(session, good.incarnation, (host.identity(), Reign::FOUNDER), (&key(77), fork));
     assert_eq!(judge(&Way { lineage: vec![step], ..good }), Verdict::Stands);
@@ -261,6 +261,31 @@ fn a_join_waits_for_the_next_host() {
     net.settle();
     let seat = net.seat_of(joiner, request);
     assert_eq!(net.nodes[joiner].seats[&seat].snapshot.host_key, way.host_key);
+}
+
+/// Fails when a known host that is named again is dialled again at once: found by the simulator where each dial fails at once.
+#[test]
+fn a_join_that_hears_of_the_host_that_it_tries_keeps_its_pace() {
+    let mut net = Net::new(9);
+    let (old, joiner) = (net.node(), net.node());
+    let (_, session) = migrating_room(&mut net, old);
+    let dead: SocketAddr = "10.0.0.1:9".parse().unwrap();
+    let resolved = Resolved { migratable: true, candidates: vec![dead], ..net.resolved(session) };
+    let (request, account) = (net.request(joiner), net.account(joiner));
+    let now = net.now;
+    net.nodes[joiner].sessions.join(now, request, account, Net::join_command(None), resolved);
+    for _ in 0..100 {
+        net.run(10 * MS);
+        let now = net.now;
+        net.nodes[joiner].sessions.handle_host_moved(now, session, session.founder, &[dead]);
+    }
+    let dials = net.nodes[joiner].sessions.dialled();
+    assert!((2..=6).contains(&dials), "{dials} in a second");
+    let now = net.now;
+    let there = net.address(session);
+    net.nodes[joiner].sessions.handle_host_moved(now, session, session.founder, &[there]);
+    net.run(SECOND);
+    net.seat_of(joiner, request);
 }
 
 #[test]

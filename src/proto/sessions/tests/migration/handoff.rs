@@ -31,6 +31,25 @@ fn handing_over_makes_the_host_a_member_and_loses_nobody() {
     assert_eq!(game.view(host).revision.term, 3);
 }
 
+/// A machine may have promised a later term to another while it stood for its own. Fails when its votes as host begin behind
+/// its reign alone: two could have its vote in one term.
+#[test]
+fn a_host_votes_above_all_that_its_machine_has_promised() {
+    let mut game = Game::new(29, 4, Migration::Quorum);
+    let (host, next) = (game.all[0], game.all[1]);
+    game.kill(host);
+    game.united_under(next, 5 * SECOND);
+    game.net.nodes[next.node].sessions.hosts.get_mut(&game.key).unwrap().promise_before(7);
+    game.net.run(SECOND);
+    hand_over(&mut game, next, None);
+    game.united_under(game.all[2], 5 * SECOND);
+    let heir = game.all[2];
+    let reign = game.net.nodes[heir.node].sessions.reigning(game.key).unwrap().reign;
+    assert_eq!(reign.term, 8);
+    let (_, _, promised) = game.net.nodes[next.node].sessions.promised(next.seat).unwrap();
+    assert!(promised >= 8, "{promised}");
+}
+
 #[test]
 fn it_may_go_to_whom_the_host_says() {
     let mut game = Game::new(22, 5, Migration::Quorum);
