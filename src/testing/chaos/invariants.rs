@@ -32,7 +32,6 @@ const SPINS: u32 = 20;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub(super) node: usize,
-    pub(super) process: usize,
     pub(super) incarnation: u64,
     /// Its id was used again: what two runs of it say is not compared.
     pub(super) again: bool,
@@ -80,7 +79,7 @@ impl Lore {
         let mut changed = false;
         let mut keys = Vec::new();
         for host in sessions.hosted().filter(|host| host.open) {
-            self.register(host.key, node, process, host.incarnation);
+            self.register(host.key, node, host.incarnation);
             // Whoever was host has what opens it.
             self.initiated.extend(host.state.host.map(|account| (Some(host.key), account)));
             self.reigns.host(process, &host)?;
@@ -119,8 +118,8 @@ impl Lore {
         Ok(())
     }
 
-    fn register(&mut self, key: SessionKey, node: usize, process: usize, incarnation: u64) {
-        let new = Origin { node, process, incarnation, again: false };
+    fn register(&mut self, key: SessionKey, node: usize, incarnation: u64) {
+        let new = Origin { node, incarnation, again: false };
         let own = self.sessions.entry(key).or_insert(new);
         if own.incarnation != incarnation {
             *own = Origin { again: true, ..new };

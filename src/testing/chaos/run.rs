@@ -348,9 +348,7 @@ impl Run {
     /// One that hosts a session which others have joined.
     fn some_host(&self, dice: &mut Dice) -> Option<usize> {
         let hosts = |live: &Live| {
-            let brain = live.process.brain();
-            let found = brain.engine.sessions().hosted().any(|host| host.open && host.state.members.len() > 1);
-            found
+            live.process.brain().engine.sessions().hosted().any(|host| host.open && host.state.members.len() > 1)
         };
         let live = self.nodes.iter().enumerate().filter(|(_, node)| node.live.as_ref().is_some_and(hosts));
         let all: Vec<usize> = live.map(|(node, _)| node).collect();
