@@ -181,8 +181,12 @@ impl MemberSeat {
         if can {
             self.offer(core);
         } else {
+            let stood = self.stand_down(core);
             self.close_door(core);
             self.say_stand(core);
+            if stood {
+                self.next_place(core);
+            }
         }
     }
 

@@ -374,7 +374,7 @@ impl MemberSeat {
         }
     }
 
-    fn next_place(&mut self, core: &mut Core) {
+    pub(super) fn next_place(&mut self, core: &mut Core) {
         if let Some(walk) = &mut self.heir.walk {
             walk.at += 1;
         }
@@ -674,6 +674,18 @@ impl MemberSeat {
         self.ask_parked(core);
         self.count(core);
         true
+    }
+
+    /// Its user would be no host any more: who waits here goes on. Whether it stood.
+    pub(super) fn stand_down(&mut self, core: &mut Core) -> bool {
+        self.dismiss_parked(core, &super::migrating(core));
+        let Some(walk) = &mut self.heir.walk else { return false };
+        let stood = matches!(walk.step, Step::Standing { .. });
+        if stood {
+            walk.step = Step::Resting;
+            self.heir.won = None;
+        }
+        stood
     }
 
     /// A higher term is promised somewhere: the same again above it.

@@ -193,3 +193,17 @@ fn a_password_bans_and_who_comes_later_are_carried_over() {
     game.net.run(SECOND);
     game.net.seat_of(late, right);
 }
+
+/// Fails (without end) when who would not be host any more goes on standing: its time to go on alone is due and nothing comes
+/// of it. Found by the simulator.
+#[test]
+fn a_candidate_that_would_not_be_host_any_more_stands_down() {
+    let mut game = Game::new(77, 4, Migration::AnySurvivor);
+    let (candidate, other) = (game.all[1], game.all[3]);
+    game.kill(game.all[0]);
+    game.kill(game.all[2]);
+    game.net.run(2_700 * MS);
+    let can = false;
+    game.net.command(candidate.node, |request| Command::SetCanHost { request, seat: candidate.seat, can });
+    game.united_under(other, 20 * SECOND);
+}
