@@ -73,7 +73,9 @@ impl Sessions {
     pub(crate) fn sizes(&self, census: &mut Census) {
         census.push(("users", self.users.len(), limits::USERS));
         census.push(("hosted sessions", self.hosts.len(), limits::HOSTED));
-        census.push(("connections without a seat", self.core.doorman.len(), limits::PRE_SEAT));
+        // Members that lost their host together come back together: each source has as many places more as it holds seats.
+        let seats: usize = self.hosts.values().map(|host| usize::from(host.state().max_members)).sum();
+        census.push(("connections without a seat", self.core.doorman.len(), limits::PRE_SEAT + seats));
         self.hosts.values().for_each(|host| host.sizes(census));
         for member in self.members.values() {
             census.push(("requests", member.open_requests(), limits::REQUESTS));

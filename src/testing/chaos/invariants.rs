@@ -53,6 +53,8 @@ pub(super) struct Lore {
     pub(super) initiated: BTreeSet<(Option<SessionKey>, AccountId)>,
     /// A joiner wanted a seat for them there, or wherever an address led.
     pub(super) brought: BTreeSet<(Option<SessionKey>, AccountId)>,
+    /// Had a seat there in a process that is gone: it may be held for them.
+    pub(super) seated: BTreeSet<(SessionKey, AccountId)>,
     /// Somebody's friends.
     pub(super) friends: BTreeSet<AccountId>,
     pub(super) foes: BTreeSet<AccountId>,
@@ -228,7 +230,8 @@ impl Run {
             let (key, user) = (own.key(), own.opened.user);
             let same = |(other, of): (&SeatId, &Seat)| other != seat && of.key() == key && of.opened.user == user;
             let wanted = [Some(key), None].iter().any(|&to| self.lore.brought.contains(&(to, user)));
-            wanted || self.lore.welcome.contains(&(key, user)) || live.app.seats.iter().any(same)
+            let known = self.lore.seated.contains(&(key, user)) || self.lore.welcome.contains(&(key, user));
+            wanted || known || live.app.seats.iter().any(same)
         };
         let reserved = seats.iter().any(before);
         check(reserved || joined.len() == 1 && !joined.contains(&None), || {

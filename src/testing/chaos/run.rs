@@ -299,20 +299,22 @@ impl Run {
     }
 
     fn crash(&mut self, node: usize) {
-        if let Some(own) = self.nodes.get_mut(node) {
-            if let Some(live) = own.live.take() {
-                self.lore.reigns.present(live.id, Vec::new());
-            }
+        if node < self.nodes.len() {
+            self.gone(node);
             self.world.crash(node);
             self.rough();
         }
     }
 
+    fn gone(&mut self, node: usize) {
+        let Some(live) = self.nodes[node].live.take() else { return };
+        self.lore.reigns.present(live.id, Vec::new());
+        self.lore.seated.extend(live.app.seats.values().map(|seat| (seat.key(), seat.opened.user)));
+    }
+
     /// Its process ends by its own wish.
     pub(super) fn ended(&mut self, node: usize) {
-        if let Some(live) = self.nodes[node].live.take() {
-            self.lore.reigns.present(live.id, Vec::new());
-        }
+        self.gone(node);
         self.after(Duration::from_millis(500), Todo::Start(node));
     }
 
