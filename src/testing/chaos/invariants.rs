@@ -340,8 +340,12 @@ impl Run {
             let sessions = brain.engine.sessions();
             for host in sessions.hosted() {
                 let Some(shown) = sessions.shown(host.key) else { continue };
+                let listed = shown.listed;
                 let other = hosts.insert(host.key, (host.reign, shown));
-                check(other.is_none(), || format!("L2: two hosts of {:?} go on, one in {:?}", host.key, host.reign))?;
+                check(other.is_none(), || {
+                    let listed = if listed { "listed" } else { "hidden" };
+                    format!("L2: two hosts of {:?} go on, one in {:?}, {listed}", host.key, host.reign)
+                })?;
             }
         }
         Ok(hosts)
