@@ -174,7 +174,8 @@ impl Directory {
             return false;
         }
         // The hosts before the one we know are no news, living or recorded.
-        let past = |entry: &Entry| entry.incarnation == advert.incarnation && entry.is_past(advert.host_key);
+        let past =
+            |entry: &Entry| entry.incarnation == advert.incarnation && entry.is_past(advert.host_key, advert.term);
         if known.is_some_and(past) {
             return false;
         }
@@ -222,6 +223,7 @@ impl Directory {
         }
         if other {
             claim.stage = Stage::Heard;
+            claim.proven = None;
         }
         claim.advert = advert;
         claim.digest = digest;
@@ -229,12 +231,21 @@ impl Directory {
         // A question to all was overheard by all: who answers it under a false address would be dialled there. So an answer to it
         // is hearsay, and the claimant is asked alone.
         let Some(asked) = heard.asked.filter(|_| single) else {
+            // Who could not be reached then may be reached now, and elsewhere.
+            if claim.proven.is_none() && claim.next.is_none() {
+                claim.hints.clear();
+                claim.tries = 0;
+                claim.next = Some(cx.now + wait);
+            }
             claim.hint(heard);
             if heard.asked.is_some() && claim.proven.is_none() && claim.tries == 0 {
                 claim.next = Some(cx.now);
             }
             return true;
         };
+        if claim.proven.is_none() {
+            claim.tries = 0;
+        }
         claim.direct |= asked.purpose == Purpose::Target;
         claim.proven = Some((heard.from, heard.via, super::accept::round_trip(cx, asked, heard)));
         if claim.stage == Stage::Heard {
@@ -260,6 +271,9 @@ impl Directory {
             return true;
         }
         claim.heard = cx.now;
+        if claim.proven.is_none() {
+            claim.tries = 0;
+        }
         claim.advert.sequence = claim.advert.sequence.max(alive.sequence);
         claim.proven = Some((heard.from, heard.via, super::accept::round_trip(cx, asked, heard)));
         if claim.stage == Stage::Heard {
@@ -275,7 +289,8 @@ impl Directory {
         let advert = &claim.advert;
         claim.next = None;
         let founder = advert.lineage.is_none();
-        let known = self.entries.get(&key).and_then(|entry| entry.former.iter().find(|(host, _)| *host == host_key));
+        let then = |(host, reign): &&(HostKey, Reign)| *host == host_key && reign.term == advert.term;
+        let known = self.entries.get(&key).and_then(|entry| entry.former.iter().find(then));
         if let Some(lineage) = advert.lineage.as_ref().filter(|_| known.is_none()) {
             claim.stage = Stage::Fetching;
             let at = SocketAddr::new(from.ip(), advert.tcp_port);

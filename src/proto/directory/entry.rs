@@ -122,10 +122,12 @@ impl Entry {
         (self.incarnation, self.term, self.sequence)
     }
 
-    /// Whether this was its host once, and has no reign that would stand before the present one.
-    pub(super) fn is_past(&self, host_key: HostKey) -> bool {
-        let past = self.former.iter().find(|(host, _)| *host == host_key);
-        past.is_some_and(|(_, reign)| !reign.supersedes(self.reign))
+    /// Whether this was its host once, and says so in no later term than it was; and its reign would not stand before the
+    /// present one. The members of a former host may have affirmed it since.
+    pub(super) fn is_past(&self, host_key: HostKey, term: u32) -> bool {
+        let past =
+            |(host, reign): &(HostKey, Reign)| *host == host_key && term <= reign.term && !reign.supersedes(self.reign);
+        self.former.iter().any(past)
     }
 
     /// What its host says now.

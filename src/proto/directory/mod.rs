@@ -370,9 +370,11 @@ impl Directory {
         self.tombstones.get(&key).filter(|stone| stone.until > now).is_some_and(|stone| {
             match incarnation.cmp(&stone.incarnation) {
                 Ordering::Less => !echoes,
-                // Another host has numbers of its own; whether its reign may follow an ended one, its proof tells.
+                // Another host has numbers of its own; whether its reign may follow an ended one, its proof tells. What was
+                // ended by a survivor alone still lives where its founder echoes.
                 Ordering::Equal => {
-                    stone.sequence.map_or(host_key == stone.host_key || host_key == key.founder, |ended| {
+                    let lives = echoes && Reign::FOUNDER.supersedes(stone.reign);
+                    stone.sequence.map_or(host_key == stone.host_key || (host_key == key.founder && !lives), |ended| {
                         host_key == stone.host_key && sequence <= ended
                     })
                 }

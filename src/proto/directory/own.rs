@@ -15,7 +15,7 @@ pub(crate) struct Own {
     pub(crate) key: SessionKey,
     pub(crate) host_key: HostKey,
     pub(crate) incarnation: u64,
-    pub(crate) term: u32,
+    pub(crate) reign: Reign,
     pub(crate) tcp_port: u16,
     pub(crate) facts: PublicFacts,
     pub(crate) former: Vec<(HostKey, Reign)>,
@@ -29,15 +29,14 @@ impl Directory {
         let mut sources = Sources::default();
         sources.insert(Source::Beacon);
         self.lose_if(own.key, |entry| entry.incarnation != own.incarnation);
-        let reign = Reign { term: own.term, ..Reign::FOUNDER };
         if let Some(entry) = self.entries.get_mut(&own.key) {
             // Of another host until now: this process goes on with it, and it is the same entry.
             entry.own = true;
             entry.host_key = own.host_key;
             entry.facts = own.facts;
             entry.tcp_port = own.tcp_port;
-            entry.term = own.term;
-            entry.reign = reign;
+            entry.term = own.reign.term;
+            entry.reign = own.reign;
             entry.former = own.former;
             entry.migratable = own.migratable;
             entry.own_addresses = addresses;
@@ -49,10 +48,10 @@ impl Directory {
         }
         let mut entry = blank(now, own.key, own.host_key, IpAddr::from([0, 0, 0, 0]), own.facts);
         entry.incarnation = own.incarnation;
-        entry.term = own.term;
+        entry.term = own.reign.term;
         entry.tcp_port = own.tcp_port;
         entry.own = true;
-        entry.reign = reign;
+        entry.reign = own.reign;
         entry.former = own.former;
         entry.migratable = own.migratable;
         // Ours it is, whoever else names that id.

@@ -26,6 +26,7 @@ use super::tuning::Tuning;
 use crate::types::{BrowserEvent, Diagnosis, Filter, Found, HostKey, LanEvent, PathKind, SessionKey, SessionQuery};
 use crate::wire::datagram::{DeathNotice, GameTag, GoodbyeReason, Kind, Prefix, Target};
 use crate::wire::filter::filter_fits;
+use crate::wire::frame::Reign;
 use crate::wire::hash;
 
 use paths::Paths;
@@ -161,7 +162,7 @@ impl Discovery {
             key: what.key,
             host_key: what.identity.public().into(),
             incarnation: what.incarnation,
-            term: what.term,
+            reign: Reign { term: what.term, ..what.lineage.last().map_or(Reign::FOUNDER, |step| step.reign) },
             tcp_port: what.tcp_port,
             facts: what.facts.clone(),
             former: what.lineage.iter().map(|step| (step.order.host_key, step.order.reign)).collect(),

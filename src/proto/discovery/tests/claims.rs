@@ -415,6 +415,95 @@ fn of_two_proved_hosts_the_later_reign_stands_and_the_former_host_is_no_claimant
     lineage.clear();
 }
 
+/// Fails when a claimant that did not echo at first is not asked again (`claim.next` in `handle_claim`).
+#[test]
+fn a_claimant_that_could_not_be_reached_is_asked_again() {
+    let mut lan = Segment::new(440, 0.0);
+    let (old, next, finder) = (host(&mut lan), lan.node(2), lan.node(3));
+    lan.browse(finder, 1, SessionQuery::new());
+    run(&mut lan, 4_000 * MS, &[finder], &[]);
+    let heir = key(77);
+    let lineage = chain(&heir);
+    lan.kill(old);
+    // It is heard, and what is sent to it comes nowhere.
+    lan.inject(finder, "10.0.0.50:40000", true, said(&heir, &lineage, 1, 0));
+    assert_eq!(run(&mut lan, 3_000 * MS, &[finder], &lineage), 0);
+    crown(&mut lan, next, continued(&heir, lineage.clone()));
+    run(&mut lan, 2_000 * MS, &[finder], &lineage);
+    assert_eq!(lan.list(finder, 1)[0].host_key(), heir.public().into());
+    assert_eq!((lost(&lan, finder), found(&lan, finder)), (0, 1));
+}
+
+/// Fails when a former host is no claimant whatever it says (the term in `is_past`, or in `examine`).
+#[test]
+fn a_former_host_that_its_members_affirmed_is_followed_again() {
+    let mut lan = Segment::new(441, 0.0);
+    let (old, next, finder) = (host(&mut lan), lan.node(2), lan.node(3));
+    lan.browse(finder, 1, SessionQuery::new());
+    run(&mut lan, 4_000 * MS, &[finder], &[]);
+    let heir = key(77);
+    let lineage = chain(&heir);
+    lan.kill(old);
+    crown(&mut lan, next, continued(&heir, lineage.clone()));
+    run(&mut lan, 9_000 * MS, &[finder], &lineage);
+    assert_eq!(lan.list(finder, 1)[0].host_key(), heir.public().into());
+    // It was cut off with most of its members, who voted for it in a later term; the other one gives way.
+    let what = publication(1);
+    let third = after(after(Reign::FOUNDER));
+    let affirmed =
+        vec![takeover(what.key, what.incarnation, (&what.identity, Reign::FOUNDER), (&what.identity, third))];
+    lan.nodes[old].alive = true;
+    crown(&mut lan, old, continued(&what.identity, affirmed.clone()));
+    let now = lan.now();
+    lan.nodes[next].discovery.hand_over(now, what.key, Some(what.key.founder));
+    lan.drain(next);
+    run(&mut lan, 15_000 * MS, &[finder], &affirmed);
+    let list = lan.list(finder, 1);
+    assert_eq!((list.len(), list[0].host_key()), (1, what.key.founder));
+    assert_eq!((lost(&lan, finder), found(&lan, finder)), (0, 1));
+}
+
+/// Fails when one's own session is kept without its forks (`Own::reign`), or when its end buries the founder that lives
+/// (`lives` in `is_buried`).
+#[test]
+fn who_went_on_alone_finds_the_session_again_that_others_went_on_with() {
+    let heir = key(77);
+    let what = publication(1);
+    let alone = Reign { forks: 1, branch: 7, term: 9_000 };
+    let fork = vec![takeover(what.key, what.incarnation, (&what.identity, Reign::FOUNDER), (&heir, alone))];
+    for ended in [true, false] {
+        let mut lan = Segment::new(442, 0.0);
+        let (old, survivor) = (host(&mut lan), lan.node(2));
+        lan.browse(survivor, 1, SessionQuery::new());
+        run(&mut lan, 4_000 * MS, &[], &[]);
+        crown(&mut lan, survivor, continued(&heir, fork.clone()));
+        run(&mut lan, 1_000 * MS, &[], &[]);
+        assert_eq!(lan.list(survivor, 1)[0].host_key(), heir.public().into());
+        if ended {
+            lan.withdraw(survivor, GoodbyeReason::Ended);
+            assert!(lan.list(survivor, 1).is_empty());
+        } else {
+            let now = lan.now();
+            lan.nodes[survivor].discovery.hand_over(now, what.key, Some(what.key.founder));
+            lan.drain(survivor);
+        }
+        lan.nodes[survivor].publication = None;
+        run(&mut lan, 40_000 * MS, &[survivor], &[]);
+        let list = lan.list(survivor, 1);
+        assert_eq!((list.len(), list[0].host_key()), (1, what.key.founder));
+        assert_eq!(lost(&lan, survivor), usize::from(ended));
+        // Where the founder is gone, too, recordings of it bring nothing back.
+        lan.kill(old);
+        run(&mut lan, 30_000 * MS, &[survivor], &[]);
+        assert!(lan.list(survivor, 1).is_empty());
+        for sequence in 500..520 {
+            lan.inject(survivor, "10.0.0.50:40000", true, said(&what.identity, &[], sequence, 0));
+            lan.run(200 * MS);
+            assert!(!ended || lan.list(survivor, 1).is_empty());
+        }
+    }
+}
+
 /// Fails when `given_up` does not hold what can outlive its host, or holds anything else.
 #[test]
 fn only_what_can_outlive_its_host_is_held_and_a_death_notice_shows_it_at_once() {
