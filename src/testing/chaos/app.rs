@@ -22,7 +22,7 @@ pub(super) struct Seat {
     folded: BTreeMap<AccountId, Member>,
     joined: bool,
     last: Option<Revision>,
-    messages: BTreeSet<Vec<u8>>,
+    messages: BTreeSet<(Option<AccountId>, Vec<u8>)>,
     /// Numbers of updates are compared.
     numbers: bool,
     gone: BTreeSet<(AccountId, u64)>,
@@ -229,9 +229,9 @@ impl Seat {
             }
             SessionEvent::MemberAway { account, .. } => self.link(account, LinkState::Away)?,
             SessionEvent::MemberBack { account, .. } => self.link(account, LinkState::Connected)?,
-            // S9: the texts of a run are all different, but those of hostile members.
-            SessionEvent::Message { data, .. }
-                if data.starts_with(b"message") && !self.messages.insert(data.to_vec()) =>
+            // S9: the texts of a run are all different, but those of hostile members, who say again what others said.
+            SessionEvent::Message { from, data, .. }
+                if data.starts_with(b"message") && !self.messages.insert((from, data.to_vec())) =>
             {
                 return Err(format!("S9: {seat:?} got the message {data:?} twice"));
             }

@@ -240,6 +240,13 @@ impl Applied {
             Some(_) => {}
         }
     }
+
+    /// What took effect by either.
+    pub(in super::super) fn and(self, other: Self) -> Self {
+        let (older, newer) = if self.high < other.high { (self, other) } else { (other, self) };
+        let window = older.window.checked_shl(newer.high - older.high).unwrap_or(0);
+        Self { window: newer.window | window, ..newer }
+    }
 }
 
 /// As it is kept by successors.
@@ -270,5 +277,21 @@ mod tests {
         assert!(applied.contains(2));
         applied.insert(100);
         assert!(applied.contains(3) && applied.contains(100) && !applied.contains(99) && !applied.contains(101));
+    }
+
+    #[test]
+    fn what_either_knows_took_effect() {
+        let of = |numbers: &[u32]| {
+            let mut applied = Applied::default();
+            numbers.iter().for_each(|&number| applied.insert(number));
+            applied
+        };
+        for (a, b) in [(&[1, 3][..], &[2, 5][..]), (&[70], &[1, 69]), (&[200], &[3]), (&[], &[4])] {
+            let all = [a, b].concat();
+            for both in [of(a).and(of(b)), of(b).and(of(a))] {
+                assert!(all.iter().all(|&number| both.contains(number)), "{a:?} {b:?}");
+                assert_eq!(<(u32, u64)>::from(both), of(&[a, b].concat()).into(), "{a:?} {b:?}");
+            }
+        }
     }
 }

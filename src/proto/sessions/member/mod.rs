@@ -46,6 +46,8 @@ struct Open {
     request: RequestId,
     body: Request,
     deadline: Moment,
+    /// A host may have it.
+    sent: bool,
 }
 
 #[derive(Debug)]
@@ -313,11 +315,12 @@ impl MemberSeat {
         }
         let number = self.next_number;
         self.next_number += 1;
+        let sent = !self.is_seeking();
         if let Side::Linked(link) = &mut self.side {
             let body = body.clone();
             link.send(core.now, &mut core.actions, &Frame::Request { number, body });
         }
-        self.open.insert(number, Open { request, body, deadline: core.now + core.tuning.request });
+        self.open.insert(number, Open { request, body, deadline: core.now + core.tuning.request, sent });
     }
 
     fn answered(&mut self, core: &mut Core, number: u32, result: DoneResult) {
@@ -358,6 +361,18 @@ impl MemberSeat {
             }
         });
         core.done(open.request, result);
+    }
+
+    /// The seat is gone, and with it its host's memory of what was asked there: what is for others is not asked again in
+    /// the next one, where it could take effect a second time. What is for the seat itself is.
+    fn forget_asked(&mut self, core: &mut Core) {
+        let for_others =
+            |body: &Request| matches!(body, Request::Say(_) | Request::Invite(_) | Request::Reserve { .. });
+        let lost: Vec<_> = self.open.iter().filter(|(_, o)| o.sent && for_others(&o.body)).map(|(&n, _)| n).collect();
+        for number in lost {
+            let why = "the seat in which it was asked is gone, and with it the answer";
+            self.settle(core, number, Err(Error::new(ErrorKind::TimedOut, why)));
+        }
     }
 
     #[must_use]

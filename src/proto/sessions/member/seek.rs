@@ -172,7 +172,10 @@ impl MemberSeat {
     /// A refusal is the host's last word: nothing dials again after it, except where the host asks for that.
     fn seek_refused(&mut self, core: &mut Core, refusal: Refusal) -> Option<Left> {
         match refusal {
-            Refusal::NotFound => self.seat_gone(core),
+            Refusal::NotFound => {
+                self.forget_asked(core);
+                self.seat_gone(core)
+            }
             Refusal::Banned => Some(Left::Banned(Reason::default())),
             // Another process of this account has the seat.
             // Or its successors were told of an older token than the one it has.
@@ -313,6 +316,7 @@ impl MemberSeat {
         link.send(core.now, &mut core.actions, &Frame::Ack);
         for (&number, open) in &mut self.open {
             open.deadline = core.now + core.tuning.request;
+            open.sent = true;
             let body = open.body.clone();
             link.send(core.now, &mut core.actions, &Frame::Request { number, body });
         }

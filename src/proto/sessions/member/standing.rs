@@ -319,12 +319,21 @@ impl MemberSeat {
     }
 
     /// The host's own half. Only the first successors hold it.
-    pub(super) fn heard_keeper(&mut self, keeper: Keeper) {
-        if let Some(standing) =
-            self.standing.as_mut().filter(|standing| standing.is_keeper() && standing.host.is_some())
-        {
-            standing.keeper = Some(keeper);
+    pub(in crate::proto::sessions) fn heard_keeper(&mut self, mut keeper: Keeper) {
+        let standing = self.standing.as_mut().filter(|standing| standing.is_keeper() && standing.host.is_some());
+        let Some(standing) = standing else { return };
+        // It waits for its turn on the link while deltas pass it: it does not undo what they told.
+        let (at, view) = (keeper.revision, self.view.state());
+        keeper.seats.retain(|seat| view.member(seat.account).is_none_or(|member| member.joined_revision <= at.number));
+        if let Some(had) = standing.keeper.as_ref().filter(|had| had.revision.term == at.term) {
+            let had: BTreeMap<_, _> = had.seats.iter().map(|seat| ((seat.account, seat.nonce), seat.applied)).collect();
+            for seat in &mut keeper.seats {
+                if let Some(&had) = had.get(&(seat.account, seat.nonce)) {
+                    seat.applied = Applied::from(seat.applied).and(had.into()).into();
+                }
+            }
         }
+        standing.keeper = Some(keeper);
     }
 
     pub(super) fn heard_state(&mut self, state: GameState) {

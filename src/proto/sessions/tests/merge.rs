@@ -184,6 +184,37 @@ fn a_member_that_was_sent_and_whose_link_closes_has_gone() {
     assert_eq!(net.view(c, worse).members.len(), 1, "no seat is held for one that has moved");
 }
 
+/// Fails when `forget_asked` is taken out: the next seat's numbers begin anew.
+#[test]
+fn what_was_said_in_a_seat_that_is_gone_is_not_said_again_in_the_next() {
+    let mut net = Net::new(16);
+    let (a, b, c, d) = (net.node(), net.node(), net.node(), net.node());
+    let (_, better_key) = net.host(a, mobile(8));
+    net.join(b, better_key);
+    let (worse, worse_key) = net.host(c, mobile(8));
+    let guest = net.join(d, worse_key);
+    net.run(100 * MS);
+    merge(&mut net, c, worse, better_key);
+    net.run(100 * MS);
+    assert_eq!(told(&net, d), [better_key]);
+    net.take_events(c, worse);
+    let said = net.say(d, guest, "once");
+    while !names(&net.seat(c, worse).events).contains(&"message") {
+        net.run(MS / 10);
+    }
+    net.cut_links(d);
+    // Not sent yet: it takes effect in the next seat.
+    net.run(MS / 10);
+    let later = net.say(d, guest, "later");
+    net.run(10 * SECOND);
+    assert_eq!(net.view(c, worse).members.len(), 2, "it came back, and has another seat");
+    let told = net.take_events(c, worse);
+    assert!(names(&told).contains(&"member left"));
+    assert_eq!(names(&told).iter().filter(|name| **name == "message").count(), 2, "{:?}", names(&told));
+    assert_eq!(net.answer(d, said).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(net.answer(d, later).is_ok());
+}
+
 #[test]
 fn nobody_asks_in_another_sessions_name_or_for_a_closed_door() {
     let mut net = Net::new(6);

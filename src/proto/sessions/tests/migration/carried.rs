@@ -72,3 +72,31 @@ fn the_door_of_the_next_host_knows_from_where_its_members_come_back() {
     let back: BTreeSet<_> = game.all[2..].iter().map(|at| game.net.nodes[at.node].ip).collect();
     assert_eq!(sources, back);
 }
+
+/// A Keep waits for its turn on the link while deltas pass it. Fails when the last one simply stands.
+#[test]
+fn an_older_copy_undoes_nothing_that_deltas_have_told_since() {
+    let mut game = Game::new(65, 5, Migration::Quorum);
+    let (keeper, member) = (game.all[1], game.all[4]);
+    let account = game.net.account(member.node);
+    let copy = |game: &Game| {
+        let standing = game.net.nodes[keeper.node].sessions.members[&keeper.seat].standing.as_ref();
+        standing.unwrap().keeper.clone().unwrap()
+    };
+    let applied = |game: &Game| copy(game).seats.iter().find(|seat| seat.account == account).map(|seat| seat.applied.0);
+    let hear = |game: &mut Game, copy| {
+        game.net.nodes[keeper.node].sessions.members.get_mut(&keeper.seat).unwrap().heard_keeper(copy);
+    };
+    let old = copy(&game);
+    game.net.update_me(member.node, member.seat, MemberUpdate::new().set("shots", 1));
+    game.net.run(10 * MS);
+    assert_eq!(applied(&game), Some(1));
+    hear(&mut game, old.clone());
+    assert_eq!(applied(&game), Some(1), "its request has taken effect");
+    // The seat of that copy is gone, and there is another.
+    game.net.leave(member.node, member.seat);
+    game.net.run(10 * MS);
+    game.net.join(member.node, game.key);
+    hear(&mut game, old);
+    assert_eq!(applied(&game), None, "nothing is known of the new one");
+}
