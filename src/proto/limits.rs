@@ -173,6 +173,8 @@ pub(crate) const LINEAGES_KEPT: usize = 64;
 pub(crate) const SENT_ON: u32 = 4;
 /// Claims of rivals that a session judges in a row.
 pub(crate) const CLAIM_BURST: u32 = 8;
+/// Rivals that a host tells at a time that it goes on; about 200 bytes each, and as many dials as it has addresses.
+pub(crate) const RIVALS: usize = 16;
 /// How often a host that took over tells the former one at `superseded`, and then at `superseded_later`.
 pub(crate) const SUPERSEDED_NOTICES: (u32, u32) = (30, 20);
 

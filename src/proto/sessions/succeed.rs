@@ -30,7 +30,7 @@ impl Sessions {
         let Some(member) = self.members.remove(&seat) else { return };
         let key = member.key;
         let Some(risen) = member.rise(&mut self.core) else { return };
-        let Risen { promises, from, before, guests, open, was_lost, former } = risen;
+        let Risen { promises, from, before, guests, open, was_lost, rivals } = risen;
         let (user, state) = (from.user.identity.account(), from.state.clone());
         let kept = from.keeper.iter().flat_map(|keeper| &keeper.seats).find(|seat| seat.account == user);
         let applied = kept.map(|seat| Applied::from(seat.applied)).unwrap_or_default();
@@ -50,8 +50,10 @@ impl Sessions {
         self.core.outputs.push_back(Output::SeatAddresses { seat, addresses, port });
         self.core.tell(seat, events, Some(Arc::new(now)));
         host.begin_reign(&mut self.core, promises);
-        // If it lives, it is to know.
-        host.tell_rival(&mut self.core, former.0, former.1);
+        // Those of them that live are to know.
+        for (host_key, addresses) in rivals {
+            host.tell_rival(&mut self.core, host_key, addresses);
+        }
         for (link, waits) in guests {
             host.adopt_guest(&mut self.core, link, waits);
         }

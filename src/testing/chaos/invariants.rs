@@ -53,7 +53,9 @@ pub(super) struct Lore {
     pub(super) initiated: BTreeSet<(Option<SessionKey>, AccountId)>,
     /// A joiner wanted a seat for them there, or wherever an address led.
     pub(super) brought: BTreeSet<(Option<SessionKey>, AccountId)>,
-    /// Had a seat there in a process that is gone: it may be held for them.
+    /// Was its host once: nobody asked it for a word.
+    ruled: BTreeSet<(SessionKey, AccountId)>,
+    /// Asked for a seat there by itself, or had one in a process that is gone: it may be held for them.
     pub(super) seated: BTreeSet<(SessionKey, AccountId)>,
     /// Somebody's friends.
     pub(super) friends: BTreeSet<AccountId>,
@@ -84,6 +86,7 @@ impl Lore {
             self.register(host.key, node, host.incarnation);
             // Whoever was host has what opens it.
             self.initiated.extend(host.state.host.map(|account| (Some(host.key), account)));
+            self.ruled.extend(host.state.host.map(|account| (host.key, account)));
             self.reigns.host(process, &host)?;
             keys.extend(host.voter);
             let state = (host.reign, host.state.revision);
@@ -176,7 +179,8 @@ impl Run {
         let state = &seat.snapshot;
         // Its creator asks nobody.
         let creator = state.members.iter().find(|member| member.is_host).map(|member| member.account);
-        for &account in accounts.iter().filter(|&&account| Some(account) != creator) {
+        let asked = |account: AccountId| Some(account) != creator && !self.lore.ruled.contains(&(key, account));
+        for &account in accounts.iter().filter(|&&account| asked(account)) {
             // Whom an admitted leader brings along is not asked again.
             let brought = |(leader, others): &(AccountId, Vec<AccountId>)| {
                 state.member(*leader).is_some() && others.contains(&account)
@@ -191,7 +195,7 @@ impl Run {
             };
             check(fits, || format!("S12: {account:?} is seated against {:?}", state.policy))?;
             let knows = welcome || [Some(key), None].iter().any(|&to| self.lore.initiated.contains(&(to, account)));
-            check(!state.password || knows, || format!("S12: {account:?} is seated without the password"))?;
+            check(!state.password || knows, || format!("S12: {account:?} is seated without the password at {creator:?}"))?;
         }
         let joined = |account: &AccountId| state.member(*account).is_some_and(|m| m.status != MemberStatus::Reserved);
         let brought = |account: &AccountId| {

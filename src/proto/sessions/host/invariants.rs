@@ -110,7 +110,9 @@ impl HostAuthority {
         census.push(("gone", self.gone.len(), limits::GONE));
         census.push(("delta log", self.log.len(), limits::DELTA_LOG));
         census.push(("bytes of the delta log", self.log_bytes, limits::DELTA_LOG_BYTES));
-        census.push(("guests", self.guests.len(), limits::PRE_SEAT));
+        let seats = usize::from(self.doc.state().max_members);
+        census.push(("guests", self.guests.len(), limits::PRE_SEAT + seats));
+        census.push(("rivals told", self.rivals.told(), limits::RIVALS));
         let asked = self.guests.values().filter(|guest| guest.is_asked()).count();
         census.push(("admissions", asked, limits::ADMISSIONS));
         self.invites.sizes(census);

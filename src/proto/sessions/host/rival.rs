@@ -74,17 +74,27 @@ struct Telling {
 /// How this host came to be it, and who else says so.
 #[derive(Debug)]
 pub(super) struct Rivals {
-    telling: Option<Telling>,
+    /// At most [`limits::RIVALS`], by the key that each serves under.
+    telling: Vec<Telling>,
     judged: Bucket,
 }
 
 impl Rivals {
     pub(super) fn new(now: Moment) -> Self {
-        Self { telling: None, judged: Bucket::new(now) }
+        Self { telling: Vec::new(), judged: Bucket::new(now) }
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.telling.as_ref().map(|telling| telling.next)
+        self.telling.iter().map(|telling| telling.next).min()
+    }
+
+    #[cfg(all(test, feature = "testing"))]
+    pub(super) fn told(&self) -> usize {
+        self.telling.len()
+    }
+
+    fn of(&mut self, link: LinkId) -> Option<&mut Telling> {
+        self.telling.iter_mut().find(|telling| telling.dials.contains_key(&link))
     }
 }
 
@@ -128,55 +138,61 @@ impl HostAuthority {
 
     // ------------------------------------------------------------------------------------------------ the one that tells
 
-    /// The host that was before, or one that says it is: it is told where it was last, until it answers or the time for it is
-    /// over.
+    /// The host that was before, one that says it is, or one that may be: it is told where it was last, until it answers or
+    /// the time for it is over.
     pub(in super::super) fn tell_rival(&mut self, core: &mut Core, host_key: HostKey, addresses: Vec<SocketAddr>) {
-        if self.rivals.telling.as_ref().is_some_and(|telling| telling.host_key == host_key) || addresses.is_empty() {
+        if self.rivals.telling.iter().any(|telling| telling.host_key == host_key) || addresses.is_empty() {
             return;
         }
-        self.end_telling(core);
+        if self.rivals.telling.len() >= limits::RIVALS {
+            let oldest = self.rivals.telling.remove(0);
+            oldest.dials.into_keys().for_each(|link| core.close(link, false));
+        }
         let mut addresses = addresses;
         addresses.truncate(MAX_WAYS);
-        self.rivals.telling = Some(Telling { host_key, addresses, said: 0, next: core.now, dials: BTreeMap::new() });
+        self.rivals.telling.push(Telling { host_key, addresses, said: 0, next: core.now, dials: BTreeMap::new() });
         self.wake = None;
     }
 
     pub(super) fn end_telling(&mut self, core: &mut Core) {
+        self.end_telling_of(core, |_| true);
+    }
+
+    fn end_telling_of(&mut self, core: &mut Core, over: impl Fn(&Telling) -> bool) {
         self.wake = None;
-        if let Some(telling) = self.rivals.telling.take() {
-            telling.dials.into_keys().for_each(|link| core.close(link, false));
-        }
+        self.rivals.telling.retain_mut(|telling| {
+            let over = over(telling);
+            if over {
+                std::mem::take(&mut telling.dials).into_keys().for_each(|link| core.close(link, false));
+            }
+            !over
+        });
     }
 
     pub(super) fn time_out_telling(&mut self, core: &mut Core) {
-        let Some(telling) = self.rivals.telling.as_mut().filter(|telling| telling.next <= core.now) else { return };
-        for link in std::mem::take(&mut telling.dials).into_keys() {
-            core.close(link, false);
-        }
         let (often, later) = limits::SUPERSEDED_NOTICES;
-        if telling.said >= often + later {
-            return self.end_telling(core);
-        }
-        telling.said += 1;
-        let pause = if telling.said <= often { core.tuning.superseded } else { core.tuning.superseded_later };
-        telling.next = core.now + pause;
-        let (host_key, addresses) = (telling.host_key, telling.addresses.clone());
-        for to in addresses {
-            let link = core.dial(Owner::Host(self.key), to, Some(host_key), &self.host);
-            if let Some(telling) = &mut self.rivals.telling {
-                telling.dials.insert(link, None);
+        let (own, now) = (Owner::Host(self.key), core.now);
+        self.end_telling_of(core, |telling| telling.next <= now && telling.said >= often + later);
+        for telling in self.rivals.telling.iter_mut().filter(|telling| telling.next <= now) {
+            for link in std::mem::take(&mut telling.dials).into_keys() {
+                core.close(link, false);
             }
+            telling.said += 1;
+            let pause = if telling.said <= often { core.tuning.superseded } else { core.tuning.superseded_later };
+            telling.next = now + pause;
+            for &to in &telling.addresses {
+                telling.dials.insert(core.dial(own, to, Some(telling.host_key), &self.host), None);
+            }
+            self.wake = None;
         }
-        self.wake = None;
     }
 
     /// What happens on a link to a rival; whether it was that.
     pub(super) fn rival_link(&mut self, core: &mut Core, event: &LinkEvent) -> bool {
         let way = matches!(event, LinkEvent::Open { .. }).then(|| self.way(core));
-        let own = self.host_key();
-        let Some(telling) = &mut self.rivals.telling else { return false };
+        let Some(telling) = self.rivals.of(super::super::link_of(event)) else { return false };
         match event {
-            LinkEvent::Open { link: id, peer, binding, remote, fallback, .. } if telling.dials.contains_key(id) => {
+            LinkEvent::Open { link: id, peer, binding, remote, fallback, .. } => {
                 let Some(way) = way.filter(|_| !fallback) else {
                     telling.dials.remove(id);
                     core.close(*id, false);
@@ -186,32 +202,47 @@ impl HostAuthority {
                 link.send(core.now, &mut core.actions, &Frame::Claim(Box::new(way)));
                 telling.dials.insert(*id, Some(link));
             }
-            LinkEvent::Frame { link: id, kind, more, payload } if telling.dials.contains_key(id) => {
+            LinkEvent::Frame { link: id, kind, more, payload } => {
                 let Some(Some(link)) = telling.dials.get_mut(id) else { return true };
-                let answer = match link.receive(core.now, *kind, *more, payload.clone(), MAX_PROOF) {
+                let said = match link.receive(core.now, *kind, *more, payload.clone(), MAX_PROOF) {
                     Ok(None | Some(Frame::Heartbeat)) => return true,
-                    Ok(Some(Frame::Claim(theirs))) if theirs.host_key == telling.host_key => Some(*theirs),
-                    Ok(Some(Frame::NotHost(theirs))) if theirs.host_key == own => {
-                        // It knows.
-                        self.end_telling(core);
-                        return true;
-                    }
-                    Ok(Some(_)) | Err(()) => None,
+                    Ok(said) => said,
+                    Err(()) => None,
                 };
+                let told = telling.host_key;
                 telling.dials.remove(id);
                 core.close(*id, false);
-                if let Some(theirs) = answer.filter(|theirs| self.judge_rival(theirs) == Verdict::GivesWay) {
-                    core.events.push_back(SessionsEvent::Superseded { way: Box::new(theirs), reached: true });
-                }
+                self.rival_said(core, told, said);
             }
-            LinkEvent::Closed { link, .. } if telling.dials.contains_key(link) => {
+            LinkEvent::Closed { link, .. } => {
                 core.forget(*link);
                 telling.dials.remove(link);
             }
-            LinkEvent::Written { link, .. } if telling.dials.contains_key(link) => {}
-            _ => return false,
+            _ => {}
         }
         true
+    }
+
+    /// The answer of one that was told.
+    fn rival_said(&mut self, core: &mut Core, told: HostKey, said: Option<Frame>) {
+        match said {
+            Some(Frame::Claim(theirs)) if theirs.host_key == told => {
+                if self.judge_rival(&theirs) == Verdict::GivesWay {
+                    core.events.push_back(SessionsEvent::Superseded { way: theirs, reached: true });
+                }
+            }
+            // It knows.
+            Some(Frame::NotHost(theirs)) if theirs.host_key == self.host_key() => {
+                self.end_telling_of(core, |telling| telling.host_key == told);
+            }
+            // It follows another host beside this one: that one is to be told, or to be heard.
+            Some(Frame::NotHost(theirs)) => match self.judge_rival(&theirs) {
+                Verdict::GivesWay => core.events.push_back(SessionsEvent::Superseded { way: theirs, reached: false }),
+                Verdict::Stands => self.tell_rival(core, theirs.host_key, theirs.addresses),
+                Verdict::Nonsense => {}
+            },
+            _ => {}
+        }
     }
 
     // ------------------------------------------------------------------------------------------------ the one that is told

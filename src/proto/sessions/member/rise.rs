@@ -17,7 +17,7 @@ use super::walk::Heir;
 use super::{MemberSeat, Side};
 use crate::proto::io::{LinkId, LocalUser, RequestId, SeatId};
 use crate::proto::links::Link;
-use crate::types::{GameState, HostKey, Identity, Secret, SessionEvent, SessionSnapshot};
+use crate::types::{GameState, HostKey, Identity, PublicKey, Secret, SessionEvent, SessionSnapshot};
 use crate::wire::frame::{Frame, Keeper, Reign, Request, Succession, Takeover, Vote, Way};
 
 /// What a member leaves behind that has become the host.
@@ -30,8 +30,8 @@ pub(in super::super) struct Risen {
     pub(in super::super) guests: Vec<(Link, bool)>,
     /// What its user asked of the former host and has no answer to.
     pub(in super::super) open: BTreeMap<u32, (RequestId, Request)>,
-    /// The host before it, and where that was.
-    pub(in super::super) former: (HostKey, Vec<SocketAddr>),
+    /// Who may be host beside it, and where: the one before it; where it goes on without a majority, whoever may do the same.
+    pub(in super::super) rivals: Vec<(HostKey, Vec<SocketAddr>)>,
     /// What its machine has promised, in each branch.
     pub(in super::super) promises: Vec<Promise>,
     /// Its user was told that the link is lost.
@@ -66,12 +66,19 @@ pub(in super::super) struct Fallen {
     pub(in super::super) promised: u32,
 }
 
+/// The other candidates of an order.
+fn candidates(last: &Succession, own: PublicKey) -> impl Iterator<Item = (HostKey, Vec<SocketAddr>)> + '_ {
+    let others = last.order.voters.iter().zip(&last.successors).filter(move |(voter, _)| voter.seat != own);
+    others.filter_map(|(voter, successor)| Some((voter.host?, successor.addresses.clone())))
+}
+
 impl MemberSeat {
     /// It has won: all of it, for the host that it is from now on.
     pub(in super::super) fn rise(mut self, core: &mut Core) -> Option<Risen> {
         let takeover = self.heir.won.take()?;
         let standing = self.standing.take()?;
         let incarnation = takeover.order.incarnation;
+        let forked = takeover.reign.forks > takeover.order.reign.forks;
         let promises = standing.promises();
         let before = self.view.state().clone();
         let waits: Vec<LinkId> = self.heir.parked.keys().copied().collect();
@@ -103,8 +110,11 @@ impl MemberSeat {
             seat_key: standing.seat_key,
             succession: standing.succession,
         };
-        let former = (before.host_key, self.addresses);
-        Some(Risen { promises, from, before, guests, open, was_lost: self.told, former })
+        let mut rivals = vec![(before.host_key, self.addresses)];
+        if forked {
+            rivals.extend(from.succession.iter().flat_map(|last| candidates(last, from.seat_key.public())));
+        }
+        Some(Risen { promises, from, before, guests, open, was_lost: self.told, rivals })
     }
 
     /// The seat of a host that handed over, or gave way. It looks for the next one where its votes went, or where that one

@@ -115,6 +115,19 @@ impl Game {
         self.net.now.since(start)
     }
 
+    /// What the engine does with words of rivals: it asks for their proof.
+    fn prove_rivals(&mut self) {
+        for node in self.hosts() {
+            for event in std::mem::take(&mut self.net.nodes[node].events) {
+                if let SessionsEvent::Superseded { way, .. } = event {
+                    let now = self.net.now;
+                    self.net.nodes[node].sessions.rival_reached(now, &way);
+                    self.net.drain();
+                }
+            }
+        }
+    }
+
     /// What discovery does: two hosts of one session hear each other's adverts, and fetch each other's proof.
     fn hear_rivals(&mut self) {
         let hosts = self.hosts();

@@ -207,3 +207,24 @@ fn a_candidate_that_would_not_be_host_any_more_stands_down() {
     game.net.command(candidate.node, |request| Command::SetCanHost { request, seat: candidate.seat, can });
     game.united_under(other, 20 * SECOND);
 }
+
+/// Fails when who goes on without a majority tells only the former host: found by the simulator.
+#[test]
+fn two_that_went_on_alone_find_each_other_without_an_advert() {
+    let mut game = Game::new(78, 3, Migration::AnySurvivor);
+    game.kill(game.all[0]);
+    for at in &game.all[1..] {
+        game.net.walls.insert(at.node, u8::try_from(at.node).unwrap());
+    }
+    game.net.run(15 * SECOND);
+    assert_eq!(game.hosts().len(), 2, "each went on alone");
+    game.net.walls.clear();
+    let mut waited = 0;
+    while game.hosts().len() > 1 && waited < 50 {
+        // What the engine does with a word that it has to prove.
+        game.prove_rivals();
+        game.net.run(100 * MS);
+        waited += 1;
+    }
+    game.united(5 * SECOND);
+}
