@@ -501,6 +501,11 @@ fn blank(now: Moment, key: SessionKey, host_key: HostKey, source: IpAddr, facts:
 
 #[cfg(all(test, feature = "testing"))]
 impl Directory {
+    /// The reign in which this session was told to have ended.
+    pub(crate) fn ended(&self, key: &SessionKey) -> Option<Reign> {
+        self.tombstones.get(key).filter(|stone| stone.sequence.is_none()).map(|stone| stone.reign)
+    }
+
     pub(crate) fn sizes(&self, census: &mut limits::Census) {
         let (mut keys, mut sources) = (BTreeMap::<HostKey, usize>::new(), BTreeMap::<IpAddr, usize>::new());
         for entry in self.entries.values().filter(|entry| !entry.own) {

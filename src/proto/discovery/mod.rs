@@ -527,6 +527,10 @@ fn wish(query: &SessionQuery, mode: Mode) -> Wish {
 
 #[cfg(all(test, feature = "testing"))]
 impl Discovery {
+    pub(crate) fn ended(&self, key: &SessionKey) -> Option<Reign> {
+        self.directory.ended(key)
+    }
+
     pub(crate) fn sizes(&self, census: &mut limits::Census) {
         self.announcer.sizes(census);
         self.directory.sizes(census);

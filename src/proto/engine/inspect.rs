@@ -3,10 +3,17 @@
 use super::Engine;
 use crate::proto::limits::{self, Census};
 use crate::proto::sessions::Sessions;
+use crate::types::SessionKey;
+use crate::wire::frame::Reign;
 
 impl Engine {
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// The reign in which a session ended, as this process was told.
+    pub(crate) fn ended(&self, key: &SessionKey) -> Option<Reign> {
+        self.discovery.ended(key)
     }
 
     /// What its users want of the network: sessions hosted, lists asked for, accounts looked for.

@@ -64,6 +64,8 @@ pub(super) struct Lore {
     pub(super) parties: Vec<(AccountId, Vec<AccountId>)>,
     /// Until then an entry may be lost by an honest fault.
     pub(super) rough_until: Moment,
+    /// Every reign in which each session was hosted.
+    hosted: BTreeSet<(SessionKey, Reign)>,
     /// Which process has lost which entry.
     lost: BTreeSet<(usize, SessionKey)>,
     looks: u32,
@@ -88,6 +90,7 @@ impl Lore {
             self.initiated.extend(host.state.host.map(|account| (Some(host.key), account)));
             self.ruled.extend(host.state.host.map(|account| (host.key, account)));
             self.reigns.host(process, &host)?;
+            self.hosted.insert((host.key, host.reign));
             keys.extend(host.voter);
             let state = (host.reign, host.state.revision);
             if self.seen.insert((process, host.key, None), state) != Some(state) {
@@ -258,6 +261,20 @@ impl Run {
         (listed, few)
     }
 
+    /// A later host ended it, and a former one or a survivor alone goes on: whoever heard of the end lists it no more
+    /// (protocol.md: *ended* refuses what does not supersede the reign that ended), whoever did not may. An end in a reign
+    /// that nobody had excuses nothing, nor one in the living reign, or that this supersedes.
+    fn has_ended(&self, key: SessionKey) -> bool {
+        let live = || self.nodes.iter().filter_map(|node| node.live.as_ref());
+        let told: Vec<Reign> = live().filter_map(|one| one.process.brain().engine.ended(&key)).collect();
+        let had = |reign: &&Reign| self.lore.hosted.contains(&(key, **reign));
+        let refuses = |reign: Reign| told.iter().filter(had).any(|ended| reign != *ended && !reign.supersedes(*ended));
+        live().any(|one| {
+            let brain = one.process.brain();
+            brain.engine.sessions().hosted().any(|host| host.key == key && refuses(host.reign))
+        })
+    }
+
     /// S19, L5: an entry ends with its session, and by nothing that others say.
     pub(super) fn check_lost(&mut self, finder: usize, key: SessionKey) -> Result<(), String> {
         let (true, Some(live)) = (self.lore.sessions.contains_key(&key), self.nodes[finder].live.as_ref()) else {
@@ -265,6 +282,7 @@ impl Run {
         };
         let calm = self.world.now() >= self.lore.rough_until;
         let (listed, few) = self.is_listed(key);
+        let few = few && !self.has_ended(key);
         self.lore.lost.insert((live.id, key));
         check(!(calm && few && listed), || format!("S19: n{finder} lost {key:?}, whose host lives and is reachable"))
     }
@@ -419,6 +437,7 @@ impl Run {
             }
             living.extend(listed);
         }
+        crowd.extend(living.keys().copied().filter(|&key| self.has_ended(key)));
         living.retain(|key, _| !crowd.contains(key));
         for listing in live.app.browsers.values() {
             let shown =
