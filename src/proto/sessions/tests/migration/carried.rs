@@ -111,8 +111,7 @@ fn a_token_that_counts_no_more_counts_at_no_later_host_either() {
         let seat = &game.net.nodes[member.node].sessions.members[&member.seat];
         Frame::Resume(Box::new(seat.resume(VERSION)))
     };
-    let show =
-        |game: &mut Game, frame| super::super::resume::show(&mut game.net, next.node, game.key, account, frame).1;
+    let show = |game: &mut Game, frame| resume::show(&mut game.net, next.node, game.key, account, frame).1;
     let old = resume(&game);
     for _ in 0..2 {
         game.net.cut_links(member.node);
