@@ -73,7 +73,9 @@ impl Sessions {
     pub(crate) fn sizes(&self, census: &mut Census) {
         census.push(("users", self.users.len(), limits::USERS));
         census.push(("hosted sessions", self.hosts.len(), limits::HOSTED));
-        census.push(("connections without a seat", self.core.doorman.len(), limits::PRE_SEAT));
+        // Sources from which seats are held have places of their own; a seat may have ended since.
+        let own: usize = self.hosts.values().map(|host| usize::from(host.state().max_members)).sum();
+        census.push(("connections without a seat", self.core.doorman.len(), limits::PRE_SEAT + own));
         self.hosts.values().for_each(|host| host.sizes(census));
         for member in self.members.values() {
             census.push(("requests", member.open_requests(), limits::REQUESTS));
