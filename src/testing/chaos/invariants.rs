@@ -87,8 +87,8 @@ impl Lore {
         for host in sessions.hosted().filter(|host| host.open) {
             self.register(host.key, node, host.incarnation);
             // Whoever was host has what opens it.
-            self.initiated.extend(host.state.host.map(|account| (Some(host.key), account)));
-            self.ruled.extend(host.state.host.map(|account| (host.key, account)));
+            self.initiated.insert((Some(host.key), host.user));
+            self.ruled.insert((host.key, host.user));
             self.reigns.host(process, &host)?;
             self.hosted.insert((host.key, host.reign));
             keys.extend(host.voter);

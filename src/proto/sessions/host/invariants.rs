@@ -75,6 +75,7 @@ pub(crate) struct HostView<'a> {
     pub(crate) state: &'a SessionSnapshot,
     pub(crate) bans: &'a BTreeSet<AccountId>,
     pub(crate) seat: SeatId,
+    pub(crate) user: AccountId,
     pub(crate) host_key: HostKey,
     pub(crate) reign: Reign,
     /// How it came to be host, and the number of its first revision as that.
@@ -95,6 +96,7 @@ impl HostAuthority {
             state: self.doc.state(),
             bans: &self.bans,
             seat: self.seat,
+            user: self.user.identity.account(),
             host_key: self.host_key(),
             reign: self.reign(),
             lineage: self.lineage(),

@@ -23,7 +23,7 @@ fn resume(net: &Net, node: usize, seat: SeatId) -> Resume {
 }
 
 /// Opens a link to a host as this account, says one frame, and reads what comes.
-fn show(net: &mut Net, at: usize, key: SessionKey, peer: AccountId, frame: &Frame) -> (LinkId, Vec<Frame>) {
+pub(super) fn show(net: &mut Net, at: usize, key: SessionKey, peer: AccountId, frame: &Frame) -> (LinkId, Vec<Frame>) {
     let link = LinkId(net.nodes[at].next_incoming);
     net.nodes[at].next_incoming += 2;
     let (now, remote) = (net.now, "10.9.9.9:9".parse().unwrap());

@@ -1,7 +1,7 @@
 //! What the next host has of the former one, and what comes back to it.
 
 use super::*;
-use crate::wire::frame::kind;
+use crate::wire::frame::{Frame, kind};
 
 /// Fails when a member takes AlreadyMember from the host after the lost one for its end.
 #[test]
@@ -99,4 +99,31 @@ fn an_older_copy_undoes_nothing_that_deltas_have_told_since() {
     game.net.join(member.node, game.key);
     hear(&mut game, old);
     assert_eq!(applied(&game), None, "nothing is known of the new one");
+}
+
+/// Fails when the next host takes any token of a seat's account.
+#[test]
+fn a_token_that_counts_no_more_counts_at_no_later_host_either() {
+    let mut game = Game::new(66, 5, Migration::Quorum);
+    let (next, member) = (game.all[1], game.all[4]);
+    let account = game.net.account(member.node);
+    let resume = |game: &Game| {
+        let seat = &game.net.nodes[member.node].sessions.members[&member.seat];
+        Frame::Resume(Box::new(seat.resume(VERSION)))
+    };
+    let show = |game: &mut Game, frame| resume::show(&mut game.net, next.node, game.key, account, frame).1;
+    let old = resume(&game);
+    for _ in 0..2 {
+        game.net.cut_links(member.node);
+        game.net.run(SECOND);
+    }
+    game.kill(game.all[0]);
+    game.united_under(next, SECOND);
+    game.net.run(SECOND);
+    let refused = |heard: &[Frame]| matches!(heard, [Frame::Refuse { refusal: Refusal::AlreadyMember, .. }]);
+    let heard = show(&mut game, &old);
+    assert!(refused(&heard), "the token before the last two brought it back: {heard:?}");
+    let last = resume(&game);
+    let heard = show(&mut game, &last);
+    assert!(matches!(heard[..], [Frame::Resumed(_), ..]), "{heard:?}");
 }
