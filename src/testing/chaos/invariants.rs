@@ -55,7 +55,9 @@ pub(super) struct Lore {
     pub(super) brought: BTreeSet<(Option<SessionKey>, AccountId)>,
     /// Was its host once: nobody asked it for a word.
     ruled: BTreeSet<(SessionKey, AccountId)>,
-    /// Asked for a seat there by itself, or had one in a process that is gone: it may be held for them.
+    /// How often somebody asked for a seat there.
+    pub(super) asked: BTreeMap<(SessionKey, AccountId), u32>,
+    /// Had a seat there in a process that is gone: it may be held for them.
     pub(super) seated: BTreeSet<(SessionKey, AccountId)>,
     /// Somebody's friends.
     pub(super) friends: BTreeSet<AccountId>,
@@ -198,7 +200,9 @@ impl Run {
             };
             check(fits, || format!("S12: {account:?} is seated against {:?}", state.policy))?;
             let knows = welcome || [Some(key), None].iter().any(|&to| self.lore.initiated.contains(&(to, account)));
-            check(!state.password || knows, || format!("S12: {account:?} is seated without the password at {creator:?}"))?;
+            check(!state.password || knows, || {
+                format!("S12: {account:?} is seated without the password at {creator:?}")
+            })?;
         }
         let joined = |account: &AccountId| state.member(*account).is_some_and(|m| m.status != MemberStatus::Reserved);
         let brought = |account: &AccountId| {
@@ -237,7 +241,8 @@ impl Run {
             let (key, user) = (own.key(), own.opened.user);
             let same = |(other, of): (&SeatId, &Seat)| other != seat && of.key() == key && of.opened.user == user;
             let wanted = [Some(key), None].iter().any(|&to| self.lore.brought.contains(&(to, user)));
-            let known = self.lore.seated.contains(&(key, user)) || self.lore.welcome.contains(&(key, user));
+            let often = self.lore.asked.get(&(key, user)).is_some_and(|times| *times > 1);
+            let known = often || self.lore.seated.contains(&(key, user)) || self.lore.welcome.contains(&(key, user));
             wanted || known || live.app.seats.iter().any(same)
         };
         let reserved = seats.iter().any(before);

@@ -442,9 +442,7 @@ impl Run {
         // By an address one gets to whatever is there.
         let anywhere = matches!(target, JoinTarget::Address(_) | JoinTarget::Code(_) | JoinTarget::Id(_));
         let mut what = self.join_command(target, dice);
-        if !party {
-            self.lore.seated.insert((key, account));
-        }
+        *self.lore.asked.entry((key, account)).or_default() += 1;
         if party {
             if dice.percent(60) {
                 what.party = self.nodes[node].accounts().filter(|&other| other != account).collect();

@@ -226,10 +226,8 @@ impl HostAuthority {
     /// The answer of one that was told.
     fn rival_said(&mut self, core: &mut Core, told: HostKey, said: Option<Frame>) {
         match said {
-            Some(Frame::Claim(theirs)) if theirs.host_key == told => {
-                if self.judge_rival(&theirs) == Verdict::GivesWay {
-                    core.events.push_back(SessionsEvent::Superseded { way: theirs, reached: true });
-                }
+            Some(Frame::Claim(theirs)) if theirs.host_key == told && self.judge_rival(&theirs) == Verdict::GivesWay => {
+                core.events.push_back(SessionsEvent::Superseded { way: theirs, reached: true });
             }
             // It knows.
             Some(Frame::NotHost(theirs)) if theirs.host_key == self.host_key() => {

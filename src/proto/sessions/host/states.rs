@@ -129,12 +129,20 @@ impl HostAuthority {
     /// At a host that goes on: each state has the time that was left; one of which nothing is known begins anew.
     pub(super) fn restore_deadlines(&mut self, now: Moment, left: &[(AccountId, u32)]) {
         let own = self.user.identity.account();
-        let members: Vec<_> = self.doc.state().members.iter().map(|member| (member.account, member.status)).collect();
-        for (account, status) in members {
+        let state = self.doc.state();
+        // The copy may be older than the status, and of that there may be no end.
+        let ends = |status| match status {
+            MemberStatus::Active => false,
+            MemberStatus::Ready => state.timeouts.ready.is_some(),
+            MemberStatus::Inactive => state.timeouts.inactive.is_some(),
+            MemberStatus::Reserved => true,
+        };
+        let members: Vec<_> = state.members.iter().map(|member| (member.account, ends(member.status))).collect();
+        for (account, ends) in members {
             let known =
                 left.iter().find(|(of, _)| *of == account).map(|(_, left)| Duration::from_millis((*left).into()));
             match known {
-                Some(left) if status != MemberStatus::Active && account != own => {
+                Some(left) if ends && account != own => {
                     self.deadlines.set(account, Some(now + left));
                 }
                 _ => self.arm(now, account),
