@@ -192,7 +192,10 @@ impl Run {
             };
             let brought = self.lore.parties.iter().any(brought)
                 || [Some(key), None].iter().any(|&to| self.lore.brought.contains(&(to, account)));
-            let welcome = self.lore.welcome.contains(&(key, account)) || state.matchmaking || brought;
+            // What a hostile member reserves is not asked either: any member may bring others along.
+            let held = state.member(account).is_some_and(|member| member.status == MemberStatus::Reserved);
+            let held = held && state.members.iter().any(|member| self.lore.foes.contains(&member.account));
+            let welcome = self.lore.welcome.contains(&(key, account)) || state.matchmaking || brought || held;
             let fits = match state.policy {
                 JoinPolicy::Public => true,
                 JoinPolicy::FriendsOnly => welcome || self.lore.friends.contains(&account),
@@ -245,7 +248,9 @@ impl Run {
             let known = often || self.lore.seated.contains(&(key, user)) || self.lore.welcome.contains(&(key, user));
             wanted || known || live.app.seats.iter().any(same)
         };
-        let reserved = seats.iter().any(before);
+        // Where the leader's link is lost before it has read its answer, its companions may be seated again without it.
+        let rough = self.world.now() < self.lore.rough_until;
+        let reserved = rough || seats.iter().any(before);
         check(reserved || joined.len() == 1 && !joined.contains(&None), || {
             format!("S13: a party came in pieces: {joined:?}")
         })

@@ -442,7 +442,6 @@ impl Run {
         // By an address one gets to whatever is there.
         let anywhere = matches!(target, JoinTarget::Address(_) | JoinTarget::Code(_) | JoinTarget::Id(_));
         let mut what = self.join_command(target, dice);
-        *self.lore.asked.entry((key, account)).or_default() += 1;
         if party {
             if dice.percent(60) {
                 what.party = self.nodes[node].accounts().filter(|&other| other != account).collect();
@@ -452,6 +451,9 @@ impl Run {
             }
             let others: Vec<_> = what.party.iter().chain(&what.reserve_for).copied().collect();
             self.lore.parties.push((account, others));
+        }
+        for &account in what.party.iter().chain([&account]) {
+            *self.lore.asked.entry((key, account)).or_default() += 1;
         }
         let knows = dice.percent(60);
         if knows {
