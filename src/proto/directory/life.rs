@@ -23,6 +23,26 @@ pub(super) const MEASURE_WITHIN: Duration = Duration::from_millis(200);
 const MEASURE_TRIES: u32 = 3;
 const MEASURE_GAP: Duration = Duration::from_millis(500);
 
+/// When an entry is to be looked at. One of our own never is: a deadline of it would be due for ever.
+fn next_look(entry: &Entry, active: bool, tuning: &Tuning) -> Option<Moment> {
+    if entry.own {
+        return None;
+    }
+    let unconfirmed = if entry.major != WIRE_MAJOR {
+        Some(entry.heard + tuning.unconfirmed_life)
+    } else {
+        entry.echoed.is_none().then(|| entry.first + tuning.unconfirmed_life)
+    };
+    let always = [entry.check.map(|check| check.next), entry.trial.and_then(|trial| trial.next), unconfirmed];
+    let shown = if active && entry.major == WIRE_MAJOR {
+        let unheard = if entry.check.is_none() { due(entry, tuning) } else { None };
+        [entry.confirm.map(|(at, _)| at), entry.measure.map(|(at, _)| at), unheard]
+    } else {
+        [None; 3]
+    };
+    always.into_iter().chain(shown).flatten().min()
+}
+
 impl Directory {
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         let entries = self.deadlines.first().map(|(at, _)| *at);
@@ -56,28 +76,8 @@ impl Directory {
 
     /// When to look at an entry again.
     pub(super) fn schedule(&mut self, key: SessionKey) {
-        let tuning = Arc::clone(&self.tuning);
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        let trial = entry.trial.and_then(|trial| trial.next);
-        // One of our own is never looked at, so a deadline of it would be due for ever.
-        let others = !entry.own;
-        let mut next = entry.check.map(|check| check.next).into_iter().chain(trial).filter(|_| others).min();
-        let mut sooner = |at: Option<Moment>| next = next.into_iter().chain(at).min();
-        if entry.own {
-        } else if entry.major != WIRE_MAJOR {
-            sooner(Some(entry.heard + tuning.unconfirmed_life));
-        } else {
-            if entry.echoed.is_none() {
-                sooner(Some(entry.first + tuning.unconfirmed_life));
-            }
-            if self.active {
-                sooner(entry.confirm.map(|(at, _)| at));
-                sooner(entry.measure.map(|(at, _)| at));
-                if entry.check.is_none() {
-                    sooner(due(entry, &tuning));
-                }
-            }
-        }
+        let next = next_look(entry, self.active, &self.tuning);
         if let Some(old) = entry.deadline.take() {
             self.deadlines.remove(&(old, key));
         }
